@@ -1,0 +1,1 @@
+//! The event that flows through Volley, and its wire formats.

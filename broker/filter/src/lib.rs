@@ -1,0 +1,1 @@
+//! Does this Trigger want this event.

@@ -1,0 +1,1 @@
+//! HTTP in to the channel, and the admin API.

@@ -1,0 +1,1 @@
+//! Where accepted events wait, in order.

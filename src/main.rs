@@ -1,0 +1,2 @@
+//! The binary: command line and wiring, nothing else.
+fn main() {}

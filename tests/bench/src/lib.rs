@@ -1,0 +1,1 @@
+//! Benchmarks against peers and floors in the same run.

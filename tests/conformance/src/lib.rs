@@ -1,0 +1,1 @@
+//! What a broker owes its users, as data, against any URL.
