@@ -1,0 +1,344 @@
+//! A JSON scanner that gives positions, so that what it reads can be passed on byte for byte.
+//!
+//! It checks syntax, keeps no tree, does not recurse and goes at most [`MAX_DEPTH`] levels deep.
+//! Duplicate keys, large numbers and lone surrogates are no business of its own: the reader of an
+//! envelope judges them where they are attributes, and data is not judged at all.
+
+use std::{borrow::Cow, ops::Range};
+
+/// How deep arrays and objects may be nested, the envelope included.
+pub(crate) const MAX_DEPTH: u32 = 64;
+
+/// What is wrong with a JSON text, and at which byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum JsonError {
+    /// Something else is expected there.
+    Syntax(usize),
+    /// The nesting is deeper than allowed.
+    Depth(usize),
+}
+
+impl std::fmt::Display for JsonError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Syntax(at) => write!(f, "malformed JSON at byte {at}"),
+            Self::Depth(at) => write!(
+                f,
+                "JSON nested more than {MAX_DEPTH} levels deep at byte {at}"
+            ),
+        }
+    }
+}
+
+/// A string in the text: its place without the quotes, and whether it holds escapes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Text<'a> {
+    raw: &'a str,
+    escaped: bool,
+}
+
+/// An escape names half a surrogate pair: the string is no Unicode text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LoneSurrogate;
+
+impl<'a> Text<'a> {
+    /// The text that the string stands for.
+    pub(crate) fn unescape(self) -> Result<Cow<'a, str>, LoneSurrogate> {
+        if !self.escaped {
+            return Ok(Cow::Borrowed(self.raw));
+        }
+        let mut out = String::with_capacity(self.raw.len());
+        let mut rest = self.raw;
+        while let Some(at) = rest.find('\\') {
+            out.push_str(&rest[..at]);
+            let (c, length) = escape(&rest[at..])?;
+            out.push(c);
+            rest = &rest[at + length..];
+        }
+        out.push_str(rest);
+        Ok(Cow::Owned(out))
+    }
+}
+
+/// The character that an escape stands for, and the escape's length. Its syntax was checked.
+fn escape(text: &str) -> Result<(char, usize), LoneSurrogate> {
+    let simple = match text.as_bytes().get(1) {
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'n') => '\n',
+        Some(b'r') => '\r',
+        Some(b't') => '\t',
+        Some(b'u') => return unicode_escape(text),
+        // A quote, a slash or a backslash.
+        Some(byte) => char::from(*byte),
+        None => '\\',
+    };
+    Ok((simple, 2))
+}
+
+fn unicode_escape(text: &str) -> Result<(char, usize), LoneSurrogate> {
+    let unit = |from: usize| {
+        text.get(from..from + 6)
+            .and_then(|escape| escape.strip_prefix("\\u"))
+            .and_then(|digits| u16::from_str_radix(digits, 16).ok())
+    };
+    let first = unit(0).ok_or(LoneSurrogate)?;
+    let second = unit(6).filter(|_| (0xd800..0xdc00).contains(&first));
+    let mut decoded = char::decode_utf16(std::iter::once(first).chain(second));
+    let c = decoded.next().and_then(Result::ok).ok_or(LoneSurrogate)?;
+    Ok((c, 6 * c.len_utf16()))
+}
+
+/// Reads a JSON text from the front.
+#[derive(Debug, Clone)]
+pub(crate) struct Scanner<'a> {
+    text: &'a str,
+    at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    pub(crate) fn of(text: &'a str) -> Self {
+        Self { text, at: 0 }
+    }
+
+    /// The byte at which it stands.
+    pub(crate) fn at(&self) -> usize {
+        self.at
+    }
+
+    /// The byte that comes next, if any is left.
+    pub(crate) fn peek(&self) -> Option<u8> {
+        self.text.as_bytes().get(self.at).copied()
+    }
+
+    /// Takes `byte` if it comes next.
+    pub(crate) fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.at += usize::from(found);
+        found
+    }
+
+    /// Takes `byte`, which has to come next.
+    pub(crate) fn expect(&mut self, byte: u8) -> Result<(), JsonError> {
+        if self.eat(byte) {
+            Ok(())
+        } else {
+            Err(self.wrong())
+        }
+    }
+
+    /// An error at this place.
+    pub(crate) fn wrong(&self) -> JsonError {
+        JsonError::Syntax(self.at)
+    }
+
+    /// Passes over white space.
+    pub(crate) fn white(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\n' | b'\r')) {
+            self.at += 1;
+        }
+    }
+
+    /// Only white space may be left.
+    pub(crate) fn end(&mut self) -> Result<(), JsonError> {
+        self.white();
+        if self.at == self.text.len() {
+            Ok(())
+        } else {
+            Err(self.wrong())
+        }
+    }
+
+    /// Passes over a key and its colon.
+    pub(crate) fn key(&mut self) -> Result<Text<'a>, JsonError> {
+        let key = self.string()?;
+        self.white();
+        self.expect(b':')?;
+        self.white();
+        Ok(key)
+    }
+
+    /// Passes over any value, at most `depth` levels deep, and tells where it stands.
+    pub(crate) fn value(&mut self, depth: u32) -> Result<Range<usize>, JsonError> {
+        let start = self.at;
+        let mut open = Open {
+            depth: 0,
+            limit: depth.min(MAX_DEPTH),
+            objects: 0,
+        };
+        loop {
+            let opened = match self.peek() {
+                Some(b'{') => self.open(&mut open, true)?,
+                Some(b'[') => self.open(&mut open, false)?,
+                _ => {
+                    self.scalar()?;
+                    false
+                }
+            };
+            if !opened && self.close(&mut open)? {
+                return Ok(start..self.at);
+            }
+        }
+    }
+
+    /// Enters an array or object. False when it is empty, and so already over.
+    fn open(&mut self, open: &mut Open, object: bool) -> Result<bool, JsonError> {
+        if open.depth == open.limit {
+            return Err(JsonError::Depth(self.at));
+        }
+        self.at += 1;
+        self.white();
+        if self.eat(if object { b'}' } else { b']' }) {
+            return Ok(false);
+        }
+        open.depth += 1;
+        open.objects = open.objects << 1 | u64::from(object);
+        if object {
+            self.key()?;
+        }
+        Ok(true)
+    }
+
+    /// After a value: closes what ends here. True when nothing is open any more, false when
+    /// another value follows.
+    fn close(&mut self, open: &mut Open) -> Result<bool, JsonError> {
+        while open.depth > 0 {
+            let object = open.objects & 1 == 1;
+            self.white();
+            if self.eat(b',') {
+                self.white();
+                if object {
+                    self.key()?;
+                }
+                return Ok(false);
+            }
+            self.expect(if object { b'}' } else { b']' })?;
+            open.depth -= 1;
+            open.objects >>= 1;
+        }
+        Ok(true)
+    }
+
+    fn scalar(&mut self) -> Result<(), JsonError> {
+        match self.peek() {
+            Some(b'"') => self.string().map(drop),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word("true"),
+            Some(b'f') => self.word("false"),
+            Some(b'n') => self.word("null"),
+            _ => Err(self.wrong()),
+        }
+    }
+
+    fn word(&mut self, word: &str) -> Result<(), JsonError> {
+        if !self.text[self.at..].starts_with(word) {
+            return Err(self.wrong());
+        }
+        self.at += word.len();
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<(), JsonError> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            let _signed = self.eat(b'+') || self.eat(b'-');
+            self.digits()?;
+        }
+        Ok(())
+    }
+
+    fn digits(&mut self) -> Result<(), JsonError> {
+        let start = self.at;
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        if self.at == start {
+            Err(self.wrong())
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Passes over a string.
+    pub(crate) fn string(&mut self) -> Result<Text<'a>, JsonError> {
+        self.expect(b'"')?;
+        let start = self.at;
+        let mut escaped = false;
+        loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            let special = |b: &u8| matches!(b, b'"' | b'\\' | ..b' ');
+            self.at += rest.iter().position(special).unwrap_or(rest.len());
+            match self.peek() {
+                Some(b'"') => {
+                    let raw = &self.text[start..self.at];
+                    self.at += 1;
+                    return Ok(Text { raw, escaped });
+                }
+                Some(b'\\') => self.escape()?,
+                _ => return Err(self.wrong()),
+            }
+            escaped = true;
+        }
+    }
+
+    fn escape(&mut self) -> Result<(), JsonError> {
+        let rest = &self.text.as_bytes()[self.at..];
+        self.at += match rest {
+            [b'\\', b'u', a, b, c, d, ..] if [a, b, c, d].iter().all(|b| b.is_ascii_hexdigit()) => {
+                6
+            }
+            [
+                b'\\',
+                b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't',
+                ..,
+            ] => 2,
+            _ => return Err(self.wrong()),
+        };
+        Ok(())
+    }
+}
+
+/// The arrays and objects that are open: a bit for each, set for an object.
+#[derive(Debug)]
+struct Open {
+    depth: u32,
+    limit: u32,
+    objects: u64,
+}
+
+/// Is this one JSON value, at most `depth` levels deep?
+pub(crate) fn is_value(text: &str, depth: u32) -> bool {
+    let mut scanner = Scanner::of(text);
+    scanner.white();
+    scanner.value(depth).is_ok() && scanner.end().is_ok()
+}
+
+/// Reads a text that is one string, quotes included.
+pub(crate) fn string(text: &str) -> Option<Text<'_>> {
+    Scanner::of(text).string().ok()
+}
+
+/// Appends `text` as a JSON string.
+pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut rest = text;
+    while let Some(at) = rest
+        .bytes()
+        .position(|b| matches!(b, b'"' | b'\\' | ..b' '))
+    {
+        out.extend_from_slice(&rest.as_bytes()[..at]);
+        match rest.as_bytes()[at] {
+            byte @ (b'"' | b'\\') => out.extend([b'\\', byte]),
+            byte => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+        }
+        rest = &rest[at + 1..];
+    }
+    out.extend_from_slice(rest.as_bytes());
+    out.push(b'"');
+}
