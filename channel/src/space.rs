@@ -1,0 +1,78 @@
+//! How full a channel is, whether it works, and how its space is shared out among Brokers.
+//!
+//! # The rule
+//!
+//! A backend has a bound for everything that it keeps. Each pool has a *share* of it:
+//!
+//! ```text
+//!   nobody else asks:   share = bound
+//!   somebody else asks: share = (bound - what the others keep) / 2
+//! ```
+//!
+//! What the others leave is cut in two: half for this pool, half for whoever comes next. So
+//!
+//! - no pool keeps more than half while another asks, and one that already keeps more is `Full`
+//!   until it has given back what is above its share;
+//! - a pool that comes late finds room at once, however many were before it, as long as nobody
+//!   used all of it alone: with `n` pools that want everything, each gets `bound / (n + 1)`;
+//! - what quiet pools don't use goes to the busy ones;
+//! - the sum never exceeds the bound: an event is taken only if its pool stays within its share,
+//!   and a share never exceeds what the others leave.
+//!
+//! A pool asks while it keeps anything, and for a minute after its last publish, taken or
+//! refused. The minute keeps the shares from jumping with each event that comes and goes.
+//!
+//! From 3/4 of the share on a pool is [`Health::Filling`], from 7/8 on it is [`Health::Full`]:
+//! producers are refused, and the rest is for [`Class::Delivery`](crate::Class::Delivery).
+
+mod shares;
+
+use std::time::Duration;
+
+use crate::Position;
+
+pub(crate) use shares::{Mark, Room, Shares};
+
+/// How the storage of a unit is doing.
+///
+/// The marks are of the pool's share of the backend's space: shares are made so that no Broker
+/// holds more than half while another asks. Of a pool with several units each is asked for its
+/// part of what is too much, in proportion to what it keeps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Health {
+    /// It takes events.
+    #[default]
+    Fine,
+    /// 3/4 of the share are used: the Triggers with the oldest positions act.
+    Filling {
+        /// Keeping nothing below this position brings the pool back under the mark.
+        until: Position,
+    },
+    /// 7/8 of the share are used: producers are refused, deliveries may still publish.
+    Full {
+        /// Keeping nothing below this position brings the pool back under the 3/4 mark.
+        until: Position,
+    },
+    /// A write failed: nothing more is taken until the process restarts.
+    Poisoned {
+        /// What failed, for people.
+        reason: String,
+    },
+    /// The backend does not answer.
+    Unreachable {
+        /// When it will be tried again.
+        retry_after: Duration,
+        /// What is wrong, for people.
+        reason: String,
+    },
+}
+
+/// How much a pool holds, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Space {
+    /// Bytes kept: the events' and what the backend adds to each.
+    pub used: u64,
+    /// Bytes that it may keep now. May be less than `used` just after another pool asked.
+    pub share: u64,
+}

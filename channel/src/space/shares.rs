@@ -1,0 +1,211 @@
+//! The book of who keeps how much of a bounded space. Pure: time is handed in.
+
+use std::collections::BTreeMap;
+
+use super::Space;
+use crate::{Class, PoolId};
+
+/// How long an empty pool goes on asking after its last publish.
+const ASKS_FOR_MS: u64 = 60_000;
+/// How often quiet pools are looked for.
+const SWEEP_EVERY_MS: u64 = 5_000;
+
+/// Where a pool stands in its share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Mark {
+    /// Under 3/4.
+    Fine,
+    /// From 3/4 on.
+    Filling,
+    /// From 7/8 on.
+    Full,
+}
+
+impl Space {
+    /// Where it stands.
+    pub(crate) fn mark(self) -> Mark {
+        let (used, share) = (u128::from(self.used), u128::from(self.share));
+        if used * 8 >= share * 7 {
+            Mark::Full
+        } else if used * 4 >= share * 3 {
+            Mark::Filling
+        } else {
+            Mark::Fine
+        }
+    }
+
+    /// Bytes to give back to get under the 3/4 mark, and a little further: so the marks are
+    /// crossed once for many events, not with each one.
+    pub(crate) fn excess(self) -> u64 {
+        let mark = u64::try_from(u128::from(self.share) * 3 / 4).unwrap_or(u64::MAX);
+        let target = mark.saturating_sub(self.share / 64).saturating_sub(1);
+        self.used.saturating_sub(target)
+    }
+}
+
+/// What a change of the book means for those who watch it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Room {
+    /// The pool's own health has to be said again.
+    pub(crate) own: bool,
+    /// The shares of the others have moved far enough to say their health again.
+    pub(crate) others: bool,
+}
+
+/// The book of one backend's space.
+#[derive(Debug)]
+pub(crate) struct Shares {
+    bound: u64,
+    used: u64,
+    /// What `used` was when everybody's health was said last.
+    said_at: u64,
+    asking: usize,
+    swept_ms: u64,
+    accounts: BTreeMap<PoolId, Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    used: u64,
+    asks: bool,
+    asked_ms: u64,
+    /// The mark that its watchers were told last.
+    said: Option<Mark>,
+}
+
+impl Shares {
+    /// A book of `bound` bytes.
+    pub(crate) fn new(bound: u64) -> Self {
+        Self {
+            bound,
+            used: 0,
+            said_at: 0,
+            asking: 0,
+            swept_ms: 0,
+            accounts: BTreeMap::new(),
+        }
+    }
+
+    /// Opens an account, or leaves the one that exists as it is.
+    pub(crate) fn open(&mut self, pool: PoolId) {
+        self.accounts.entry(pool).or_default();
+    }
+
+    /// Closes an account; what it kept is free.
+    pub(crate) fn close(&mut self, pool: PoolId) {
+        if let Some(account) = self.accounts.remove(&pool) {
+            self.used -= account.used;
+            self.asking -= usize::from(account.asks);
+        }
+    }
+
+    /// What `pool` keeps and may keep. Nothing for a pool without an account.
+    pub(crate) fn space(&self, pool: PoolId) -> Space {
+        self.accounts
+            .get(&pool)
+            .map_or_else(Space::default, |account| self.space_of(account))
+    }
+
+    fn space_of(&self, account: &Account) -> Space {
+        let others_ask = self.asking > usize::from(account.asks);
+        let left = self.bound.saturating_sub(self.used - account.used);
+        Space {
+            used: account.used,
+            share: if others_ask { left / 2 } else { left },
+        }
+    }
+
+    /// Takes `bytes` for an event of `pool`, or `None` when there is no room for its class.
+    pub(crate) fn take(
+        &mut self,
+        pool: PoolId,
+        class: Class,
+        bytes: u64,
+        now_ms: u64,
+    ) -> (Option<()>, Room) {
+        let asking = self.asking;
+        self.sweep(now_ms);
+        self.ask(pool, now_ms);
+        let space = self.space(pool);
+        let refused = (class == Class::Producer && space.mark() == Mark::Full)
+            || space.used.saturating_add(bytes) > space.share;
+        if !refused {
+            self.used += bytes;
+            self.accounts
+                .get_mut(&pool)
+                .expect("a pool that has a share has an account")
+                .used += bytes;
+        }
+        let room = self.room(pool, asking != self.asking);
+        ((!refused).then_some(()), room)
+    }
+
+    /// Gives `bytes` of `pool` back.
+    pub(crate) fn give_back(&mut self, pool: PoolId, bytes: u64) -> Room {
+        if let Some(account) = self.accounts.get_mut(&pool) {
+            account.used -= bytes;
+            self.used -= bytes;
+        }
+        self.room(pool, false)
+    }
+
+    /// The state to tell the watchers of `pool`, noted as told.
+    pub(crate) fn say(&mut self, pool: PoolId) -> (Mark, Space) {
+        let space = self.space(pool);
+        let mark = space.mark();
+        if let Some(account) = self.accounts.get_mut(&pool) {
+            account.said = Some(mark);
+        }
+        (mark, space)
+    }
+
+    /// Notes that everybody's health is being said.
+    pub(crate) fn say_all(&mut self) {
+        self.said_at = self.used;
+    }
+
+    fn room(&self, pool: PoolId, asking_changed: bool) -> Room {
+        let Some(account) = self.accounts.get(&pool) else {
+            return Room::default();
+        };
+        let mark = self.space_of(account).mark();
+        let own = mark != Mark::Fine || account.said.is_some_and(|said| said != Mark::Fine);
+        // The shares of the others move by half of what this pool takes: so little at a time
+        // that a step of 1/256 of the whole is soon enough, and never late for an event's fate:
+        // that is decided by the book itself.
+        let drift = self.used.abs_diff(self.said_at) >= (self.bound / 256).max(1);
+        Room {
+            own,
+            others: asking_changed || (drift && self.accounts.len() > 1),
+        }
+    }
+
+    fn ask(&mut self, pool: PoolId, now_ms: u64) {
+        if let Some(account) = self.accounts.get_mut(&pool) {
+            account.asked_ms = now_ms;
+            self.asking += usize::from(!account.asks);
+            account.asks = true;
+        }
+    }
+
+    /// Finds the pools that no longer ask. Wall time may jump: a jump back sweeps too.
+    fn sweep(&mut self, now_ms: u64) {
+        if now_ms.abs_diff(self.swept_ms) < SWEEP_EVERY_MS {
+            return;
+        }
+        self.swept_ms = now_ms;
+        for account in self
+            .accounts
+            .values_mut()
+            .filter(|account| account.asks && account.used == 0)
+        {
+            if now_ms.abs_diff(account.asked_ms) >= ASKS_FOR_MS {
+                account.asks = false;
+                self.asking -= 1;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
