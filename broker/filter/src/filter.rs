@@ -1,0 +1,146 @@
+//! A filter that was checked and can answer.
+
+use std::{fmt, sync::Arc};
+
+use volley_event::Event;
+
+use crate::{
+    compile,
+    error::FilterError,
+    explain::{self, Explanation},
+    expr::Expr,
+    necessary::Necessary,
+    node::{Branch, Node},
+};
+
+/// A compiled filter. Cloning it costs one reference count.
+///
+/// Two filters are equal when they were written alike; equal answers alone don't make them so.
+#[derive(Clone)]
+pub struct Filter(Arc<Compiled>);
+
+#[derive(PartialEq, Eq)]
+struct Compiled {
+    nodes: Box<[Node]>,
+    necessary: Necessary,
+}
+
+impl Filter {
+    /// The filter that every event passes: what a Trigger without filters has.
+    pub fn everything() -> Self {
+        Self::from_nodes(Vec::new())
+    }
+
+    /// Compiles one filter; for a Trigger that is its `filter` as [`Expr::Attributes`].
+    ///
+    /// # Errors
+    ///
+    /// Every problem at once. Paths begin with the dialect, such as `attributes["Type"]`. When all
+    /// of them are [`FilterError::NotServed`], the filter is well formed and its Trigger is shown
+    /// as not Ready; otherwise the author has to mend it.
+    pub fn compile(expr: &Expr) -> Result<Self, Vec<FilterError>> {
+        match expr {
+            Expr::Attributes(map) if map.is_empty() => Ok(Self::everything()),
+            _ => compile::single(expr).map(Self::from_nodes),
+        }
+    }
+
+    /// Compiles the list `filters` of a Trigger, all of which have to pass. An empty list passes
+    /// everything.
+    ///
+    /// # Errors
+    ///
+    /// As [`compile`](Self::compile); paths begin with the list, such as
+    /// `filters[1].all[0].exact["Type"]`.
+    pub fn compile_list(filters: &[Expr]) -> Result<Self, Vec<FilterError>> {
+        if filters.is_empty() {
+            return Ok(Self::everything());
+        }
+        compile::list(filters).map(Self::from_nodes)
+    }
+
+    fn from_nodes(nodes: Vec<Node>) -> Self {
+        let necessary = Necessary::of(&nodes);
+        Self(Arc::new(Compiled {
+            nodes: nodes.into(),
+            necessary,
+        }))
+    }
+
+    /// Whether `event` passes. Allocates nothing.
+    pub fn matches(&self, event: &Event) -> bool {
+        self.root().is_none_or(|root| root.passes(event))
+    }
+
+    /// Why `event` passes or not: every clause with what the event has and its verdict. Its
+    /// verdict is always that of [`matches`](Self::matches).
+    pub fn explain(&self, event: &Event) -> Explanation {
+        explain::explain(self.root(), event)
+    }
+
+    /// Whether it asks for nothing, so that no event has to be looked at.
+    pub fn passes_everything(&self) -> bool {
+        self.0.nodes.is_empty()
+    }
+
+    /// Why no event can ever pass, if two clauses that both have to hold exclude each other: a
+    /// sentence for a warning. `None` says nothing; such filters can be hidden deeper.
+    pub fn contradiction(&self) -> Option<&str> {
+        self.0.necessary.contradiction.as_deref()
+    }
+
+    /// Whether the [`Index`](crate::Index) has to evaluate it for every event, because it demands
+    /// no particular `type` or `source`.
+    pub fn is_scanned(&self) -> bool {
+        let necessary = self.necessary();
+        !self.passes_everything() && necessary.kind.is_none() && necessary.source.is_none()
+    }
+
+    pub(crate) fn necessary(&self) -> &Necessary {
+        &self.0.necessary
+    }
+
+    fn root(&self) -> Option<Branch<'_>> {
+        Branch::root(&self.0.nodes)
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Filter {}
+
+impl fmt::Debug for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Filter").field(&self.to_string()).finish()
+    }
+}
+
+/// On one line, as a call: `filters(exact(type is "a"), not(prefix(source starts with "/x")))`.
+impl fmt::Display for Filter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.root() {
+            None => f.write_str("everything"),
+            Some(root) => write_branch(f, root),
+        }
+    }
+}
+
+fn write_branch(f: &mut fmt::Formatter<'_>, branch: Branch<'_>) -> fmt::Result {
+    match branch.node() {
+        Node::Clause(clause) => write!(f, "{clause}"),
+        Node::Group { group, .. } => {
+            write!(f, "{group}(")?;
+            for (at, child) in branch.children().enumerate() {
+                if at > 0 {
+                    f.write_str(", ")?;
+                }
+                write_branch(f, child)?;
+            }
+            f.write_str(")")
+        }
+    }
+}

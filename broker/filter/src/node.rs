@@ -1,0 +1,128 @@
+//! The compiled tree, flat in memory, and its evaluation.
+//!
+//! Nodes stand in the order in which they were written, a group before its children; a group
+//! knows where it ends, so that a whole branch is skipped in one step.
+//!
+//! ```text
+//!   0 filters ..6 | 1 exact ..3 | 2 type is a | 3 any ..6 | 4 exact ..6 | 5 clause | ...
+//! ```
+
+use std::fmt;
+
+use volley_event::Event;
+
+use crate::clause::Clause;
+
+/// What holds clauses or other groups together, named as authors write it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Group {
+    /// The list `filters`: every member.
+    Filters,
+    /// `filter.attributes`: every clause.
+    Attributes,
+    /// `exact`: every clause.
+    Exact,
+    /// `prefix`: every clause.
+    Prefix,
+    /// `suffix`: every clause.
+    Suffix,
+    /// `all`: every member.
+    All,
+    /// `any`: at least one member.
+    Any,
+    /// `not`: its one member does not pass.
+    Not,
+}
+
+impl Group {
+    /// The key under which authors write it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filters => "filters",
+            Self::Attributes => "attributes",
+            Self::Exact => "exact",
+            Self::Prefix => "prefix",
+            Self::Suffix => "suffix",
+            Self::All => "all",
+            Self::Any => "any",
+            Self::Not => "not",
+        }
+    }
+
+    /// Whether it passes, given the verdicts of its children. Asks for no more of them than needed.
+    pub(crate) fn verdict(self, mut children: impl Iterator<Item = bool>) -> bool {
+        match self {
+            Self::Any => children.any(|passes| passes),
+            Self::Not => !children.all(|passes| passes),
+            _ => children.all(|passes| passes),
+        }
+    }
+
+    /// Whether it passes only if each of its children does.
+    pub(crate) fn needs_every_child(self) -> bool {
+        !matches!(self, Self::Any | Self::Not)
+    }
+}
+
+impl fmt::Display for Group {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// One node of the flat tree.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Node {
+    Clause(Clause),
+    /// Its children are the nodes behind it, up to `end`.
+    Group {
+        group: Group,
+        end: usize,
+    },
+}
+
+/// The node at `at` and everything below it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Branch<'n> {
+    nodes: &'n [Node],
+    at: usize,
+}
+
+impl<'n> Branch<'n> {
+    /// The whole tree; `None` when it has no nodes.
+    pub(crate) fn root(nodes: &'n [Node]) -> Option<Self> {
+        (!nodes.is_empty()).then_some(Self { nodes, at: 0 })
+    }
+
+    pub(crate) fn node(self) -> &'n Node {
+        &self.nodes[self.at]
+    }
+
+    /// The direct children, as written.
+    pub(crate) fn children(self) -> impl Iterator<Item = Branch<'n>> {
+        let end = self.end();
+        let mut at = self.at + 1;
+        std::iter::from_fn(move || {
+            let child = (at < end).then_some(Self { at, ..self })?;
+            at = child.end();
+            Some(child)
+        })
+    }
+
+    /// Whether `event` passes. Recursion is as deep as the tree, which compiling has bounded.
+    pub(crate) fn passes(self, event: &Event) -> bool {
+        match self.node() {
+            Node::Clause(clause) => clause.holds(event),
+            Node::Group { group, .. } => {
+                group.verdict(self.children().map(|child| child.passes(event)))
+            }
+        }
+    }
+
+    fn end(self) -> usize {
+        match self.node() {
+            Node::Clause(_) => self.at + 1,
+            Node::Group { end, .. } => *end,
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! What an author reads who asks why.
+
+use volley_filter::{Expr, Filter, Group, Part, Test};
+
+use crate::events::{compiled, event, older};
+
+#[test]
+fn an_explanation_shows_each_clause_with_what_the_event_has() {
+    let filter = compiled(&[
+        Expr::exact([("type", "order.created"), ("region", "eu")]),
+        Expr::Any(vec![
+            Expr::prefix([("source", "/shop/")]),
+            Expr::suffix([("subject", ".json")]).negated(),
+        ]),
+    ]);
+    let came = event(&[
+        ("type", "order.created"),
+        ("source", "/till/4"),
+        ("subject", "a.json"),
+    ]);
+    let expected = r#"no match: filters
+  no match: exact
+    no match: region is "eu", but the event has none
+    match: type is "order.created"
+  no match: any
+    no match: prefix
+      no match: source starts with "/shop/", but it is "/till/4"
+    no match: not
+      match: suffix
+        match: subject ends with ".json": "a.json""#;
+    assert_eq!(filter.explain(&came).to_string(), expected);
+}
+
+#[test]
+fn an_explanation_of_the_older_attributes_says_present() {
+    let filter = older(&[("subject", ""), ("one", "")]);
+    let expected = r#"no match: attributes
+  no match: one is present, but it is ""
+  match: subject is present: "a""#;
+    let came = event(&[("subject", "a"), ("one", "")]);
+    assert_eq!(filter.explain(&came).to_string(), expected);
+}
+
+#[test]
+fn everything_needs_no_reason() {
+    let explanation = Filter::everything().explain(&event::<&str>(&[]));
+    assert_eq!(explanation.to_string(), "match: everything");
+}
+
+#[test]
+fn an_explanation_can_be_read_by_code() {
+    let explanation = compiled(&[Expr::exact([("subject", "a")])]).explain(&event::<&str>(&[]));
+    assert_eq!(explanation.part, Part::Group(Group::Filters));
+    let clause = &explanation.children[0].children[0];
+    let expected = Part::Clause {
+        attribute: "subject".into(),
+        test: Test::Exact,
+        expected: "a".into(),
+        actual: None,
+    };
+    assert_eq!(clause.part, expected);
+    assert!(!clause.passes && clause.children.is_empty());
+}
+
+#[test]
+fn a_filter_prints_on_one_line() {
+    let filter = compiled(&[
+        Expr::exact([("type", "a"), ("id", "1")]),
+        Expr::prefix([("source", "/x")]).negated(),
+    ]);
+    let expected =
+        r#"filters(exact(id is "1", type is "a"), not(prefix(source starts with "/x")))"#;
+    assert_eq!(filter.to_string(), expected);
+    assert_eq!(Filter::everything().to_string(), "everything");
+}

@@ -1,0 +1,157 @@
+//! The index gives what asking each filter would give, whatever was added and removed before.
+
+use std::collections::BTreeMap;
+
+use proptest::{collection, prelude::*, sample::select};
+use volley_filter::{Expr, Filter, Index};
+
+use crate::{
+    events::{compiled, event},
+    generated::{Attributes, attributes, event_of, filters},
+    plain,
+};
+
+fn hits(index: &mut Index, event: &volley_event::Event) -> Vec<u32> {
+    let mut hits = vec![99];
+    index.matches(event, &mut hits);
+    hits
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Add(u32, Vec<Expr>),
+    Remove(u32),
+    Ask(Attributes),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let slot = || select(vec![0, 1, 2, 3, 4, 5, 6, 7, 70_000, u32::MAX]);
+    prop_oneof![
+        3 => (slot(), filters()).prop_map(|(slot, filters)| Step::Add(slot, filters)),
+        1 => slot().prop_map(Step::Remove),
+        3 => attributes().prop_map(Step::Ask),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+
+    #[test]
+    fn it_agrees_with_the_plain_reading_while_filters_come_and_go(steps in collection::vec(step(), 1..80)) {
+        let mut index = Index::new();
+        let mut plain_index: BTreeMap<u32, Vec<Expr>> = BTreeMap::new();
+        for step in steps {
+            match step {
+                Step::Add(slot, filters) => {
+                    index.add(slot, &compiled(&filters));
+                    plain_index.insert(slot, filters);
+                }
+                Step::Remove(slot) => {
+                    prop_assert_eq!(index.remove(slot), plain_index.remove(&slot).is_some());
+                }
+                Step::Ask(attributes) => {
+                    let wants = |filters: &[Expr]| filters.iter().all(|f| plain::passes(f, &attributes));
+                    let expected: Vec<u32> =
+                        plain_index.iter().filter(|(_, filters)| wants(filters)).map(|(slot, _)| *slot).collect();
+                    prop_assert_eq!(hits(&mut index, &event_of(&attributes)), expected);
+                }
+            }
+            prop_assert_eq!(index.len(), plain_index.len());
+            let scanned = plain_index.values().filter(|filters| compiled(filters).is_scanned()).count();
+            prop_assert_eq!(index.unindexed(), scanned);
+        }
+    }
+}
+
+#[test]
+fn adding_to_a_slot_that_is_taken_replaces_what_was_there() {
+    let mut index = Index::new();
+    index.add(3, &compiled(&[Expr::exact([("type", "a")])]));
+    index.add(3, &compiled(&[Expr::prefix([("type", "b")])]));
+    assert_eq!(index.len(), 1);
+    assert_eq!(hits(&mut index, &event(&[("type", "a")])), []);
+    assert_eq!(hits(&mut index, &event(&[("type", "b")])), [3]);
+    index.add(3, &Filter::everything());
+    assert_eq!(hits(&mut index, &event(&[("type", "c")])), [3]);
+}
+
+#[test]
+fn removing_what_is_not_there_does_nothing() {
+    let mut index = Index::new();
+    assert!(!index.remove(7));
+    index.add(7, &Filter::everything());
+    assert!(index.remove(7));
+    assert!(!index.remove(7));
+    assert!(index.is_empty());
+    assert_eq!(hits(&mut index, &event::<&str>(&[])), []);
+}
+
+#[test]
+fn hits_are_ascending_whatever_list_they_come_from() {
+    let mut index = Index::new();
+    index.add(9, &Filter::everything());
+    index.add(2, &compiled(&[Expr::exact([("type", "a")])]));
+    index.add(
+        7,
+        &compiled(&[Expr::exact([("type", "a"), ("source", "/s")])]),
+    );
+    index.add(1, &compiled(&[Expr::exact([("source", "/s")])]));
+    index.add(5, &compiled(&[Expr::prefix([("type", "a")])]));
+    index.add(4, &compiled(&[Expr::exact([("type", "a"), ("id", "1")])]));
+    index.add(0, &Filter::everything());
+    let came = event(&[("type", "a"), ("source", "/s")]);
+    assert_eq!(hits(&mut index, &came), [0, 1, 2, 4, 5, 7, 9]);
+    assert_eq!(
+        hits(&mut index, &event(&[("type", "b"), ("source", "/s")])),
+        [0, 1, 9]
+    );
+}
+
+#[test]
+fn filters_of_one_type_stay_when_others_of_it_go() {
+    let plain = compiled(&[Expr::exact([("type", "a")])]);
+    let with_source = compiled(&[Expr::exact([("type", "a"), ("source", "/s")])]);
+    let came = event(&[("type", "a"), ("source", "/s")]);
+    for (stays, goes) in [(&plain, &with_source), (&with_source, &plain)] {
+        let mut index = Index::new();
+        index.add(1, stays);
+        index.add(2, goes);
+        index.remove(2);
+        assert_eq!(hits(&mut index, &came), [1]);
+    }
+}
+
+#[test]
+fn a_filter_that_contradicts_itself_is_never_hit() {
+    let mut index = Index::new();
+    index.add(
+        0,
+        &compiled(&[Expr::exact([("type", "a")]), Expr::exact([("type", "b")])]),
+    );
+    for kind in ["a", "b"] {
+        assert_eq!(hits(&mut index, &event(&[("type", kind)])), []);
+    }
+}
+
+#[test]
+fn only_filters_that_demand_no_type_or_source_are_evaluated_for_every_event() {
+    let demands = |expr| Expr::All(vec![Expr::exact([("type", "a")]), expr]);
+    let scanned = [
+        Expr::prefix([("type", "a")]),
+        Expr::exact([("subject", "a")]),
+        Expr::exact([("type", "a")]).negated(),
+        Expr::Any(vec![
+            Expr::exact([("type", "a")]),
+            Expr::exact([("source", "a")]),
+        ]),
+        Expr::attributes([("type", "")]),
+    ];
+    let mut index = Index::new();
+    for (slot, expr) in (0..).zip(&scanned) {
+        index.add(slot, &compiled(std::slice::from_ref(expr)));
+        index.add(slot + 100, &compiled(&[demands(expr.clone())]));
+    }
+    index.add(200, &Filter::everything());
+    assert_eq!(index.unindexed(), scanned.len());
+    assert_eq!(index.len(), 2 * scanned.len() + 1);
+}

@@ -1,0 +1,11 @@
+//! What filters answer, alone and through the index.
+
+mod allocations;
+mod events;
+mod explanations;
+mod generated;
+mod index;
+mod knative;
+mod laws;
+mod plain;
+mod received;
