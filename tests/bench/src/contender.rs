@@ -1,0 +1,118 @@
+//! What is measured: a process that takes events at a URL and passes them on to the sink.
+//!
+//! [`Contender`] starts one; [`Running`] is the process while it runs. The floor is measured in
+//! another way and has a module of its own, [`floor`].
+
+pub(crate) mod echo;
+pub(crate) mod floor;
+pub(crate) mod haproxy;
+pub(crate) mod volley;
+
+use std::{
+    fs,
+    future::Future,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    pin::Pin,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tokio::process::Child;
+
+use crate::{cpu, error::BenchError, sink::Behaviour};
+
+/// How long a contender may take until it accepts events.
+const START_PATIENCE: Duration = Duration::from_secs(20);
+
+/// A subscriber as a contender has to know it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Subscriber {
+    pub(crate) number: usize,
+    pub(crate) address: SocketAddr,
+    pub(crate) behaviour: Behaviour,
+}
+
+impl Subscriber {
+    /// Its path at its address.
+    pub(crate) fn path(&self) -> String {
+        self.behaviour.path(self.number)
+    }
+}
+
+/// The start of a contender, boxed so that contenders can stand in one list.
+pub(crate) type Starting<'a> = Pin<Box<dyn Future<Output = Result<Running, BenchError>> + 'a>>;
+
+/// Something that can be put between load and sink.
+pub(crate) trait Contender {
+    /// Its name in the report.
+    fn name(&self) -> &str;
+
+    /// Starts it on its core, with nothing but loopback around it, and waits until it takes events.
+    ///
+    /// # Errors
+    ///
+    /// When the program is missing or does not come up; the message says which and what to do.
+    fn start<'a>(&'a self, subscribers: &'a [Subscriber]) -> Starting<'a>;
+}
+
+/// A contender that takes events. Its process is killed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Running {
+    /// Where events are posted.
+    pub(crate) target: SocketAddr,
+    /// The path that they are posted to.
+    pub(crate) path: String,
+    /// Where its books are, if it keeps any.
+    pub(crate) admin: Option<SocketAddr>,
+    pid: u32,
+    _child: Child,
+    /// Configuration and logs, removed with the process.
+    _folder: TempDir,
+}
+
+impl Running {
+    /// CPU time of all its processes since it was started.
+    pub(crate) fn cpu(&self) -> Result<Duration, BenchError> {
+        cpu::of_process(self.pid)
+    }
+
+    /// Memory of its process.
+    pub(crate) fn memory(&self) -> Result<cpu::Memory, BenchError> {
+        cpu::memory(self.pid)
+    }
+
+    /// Starts its memory's peak anew.
+    pub(crate) fn forget_peak(&self) -> Result<(), BenchError> {
+        cpu::forget_peak(self.pid)
+    }
+}
+
+/// Finds `program` on the `PATH`.
+pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, BenchError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Debian keeps servers in /usr/sbin, which is not on every user's PATH.
+    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    let mut files = folders.map(|folder| folder.join(program));
+    files
+        .find(|file| file.is_file())
+        .ok_or(BenchError::Missing { program, package })
+}
+
+fn folder_for(name: &str) -> Result<TempDir, BenchError> {
+    let prefix = format!("volley-bench-{name}-");
+    let made = tempfile::Builder::new().prefix(&prefix).tempdir();
+    made.map_err(BenchError::io("make a temporary folder"))
+}
+
+/// The end of a contender's log, for an error's text.
+fn last_words(log: &Path) -> String {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<&str> = text.lines().rev().take(5).collect();
+    let lines: Vec<&str> = lines.into_iter().rev().collect();
+    if lines.is_empty() {
+        "(none)".to_owned()
+    } else {
+        lines.join(" | ")
+    }
+}

@@ -1,0 +1,250 @@
+//! The producers: 32 connections that post as fast as they are answered.
+//!
+//! Requests are built once; only the digits of `ce-id` change. Of an answer just the status and
+//! the length are read.
+//!
+//! A broker may say yes faster than it delivers. So that a run measures how it works and not how
+//! it fills its memory, producers hold back while too many accepted events wait for delivery.
+
+use std::{
+    cell::{Cell, RefCell},
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    ops::Range,
+    rc::Rc,
+    time::Duration,
+};
+
+use bytes::{Buf, BytesMut};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::{bitmap::Bitmap, error::BenchError, event};
+
+/// How many requests are on their way at once.
+pub(crate) const CONNECTIONS: usize = 32;
+/// How long an answer may take before the run is given up.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How many events may be accepted and not delivered before producers hold back.
+const BACKLOG: u64 = 4_096;
+/// How long a producer holds back before it looks again.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// Open connections to a contender, and what it answered so far.
+#[derive(Debug)]
+pub(crate) struct Load {
+    name: String,
+    connections: Vec<Connection>,
+    answers: Rc<Answers>,
+}
+
+/// How far delivery has come, as the sink counts it.
+#[derive(Debug, Clone)]
+pub(crate) struct Delivered {
+    /// Arrivals at all awaited subscribers.
+    pub(crate) arrivals: Rc<Cell<u64>>,
+    /// Arrivals that make up one event.
+    pub(crate) each: u64,
+}
+
+/// What was answered.
+#[derive(Debug)]
+struct Answers {
+    next: Cell<u64>,
+    end: Cell<u64>,
+    accepted_count: Cell<u64>,
+    delivered: Delivered,
+    highest_backlog: Cell<u64>,
+    accepted: RefCell<Bitmap>,
+    refused: RefCell<BTreeMap<u16, u64>>,
+}
+
+impl Load {
+    /// Connects to the contender `name`, for events numbered below `events`.
+    pub(crate) async fn connect(
+        name: &str,
+        target: SocketAddr,
+        path: &str,
+        events: u64,
+        delivered: Delivered,
+    ) -> Result<Self, BenchError> {
+        let mut connections = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let opened = Connection::open(target, path).await;
+            connections.push(opened.map_err(BenchError::io(format!("connect to {name}")))?);
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            connections,
+            answers: Rc::new(Answers {
+                next: Cell::new(0),
+                end: Cell::new(0),
+                accepted_count: Cell::new(0),
+                delivered,
+                highest_backlog: Cell::new(0),
+                accepted: RefCell::new(Bitmap::new(events)),
+                refused: RefCell::default(),
+            }),
+        })
+    }
+
+    /// Posts the events of `range` and waits for every answer. Call it inside a `LocalSet`.
+    pub(crate) async fn post(&mut self, range: Range<u64>) -> Result<(), BenchError> {
+        self.answers.next.set(range.start);
+        self.answers.end.set(range.end);
+        let mut producers = JoinSet::new();
+        for connection in self.connections.drain(..) {
+            producers.spawn_local(produce(connection, self.answers.clone()));
+        }
+        while let Some(ended) = producers.join_next().await {
+            let connection = ended.expect("a producer neither panics nor is cancelled");
+            self.connections
+                .push(connection.map_err(|cause| BenchError::CutOff {
+                    name: self.name.clone(),
+                    reason: cause.to_string(),
+                })?);
+        }
+        Ok(())
+    }
+
+    /// The most events that were accepted and not delivered at any moment.
+    pub(crate) fn highest_backlog(&self) -> u64 {
+        self.answers.highest_backlog.get()
+    }
+
+    /// Which events were answered with a success.
+    pub(crate) fn accepted(&self) -> Bitmap {
+        self.answers.accepted.borrow().clone()
+    }
+
+    /// How many answers were no success, by status.
+    pub(crate) fn refused(&self) -> BTreeMap<u16, u64> {
+        self.answers.refused.borrow().clone()
+    }
+}
+
+impl Answers {
+    /// The next event to send, until all are taken.
+    fn take(&self) -> Option<u64> {
+        let sequence = self.next.get();
+        (sequence < self.end.get()).then(|| {
+            self.next.set(sequence + 1);
+            sequence
+        })
+    }
+
+    /// Events that were accepted and wait for delivery.
+    fn backlog(&self) -> u64 {
+        let delivered = self.delivered.arrivals.get() / self.delivered.each.max(1);
+        self.accepted_count.get().saturating_sub(delivered)
+    }
+
+    fn note(&self, sequence: u64, status: u16) {
+        if (200..300).contains(&status) {
+            self.accepted.borrow_mut().set(sequence);
+            self.accepted_count.set(self.accepted_count.get() + 1);
+            let highest = self.highest_backlog.get().max(self.backlog());
+            self.highest_backlog.set(highest);
+        } else {
+            *self.refused.borrow_mut().entry(status).or_default() += 1;
+        }
+    }
+}
+
+async fn produce(mut connection: Connection, answers: Rc<Answers>) -> io::Result<Connection> {
+    while let Some(sequence) = answers.take() {
+        while answers.backlog() > BACKLOG {
+            sleep(PAUSE).await;
+        }
+        let status = timeout(PATIENCE, connection.post(sequence)).await;
+        answers.note(sequence, status.map_err(|_| io::ErrorKind::TimedOut)??);
+    }
+    Ok(connection)
+}
+
+#[derive(Debug)]
+struct Connection {
+    stream: TcpStream,
+    request: event::Request,
+    buffer: BytesMut,
+}
+
+impl Connection {
+    async fn open(target: SocketAddr, path: &str) -> io::Result<Self> {
+        let stream = TcpStream::connect(target).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self {
+            stream,
+            request: event::Request::new(&target.to_string(), path),
+            buffer: BytesMut::with_capacity(4 * 1024),
+        })
+    }
+
+    /// Sends one event and returns the status of the answer.
+    async fn post(&mut self, sequence: u64) -> io::Result<u16> {
+        self.stream
+            .write_all(self.request.numbered(sequence))
+            .await?;
+        loop {
+            self.buffer.reserve(1024);
+            if self.stream.read_buf(&mut self.buffer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if let Some((status, length)) = read_answer(&self.buffer)? {
+                self.buffer.advance(length);
+                return Ok(status);
+            }
+        }
+    }
+}
+
+/// Status and length of the answer at the front of `buffer`; `None` until all of it is there.
+fn read_answer(buffer: &[u8]) -> io::Result<Option<(u16, usize)>> {
+    let mut headers = [httparse::EMPTY_HEADER; 32];
+    let mut head = httparse::Response::new(&mut headers);
+    let head_length = match head.parse(buffer) {
+        Ok(httparse::Status::Complete(length)) => length,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+    };
+    let mut declared = head
+        .headers
+        .iter()
+        .filter(|header| header.name.eq_ignore_ascii_case("content-length"));
+    let body_length: usize = declared
+        .next()
+        .and_then(|header| std::str::from_utf8(header.value).ok()?.parse().ok())
+        .unwrap_or(0);
+    let status = head.code.unwrap_or_default();
+    let length = head_length + body_length;
+    Ok((buffer.len() >= length).then_some((status, length)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_with_its_body_or_not_yet() {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 4\r\n\r\nfull";
+        assert_eq!(read_answer(&answer[..20]).unwrap(), None);
+        assert_eq!(read_answer(&answer[..answer.len() - 1]).unwrap(), None);
+        assert_eq!(read_answer(answer).unwrap(), Some((503, answer.len())));
+    }
+
+    #[test]
+    fn an_answer_without_a_length_ends_with_its_head() {
+        let answer = b"HTTP/1.1 202 Accepted\r\nAllow: POST, OPTIONS\r\n\r\n";
+        assert_eq!(read_answer(answer).unwrap(), Some((202, answer.len())));
+    }
+
+    #[test]
+    fn garbage_is_no_answer() {
+        assert!(read_answer(b"\x00\x01\x02 garbage\r\n\r\n").is_err());
+    }
+}

@@ -1,0 +1,181 @@
+//! Benchmarks of Volley against peers and floors in the same run.
+//!
+//! ```text
+//! core 0                          core 1 (this process)
+//!                                 load: 32 connections, closed loop
+//! volley | haproxy  <------------   |
+//!        |          ------------> sink: a bitmap of events for each subscriber
+//! echo (bare hyper) <------------ wrk   (the floor)
+//! ```
+//!
+//! Every round measures everyone once, one after the other, so that a slow minute of the machine
+//! meets all of them. What counts is CPU time per event, and its ratio within a round; every run
+//! checks that each accepted event arrived exactly once.
+//!
+//! Progress goes to stderr; the last line on stdout is one JSON object. Exit code 1 when something
+//! was lost, came twice or did not add up, or when a run was not possible.
+
+mod b1;
+mod b4;
+mod b6;
+mod bench;
+mod bitmap;
+mod books;
+mod contender;
+mod cpu;
+mod error;
+mod event;
+mod load;
+mod report;
+mod run;
+mod sink;
+mod stats;
+
+use std::{error::Error, path::PathBuf, process::ExitCode};
+
+use clap::{Parser, ValueEnum};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    task::LocalSet,
+};
+
+use crate::{
+    bench::{Party, Setup, Wishes},
+    error::BenchError,
+    report::Report,
+};
+
+/// Benchmarks of Volley against peers and floors in the same run.
+#[derive(Debug, Parser)]
+#[command(name = "volley-bench", version)]
+struct Command {
+    /// What to measure.
+    #[arg(value_enum, ignore_case = true)]
+    bench: Bench,
+    /// How many rounds; below 5 a result says little.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1_000))]
+    rounds: u16,
+    /// A tenth of the events: to see that it works, not to compare.
+    #[arg(long)]
+    quick: bool,
+    /// Only these take part (without the floor the result is never valid).
+    #[arg(long, value_enum, value_delimiter = ',')]
+    only: Vec<Party>,
+    /// The broker's binary, if not the one built beside this program.
+    #[arg(long)]
+    volley: Option<PathBuf>,
+    /// B1: also measure Volley with so many data-plane threads, on both cores.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=64))]
+    threads: u16,
+    /// How many events a run posts (B4: deliveries), instead of the benchmark's own number.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
+    events: Option<u64>,
+    /// B4, B6: one address (port) for all subscribers, or one for each. Default: B4 shared, B6 own.
+    #[arg(long, value_enum)]
+    addresses: Option<Addresses>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Bench {
+    /// The price of a proxy: one event in, one out.
+    #[value(name = "B1")]
+    B1,
+    /// Fan-out to 10, 100 and 1,000 subscribers.
+    #[value(name = "B4")]
+    B4,
+    /// One hanging and five failing subscribers of 100.
+    #[value(name = "B6")]
+    B6,
+    /// The server of the floor; started by the benchmarks themselves.
+    #[value(name = "echo", hide = true)]
+    Echo,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Addresses {
+    /// All subscribers behind one address.
+    Shared,
+    /// An address for each.
+    Own,
+}
+
+fn main() -> ExitCode {
+    let command = Command::parse();
+    let outcome = if command.bench == Bench::Echo {
+        contender::echo::serve().map(|()| ExitCode::SUCCESS)
+    } else {
+        measure(command)
+    };
+    outcome.unwrap_or_else(|error| {
+        eprintln!("volley-bench: {}", chain(&error));
+        match error {
+            BenchError::Interrupted => ExitCode::from(130),
+            _ => ExitCode::FAILURE,
+        }
+    })
+}
+
+fn measure(command: Command) -> Result<ExitCode, BenchError> {
+    let bench = command.bench;
+    let setup = Setup::find(command.into(), bench == Bench::B1)?;
+    cpu::pin_to_own_core()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(BenchError::io("start a runtime"))?;
+    let report = LocalSet::new().block_on(&runtime, until_interrupted(run(bench, &setup)))?;
+    println!("{}", report.to_json());
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Ends early, and kills every contender by dropping it, when someone has seen enough.
+async fn until_interrupted(
+    run: impl Future<Output = Result<Report, BenchError>>,
+) -> Result<Report, BenchError> {
+    let terminated = signal(SignalKind::terminate());
+    let mut terminated = terminated.map_err(BenchError::io("listen for signals"))?;
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => Err(BenchError::Interrupted),
+        _ = terminated.recv() => Err(BenchError::Interrupted),
+        report = run => report,
+    }
+}
+
+async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
+    match bench {
+        Bench::B1 => b1::run(setup).await,
+        Bench::B4 => b4::run(setup).await,
+        Bench::B6 => b6::run(setup).await,
+        Bench::Echo => unreachable!("the echo server is no benchmark"),
+    }
+}
+
+impl From<Command> for Wishes {
+    fn from(command: Command) -> Self {
+        Self {
+            rounds: command.rounds.into(),
+            quick: command.quick,
+            only: command.only,
+            volley: command.volley,
+            threads: command.threads.into(),
+            events: command.events,
+            own_addresses: command.addresses.map(|choice| choice == Addresses::Own),
+        }
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(&format!(": {error}"));
+        cause = error.source();
+    }
+    text
+}
