@@ -342,3 +342,181 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
     out.extend_from_slice(rest.as_bytes());
     out.push(b'"');
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn nested(depth: usize) -> String {
+        format!("{}1{}", "[".repeat(depth), "]".repeat(depth))
+    }
+
+    #[test]
+    fn values_of_every_kind_are_passed_over() {
+        for text in [
+            "0",
+            "-0",
+            "-12.50e+3",
+            "1E400",
+            "12345678901234567890123",
+            "true",
+            "false",
+            "null",
+            r#""""#,
+            r#""a\"b\u00e9\/""#,
+            "[]",
+            "[ ]",
+            "{}",
+            "{ }",
+            r#" [1, {"a":[{}], "a":2}] "#,
+            r#"{"a":{"b":[1,[2,[3]]]},"c":""}"#,
+            r#""\ud800""#,
+            "\t\n\r 1",
+        ] {
+            assert!(is_value(text, MAX_DEPTH), "{text}");
+        }
+    }
+
+    #[test]
+    fn malformed_text_is_refused() {
+        for text in [
+            "",
+            " ",
+            "01",
+            "-",
+            "1.",
+            ".5",
+            "1e",
+            "+1",
+            "tru",
+            "nul",
+            "True",
+            "NaN",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "[",
+            "]",
+            "{",
+            r#"{"a"}"#,
+            r#"{"a":}"#,
+            r#"{"a":1,}"#,
+            "{a:1}",
+            r#"{"a":1]"#,
+            r#"[1}"#,
+            r#"""#,
+            r#""\x""#,
+            r#""\u12""#,
+            r#""\u12g4""#,
+            "\"\n\"",
+            "1 2",
+            "'a'",
+            "\u{feff}1",
+            "\u{a0}1",
+            r#"{"a":1"b":2}"#,
+            r#"{1:2}"#,
+            "[1]x",
+        ] {
+            assert!(!is_value(text, MAX_DEPTH), "{text}");
+        }
+    }
+
+    #[test]
+    fn nesting_ends_at_the_limit() {
+        assert!(is_value(&nested(64), MAX_DEPTH));
+        assert!(!is_value(&nested(65), MAX_DEPTH));
+        assert!(!is_value(&nested(65), u32::MAX), "no caller gets more");
+        assert!(is_value(&nested(3), 3) && !is_value(&nested(4), 3));
+        let mut scanner = Scanner::of("[[[[");
+        assert_eq!(scanner.value(3), Err(JsonError::Depth(3)));
+    }
+
+    #[test]
+    fn escapes_stand_for_characters() {
+        let text = string(r#""\u0041\n\t\/\\\"\b\f\r\u20ac\ud83d\ude00z""#).unwrap();
+        assert_eq!(text.unescape().unwrap(), "A\n\t/\\\"\u{8}\u{c}\r€😀z");
+        for lone in [
+            r#""\ud800""#,
+            r#""\udc00""#,
+            r#""\ud800x""#,
+            r#""\ud800\u0041""#,
+            r#""\ude00\ud83d""#,
+        ] {
+            assert_eq!(
+                string(lone).unwrap().unescape(),
+                Err(LoneSurrogate),
+                "{lone}"
+            );
+        }
+    }
+
+    /// Text that looks like JSON, right or wrong.
+    fn jsonish() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"", "\"a\"", "1", "-2.5e3", "0", "true", "null", " ",
+            "\n", "\\", "\\u00e9", "é", "\"b\":", "e", ".",
+        ]);
+        prop::collection::vec(piece, 0..12).prop_map(|pieces| pieces.concat())
+    }
+
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            any::<i64>().prop_map(|n| n.to_string()),
+            any::<f64>()
+                .prop_filter("JSON has no NaN", |n| n.is_finite())
+                .prop_map(|n| format!("{n:e}")),
+            any::<String>().prop_map(|s| serde_json::to_string(&s).unwrap()),
+            Just("null".to_owned()),
+        ];
+        leaf.prop_recursive(6, 40, 5, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..5)
+                    .prop_map(|items| format!("[{}]", items.join(" ,"))),
+                prop::collection::vec((any::<String>(), inner), 0..5).prop_map(|members| {
+                    let member = |(name, value): &(String, String)| {
+                        format!("{} :{value}", serde_json::to_string(name).unwrap())
+                    };
+                    format!(
+                        "{{{}}}",
+                        members.iter().map(member).collect::<Vec<_>>().join(",")
+                    )
+                }),
+            ]
+        })
+    }
+
+    fn serde_takes(text: &str) -> bool {
+        serde_json::from_str::<&serde_json::value::RawValue>(text).is_ok()
+    }
+
+    proptest! {
+        #[test]
+        fn the_scanner_agrees_with_serde_json(text in prop_oneof![jsonish(), json()]) {
+            prop_assert_eq!(is_value(&text, MAX_DEPTH), serde_takes(&text), "{}", text);
+        }
+
+        #[test]
+        fn a_value_ends_where_it_ends(text in json(), after in "[,}\\] ]{0,3}") {
+            let whole = format!("{text}{after}");
+            prop_assert_eq!(Scanner::of(&whole).value(MAX_DEPTH), Ok(0..text.len()));
+        }
+
+        #[test]
+        fn strings_are_written_as_they_are_read(text in any::<String>()) {
+            let mut out = Vec::new();
+            write_string(&mut out, &text);
+            let written = String::from_utf8(out).unwrap();
+            prop_assert_eq!(string(&written).unwrap().unescape().unwrap(), text.as_str());
+            prop_assert_eq!(serde_json::from_str::<String>(&written).unwrap(), text);
+        }
+
+        #[test]
+        fn strings_are_read_as_serde_json_reads_them(text in any::<String>()) {
+            let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+            let quoted = format!("\"{escaped}\"");
+            prop_assert_eq!(string(&quoted).unwrap().unescape().unwrap(), text);
+        }
+    }
+}

@@ -28,6 +28,8 @@ mod json;
 mod media;
 mod overlay;
 mod percent;
+#[cfg(feature = "cloudevents")]
+mod sdk;
 mod structured;
 mod timestamp;
 mod uri;
@@ -42,4 +44,6 @@ pub use headers::{Mode, mode};
 pub use hops::ATTRIBUTE as HOPS_ATTRIBUTE;
 pub use incoming::{Incoming, read_reply, read_request};
 pub use overlay::Overlay;
+#[cfg(feature = "cloudevents")]
+pub use sdk::ConversionError;
 pub use wire::{Format, Wire};

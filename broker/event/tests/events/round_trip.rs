@@ -1,0 +1,214 @@
+//! Any event through any mode and back is the same event.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+use volley_event::{Form, Format, Overlay, Wire, write_batch};
+
+use super::*;
+
+/// A value without control characters, as attributes may have.
+fn value() -> impl Strategy<Value = String> {
+    let c = prop_oneof![
+        4 => prop::char::range(' ', '~'),
+        1 => prop::sample::select(vec!['%', '"', '\\', ' ', '€', '😀', 'é', '\u{a0}', '\u{fffd}']),
+        1 => any::<char>().prop_filter("a control character", |c| !c.is_control()),
+    ];
+    prop::collection::vec(c, 0..20).prop_map(|chars| chars.into_iter().collect())
+}
+
+fn name() -> impl Strategy<Value = String> {
+    const TAKEN: [&str; 11] = [
+        "id",
+        "source",
+        "type",
+        "specversion",
+        "time",
+        "subject",
+        "dataschema",
+        "data",
+        "datacontenttype",
+        "knativebrokerttl",
+        "",
+    ];
+    "[a-z0-9]{1,12}".prop_filter("taken", |name| !TAKEN.contains(&name.as_str()))
+}
+
+fn text() -> impl Strategy<Value = String> {
+    value().prop_map(|value| format!("x{value}"))
+}
+
+/// JSON text with an own mind about numbers, keys and white space.
+fn json() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        prop::sample::select(vec![
+            "1.10",
+            "1E400",
+            "-0",
+            "12345678901234567890123",
+            "null",
+            "\"\\ud800\"",
+            "{}",
+            "[ ]"
+        ])
+        .prop_map(str::to_owned),
+        any::<String>().prop_map(|text| serde_json::to_string(&text).expect("a string")),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 1..3)
+                .prop_map(|items| format!("[{}]", items.join(" ,\n"))),
+            (inner.clone(), inner).prop_map(|(a, b)| format!("{{\"z\": {a},\"a\":{b}, \"z\":1}}")),
+        ]
+    })
+}
+
+fn data() -> impl Strategy<Value = (Option<String>, Vec<u8>)> {
+    prop_oneof![
+        json().prop_map(|text| (Some("application/json".to_owned()), text.into_bytes())),
+        json().prop_map(|text| (
+            Some("application/vnd.x+json; charset=utf-8".to_owned()),
+            text.into_bytes()
+        )),
+        any::<Vec<u8>>().prop_map(|bytes| (Some("application/octet-stream".to_owned()), bytes)),
+        any::<Vec<u8>>().prop_map(|bytes| (None, bytes)),
+        any::<String>().prop_map(|text| (Some("text/plain".to_owned()), text.into_bytes())),
+        Just((Some("application/json".to_owned()), b"{broken".to_vec())),
+    ]
+}
+
+prop_compose! {
+    fn event()(
+        id in text(),
+        kind in text(),
+        source in prop::sample::select(vec!["/s", "urn:x", "http://a/b?c#d", "straße", "a%20b", "100"]),
+        subject in prop::option::of(text()),
+        time in prop::option::of(Just("2018-04-05T17:31:00.120+02:00")),
+        schema in prop::option::of(Just("HTTP://Example.com")),
+        extensions in prop::collection::btree_map(name(), value(), 0..20),
+        (content_type, data) in data(),
+        headers in prop::collection::vec("[!-~]{1,20}", 0..3),
+    ) -> Event {
+        let mut builder = Event::builder().id(id).source(source).kind(kind).untyped_data(data);
+        let known = [("subject", subject), ("time", time.map(str::to_owned)),
+            ("dataschema", schema.map(str::to_owned)), ("datacontenttype", content_type)];
+        for (name, value) in known {
+            if let Some(value) = value {
+                builder = builder.attribute(name, value);
+            }
+        }
+        for (name, value) in extensions {
+            builder = builder.attribute(name, value);
+        }
+        for (index, value) in headers.into_iter().enumerate() {
+            builder = builder.header(format!("knative-{index}"), value);
+        }
+        builder.build().expect("a valid event")
+    }
+}
+
+/// What an event says, however it is carried.
+fn meaning(event: &Event) -> (BTreeMap<String, String>, Bytes) {
+    let attributes = event
+        .attributes()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+    (attributes.collect(), event.data().expect("data"))
+}
+
+fn send(event: &Event, format: Option<Format>) -> (Wire, Event) {
+    let wire = event.encode(format, &Overlay::default()).expect("encodes");
+    match read_request(&wire.headers, wire.body.clone()).expect("reads") {
+        Incoming::One(event) => (wire, event),
+        Incoming::Batch(events) => panic!("a batch: {events:?}"),
+    }
+}
+
+proptest! {
+    #[test]
+    fn through_any_mode_and_back_it_is_the_same_event(
+        event in event(),
+        way in prop::collection::vec(prop::sample::select(vec![Format::Binary, Format::Json]), 1..5),
+    ) {
+        let mut current = event.clone();
+        for format in way {
+            let (_, next) = send(&current, Some(format));
+            prop_assert_eq!(meaning(&next), meaning(&event), "{:?}", format);
+            prop_assert!(next.traveling_headers().eq(event.traveling_headers()));
+            let expected = if format == Format::Binary { Form::Binary } else { Form::Structured };
+            prop_assert_eq!(next.form(), expected);
+            // As it came, it comes again: byte for byte.
+            let (wire, same) = send(&next, None);
+            prop_assert_eq!(&same, &next);
+            prop_assert_eq!(&wire.body, next.body());
+            current = next;
+        }
+    }
+
+    #[test]
+    fn through_a_batch_it_is_the_same_event(events in prop::collection::vec(event(), 0..4)) {
+        let wire = write_batch(&events).expect("encodes");
+        let Incoming::Batch(read) = read_request(&wire.headers, wire.body).expect("reads") else {
+            panic!("a batch");
+        };
+        let expected: Vec<_> = events.iter().map(meaning).collect();
+        prop_assert_eq!(read.iter().map(meaning).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn through_a_store_it_is_the_same_event(event in event(), hops in any::<u8>()) {
+        let (_, structured) = send(&event, Some(Format::Json));
+        for event in [event.with_hops(hops), structured.with_hops(hops)] {
+            let stored = Event::from_stored(
+                event.attribute_block().clone(), event.header_block().clone(), event.body().clone(),
+                event.form(), event.hops(),
+            );
+            prop_assert_eq!(stored, Ok(event));
+        }
+    }
+
+    #[test]
+    fn header_values_leave_as_they_came(raw in prop::collection::vec(value(), 1..6)) {
+        let names: Vec<_> = (0..raw.len()).map(|n| format!("ce-x{n}")).collect();
+        let list: Vec<_> = names.iter().map(String::as_str).zip(raw.iter()).collect();
+        // Some decode to control characters: those are refused.
+        if let Ok(event) = binary(&list, "") {
+            let (wire, _) = send(&event, None);
+            for (name, value) in list {
+                prop_assert_eq!(header(&wire.headers, name), Some(value.as_bytes()));
+            }
+            // And in JSON they are what they decoded to.
+            let (_, json) = send(&event, Some(Format::Json));
+            prop_assert_eq!(meaning(&json), meaning(&event));
+        }
+    }
+
+    #[test]
+    fn an_envelope_of_any_shape_leaves_as_it_came(
+        members in prop::collection::btree_map(name(), prop_oneof![
+            value().prop_map(|text| serde_json::to_string(&text).expect("a string")),
+            any::<i32>().prop_map(|number| number.to_string()),
+            Just("true".to_owned()), Just("null".to_owned()),
+        ], 0..10),
+        data in prop::option::of(json()),
+        white in "[ \t\r\n]{0,3}",
+        rotate in 0..10usize,
+    ) {
+        let mut list: Vec<_> = [("specversion", "\"1.0\""), ("id", "\"1\""), ("source", "\"/s\""), ("type", "\"t\"")]
+            .map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        list.extend(data.clone().map(|data| ("data".to_owned(), data)));
+        list.extend(members);
+        let middle = rotate % list.len();
+        list.rotate_left(middle);
+        let member = |(name, value): &(String, String)| format!("{white}\"{name}\"{white}:{white}{value}{white}");
+        let text = format!("{white}{{{}}}{white}", list.iter().map(member).collect::<Vec<_>>().join(","));
+        let event = structured(&text).expect("reads");
+        prop_assert_eq!(&event.encode(None, &Overlay::default()).expect("encodes").body, &text);
+        prop_assert_eq!(event.data().expect("data"), data.unwrap_or_default());
+        for (name, value) in &list {
+            if name != "data" && value.starts_with('"') {
+                let text: String = serde_json::from_str(value).expect("a string");
+                prop_assert_eq!(event.get(name), Some(text.as_str()));
+            }
+        }
+    }
+}
