@@ -228,6 +228,83 @@ fn read_answer(buffer: &[u8]) -> io::Result<Option<(u16, usize)>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sink::{Behaviour, Sink, Size};
+
+    /// A load that posts straight into a sink, to a subscriber that behaves like this.
+    async fn straight_into(sink: &Sink, behaviour: Behaviour, events: u64) -> Load {
+        let delivered = Delivered {
+            arrivals: sink.taken(),
+            each: 1,
+        };
+        let path = behaviour.path(0);
+        let load = Load::connect("the sink", sink.address(0), &path, events, delivered);
+        load.await.unwrap()
+    }
+
+    async fn sink(events: u64) -> Sink {
+        let size = Size {
+            subscribers: 1,
+            awaited: 1,
+            events,
+            own_addresses: true,
+        };
+        Sink::open(size).await.unwrap()
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_is_posted_straight_into_a_sink_arrives_once() {
+        let sink = sink(1_100).await;
+        let mut load = straight_into(&sink, Behaviour::Takes, 1_100).await;
+        load.post(0..100).await.unwrap();
+        load.post(100..1_100).await.unwrap();
+        assert!(sink.wait_for(1_100, PATIENCE).await);
+        assert_eq!(load.accepted().count(), 1_100);
+        assert_eq!(sink.missing(&load.accepted(), 1), 0);
+        assert_eq!((sink.counts().duplicates, sink.counts().strays), (0, 0));
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn what_is_posted_twice_is_counted_as_duplicates() {
+        let sink = sink(100).await;
+        let mut load = straight_into(&sink, Behaviour::Takes, 100).await;
+        load.post(0..100).await.unwrap();
+        load.post(90..100).await.unwrap();
+        assert_eq!(sink.counts().duplicates, 10);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn refused_events_are_counted_by_status_and_not_as_accepted() {
+        let sink = sink(50).await;
+        let mut load = straight_into(&sink, Behaviour::Fails, 50).await;
+        load.post(0..50).await.unwrap();
+        assert_eq!(load.refused(), BTreeMap::from([(503, 50)]));
+        assert_eq!(load.accepted().count(), 0);
+        assert_eq!(sink.counts().failures, 50);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_sink_that_holds_back_its_answers_still_notes_what_came() {
+        let sink = sink(100).await;
+        let mut load = straight_into(&sink, Behaviour::Takes, 100).await;
+        sink.answer(false);
+        let posting = tokio::task::spawn_local(async move {
+            load.post(0..100).await.unwrap();
+            load
+        });
+        assert!(sink.wait_for(CONNECTIONS as u64, PATIENCE).await);
+        assert!(!posting.is_finished());
+        sink.answer(true);
+        assert_eq!(posting.await.unwrap().accepted().count(), 100);
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_contender_that_is_gone_is_an_error_that_names_it() {
+        let sink = sink(10).await;
+        let mut load = straight_into(&sink, Behaviour::Takes, 10).await;
+        drop(sink);
+        let error = load.post(0..10).await.unwrap_err();
+        assert!(error.to_string().contains("cut off by the sink"), "{error}");
+    }
 
     #[test]
     fn an_answer_is_read_with_its_body_or_not_yet() {
