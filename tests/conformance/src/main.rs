@@ -1,0 +1,111 @@
+//! Judges a broker: `volley-conformance` starts the `volley` binary, or takes any other by its URL.
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use clap::Parser;
+use volley_conformance::{
+    cases::{Cases, Run},
+    hostile,
+    report::Report,
+    subject::{Subject, SubjectError, remote::Remote, volley::Volley},
+    tables::NOT_APPLICABLE,
+};
+
+/// Judges a broker as a black box by the tables of what it owes its users.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Run only cases whose name contains this; may be repeated.
+    #[arg(long, value_name = "TEXT")]
+    only: Vec<String>,
+    /// Print the names of the cases and end.
+    #[arg(long)]
+    list: bool,
+    /// How many cases play side by side.
+    #[arg(long, default_value_t = 16)]
+    at_once: usize,
+    /// The binary under test [default: VOLLEY_BIN, or `volley` beside this program].
+    #[arg(long, value_name = "PATH", conflicts_with = "url")]
+    volley: Option<PathBuf>,
+    /// The backend of its Brokers.
+    #[arg(long, default_value = "memory")]
+    channel: String,
+    /// Judge another broker at this URL, with `{namespace}` and `{broker}` in it.
+    #[arg(long, requires = "apply_command")]
+    url: Option<String>,
+    /// With --url: a shell command that reads YAML and declares it.
+    #[arg(long, value_name = "COMMAND")]
+    apply_command: Option<String>,
+    /// With --url: a shell command that reads YAML and ends with 0 if it would be admitted.
+    #[arg(long, value_name = "COMMAND")]
+    check_command: Option<String>,
+    /// With --url: seconds after which what was declared counts as ready.
+    #[arg(long, default_value_t = 5, value_name = "SECONDS")]
+    ready_after: u64,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let cases = Cases::chosen(&arguments.only);
+    if arguments.list {
+        list(&cases);
+        return ExitCode::SUCCESS;
+    }
+    match judge(&arguments, cases).await {
+        Ok(report) => {
+            for slow in report.slowest(3) {
+                eprintln!("{:?} {}", slow.took, slow.name);
+            }
+            println!("{report}");
+            if report.failed() == 0 {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
+        }
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn list(cases: &Cases) {
+    for name in cases.names() {
+        println!("{name}");
+    }
+    for (name, why) in NOT_APPLICABLE {
+        println!("not applicable: {name}: {why}");
+    }
+    eprintln!(
+        "{} cases, {} hostile behaviours",
+        cases.count(),
+        hostile::behaviours()
+    );
+}
+
+async fn judge(arguments: &Arguments, cases: Cases) -> Result<Report, SubjectError> {
+    let run = Run::prepare(cases, arguments.url.is_some())
+        .await
+        .map_err(SubjectError::system("bind a sink"))?;
+    let yaml = run.yaml();
+    let subject: Arc<dyn Subject> = match &arguments.url {
+        Some(url) => {
+            let remote = Remote {
+                url: url.clone(),
+                apply_command: arguments.apply_command.clone().unwrap_or_default(),
+                check_command: arguments.check_command.clone(),
+                ready_after: Duration::from_secs(arguments.ready_after),
+            };
+            remote.apply("conformance", &yaml).await?;
+            Arc::new(remote)
+        }
+        None => {
+            let binary = arguments.volley.clone().unwrap_or_else(Volley::find_binary);
+            let flags = ["--channel", arguments.channel.as_str()];
+            Arc::new(Volley::start(binary, &yaml, &flags).await?)
+        }
+    };
+    Ok(run.play(subject, arguments.at_once).await)
+}

@@ -1,0 +1,212 @@
+//! A receiver that records every request and answers by script.
+//!
+//! It speaks HTTP/1.1 with its own hands, because half of what it must do is wrong on purpose.
+//! Every path has its own [`Script`]; a path without one takes everything with 202. A sink can also
+//! be told what to do with whole connections before a request is read.
+
+mod connection;
+mod script;
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    sync::watch,
+    task::JoinSet,
+    time::{Instant, timeout},
+};
+
+pub use self::script::{Move, Script, Turn, answer_bytes};
+use crate::wire::Head;
+
+/// A request as it arrived.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Request line and headers.
+    pub head: Head,
+    /// The body; empty when the script answers before it is read.
+    pub body: Vec<u8>,
+    /// Whether the body was read to its end.
+    pub whole: bool,
+    /// When the request was complete (its head, for an early answer).
+    pub at: Instant,
+}
+
+#[derive(Debug, Default)]
+struct Path {
+    script: Option<Script>,
+    taken: usize,
+    seen: Vec<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    paths: BTreeMap<String, Path>,
+    /// What the next connections get instead of a reader.
+    on_accept: VecDeque<Vec<Move>>,
+    on_accept_always: Option<Vec<Move>>,
+    connections: u64,
+}
+
+/// Shared between the sink and its connections.
+#[derive(Debug, Clone)]
+struct Shared {
+    state: Arc<Mutex<State>>,
+    changed: watch::Sender<u64>,
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Chooses the turn for a request; each request of a path gets the next one.
+    fn turn(&self, path: &str) -> Turn {
+        let mut state = self.state();
+        let path = state.paths.entry(path.to_owned()).or_default();
+        let number = path.taken;
+        path.taken += 1;
+        path.script
+            .as_ref()
+            .map_or_else(|| Turn::status(202), |script| script.turn(number).clone())
+    }
+
+    fn record(&self, path: &str, seen: Seen) {
+        self.state()
+            .paths
+            .entry(path.to_owned())
+            .or_default()
+            .seen
+            .push(seen);
+        self.changed.send_modify(|count| *count += 1);
+    }
+
+    /// What to do with a new connection before anything is read, if that is scripted.
+    fn accepted(&self) -> Option<Vec<Move>> {
+        let moves = {
+            let mut state = self.state();
+            state.connections += 1;
+            state
+                .on_accept
+                .pop_front()
+                .or_else(|| state.on_accept_always.clone())
+        };
+        self.changed.send_modify(|count| *count += 1);
+        moves
+    }
+}
+
+/// The receiver. Dropping it closes its port and every connection.
+#[derive(Debug)]
+pub struct Sink {
+    address: SocketAddr,
+    shared: Shared,
+    _tasks: JoinSet<()>,
+}
+
+impl Sink {
+    /// Listens on a free port of the loopback.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding.
+    pub async fn listen() -> io::Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let address = listener.local_addr()?;
+        let shared = Shared {
+            state: Arc::default(),
+            changed: watch::Sender::new(0),
+        };
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(listener, shared.clone()));
+        Ok(Self {
+            address,
+            shared,
+            _tasks: tasks,
+        })
+    }
+
+    /// `http://127.0.0.1:PORT` and the path.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Sets what a path answers from now on.
+    pub fn script(&self, path: &str, script: Script) {
+        self.shared
+            .state()
+            .paths
+            .entry(path.to_owned())
+            .or_default()
+            .script = Some(script);
+    }
+
+    /// Sets what the next connections get before a request is read, one entry each; when
+    /// `always` is given, all later ones get that.
+    pub fn on_accept(&self, first: Vec<Vec<Move>>, always: Option<Vec<Move>>) {
+        let mut state = self.shared.state();
+        state.on_accept = first.into();
+        state.on_accept_always = always;
+    }
+
+    /// Everything that arrived at a path so far, in order of arrival.
+    pub fn seen(&self, path: &str) -> Vec<Seen> {
+        self.shared
+            .state()
+            .paths
+            .get(path)
+            .map(|path| path.seen.clone())
+            .unwrap_or_default()
+    }
+
+    /// How many requests arrived at a path so far.
+    pub fn count(&self, path: &str) -> usize {
+        self.shared
+            .state()
+            .paths
+            .get(path)
+            .map_or(0, |path| path.seen.len())
+    }
+
+    /// How many connections were accepted so far.
+    pub fn connections(&self) -> u64 {
+        self.shared.state().connections
+    }
+
+    /// Waits until `holds` is true of this sink; false when it is not within `bound`.
+    pub async fn until(&self, bound: Duration, holds: impl Fn(&Self) -> bool) -> bool {
+        let mut changed = self.shared.changed.subscribe();
+        let waiting = async {
+            while !holds(self) {
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        timeout(bound, waiting).await.is_ok()
+    }
+}
+
+async fn serve(listener: TcpListener, shared: Shared) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            biased;
+            Some(_ended) = connections.join_next() => {}
+            accepted = listener.accept() => {
+                // An accept that fails (out of files) is the machine's trouble: try the next one.
+                let Ok((stream, _)) = accepted else { continue };
+                connections.spawn(connection::run(stream, shared.clone()));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
