@@ -1,0 +1,122 @@
+//! The judge judged: a toy broker that knows no filter passes what it can do and fails the rest.
+
+use std::{
+    io,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpListener, task::JoinSet};
+use volley_conformance::{
+    cases::{Cases, Run},
+    report::Report,
+    subject::{Subject, remote::Remote},
+    wire,
+};
+
+/// A Broker's name and the address of one of its Triggers' subscribers.
+type Routes = Arc<Mutex<Vec<(String, String)>>>;
+
+/// Every subscriber of every Trigger, read from lines that the run writes in one form.
+fn routes(yaml: &str) -> Vec<(String, String)> {
+    let mut broker = String::new();
+    let mut routes = Vec::new();
+    for line in yaml.lines() {
+        if let Some(name) = line.strip_prefix("  broker: ") {
+            name.clone_into(&mut broker);
+        }
+        if let Some(rest) = line.strip_prefix("  subscriber: {uri: \"") {
+            routes.push((broker.clone(), rest.trim_end_matches("\"}").to_owned()));
+        }
+    }
+    routes
+}
+
+async fn deliver(
+    mut stream: tokio::net::TcpStream,
+    routes: Vec<(String, String)>,
+) -> io::Result<()> {
+    let mut stream = BufReader::new(&mut stream);
+    let Some(head) = wire::read_head(&mut stream).await? else {
+        return Ok(());
+    };
+    let body = wire::read_body(&mut stream, &head).await?;
+    let broker = head.word(1).rsplit('/').next().unwrap_or_default();
+    let mut headers: Vec<_> = head
+        .headers
+        .iter()
+        .filter(|(name, _)| name.starts_with("ce-") || name == "content-type")
+        .cloned()
+        .collect();
+    headers.push(("Prefer".into(), "reply".into()));
+    headers.push(("Kn-Namespace".into(), "conformance".into()));
+    for (_, url) in routes.iter().filter(|(name, _)| name == broker) {
+        let (authority, target) = wire::split_url(url);
+        wire::ask(
+            &authority,
+            &wire::request("POST", &target, &headers, &body),
+            false,
+        )
+        .await?;
+    }
+    stream
+        .write_all(b"HTTP/1.1 202 Accepted\r\nAllow: POST, OPTIONS\r\nContent-Length: 0\r\n\r\n")
+        .await
+}
+
+async fn serve(listener: TcpListener, routes: Routes) {
+    let mut asked = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        let routes = routes.lock().unwrap().clone();
+        asked.spawn(deliver(stream, routes));
+    }
+}
+
+async fn judge(only: &[&str]) -> Report {
+    let only: Vec<_> = only.iter().map(ToString::to_string).collect();
+    let cases = Cases::chosen(&only);
+    assert!(cases.count() > 0, "no case is called {only:?}");
+    let run = Run::prepare(cases, true).await.unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!(
+        "http://{}/{{namespace}}/{{broker}}",
+        listener.local_addr().unwrap()
+    );
+    let table: Routes = Arc::new(Mutex::new(routes(&run.yaml())));
+    let mut serving = JoinSet::new();
+    serving.spawn(serve(listener, table));
+    let subject: Arc<dyn Subject> = Arc::new(Remote {
+        url,
+        apply_command: "true".into(),
+        check_command: None,
+        ready_after: Duration::ZERO,
+    });
+    run.play(subject, 4).await
+}
+
+#[tokio::test]
+async fn a_broker_that_delivers_to_all_passes_the_rows_about_that() {
+    let report = judge(&[
+        "routing: a Trigger without filter gets the event",
+        "routing: two Triggers without filter both get it",
+        "ingress: a body of 65536 bytes arrives once",
+        "ingress: version 0.3, Binary",
+    ])
+    .await;
+    assert_eq!(report.failed(), 0, "{report}");
+    assert_eq!(report.passed(), 5);
+}
+
+#[tokio::test]
+async fn a_broker_without_filters_or_checks_is_found_out() {
+    let report = judge(&[
+        "routing: a Trigger whose filter does not match gets nothing",
+        "ingress: ce-id is missing",
+        "ingress: GET is not allowed",
+    ])
+    .await;
+    assert_eq!(report.failed(), 3, "{report}");
+    let text = report.to_string();
+    assert!(text.contains("@t: expected 0 requests, got 1"), "{text}");
+    assert!(text.contains("expected [405], got 202"), "{text}");
+}
