@@ -67,7 +67,7 @@ async fn deliver(
 async fn serve(listener: TcpListener, routes: Routes) {
     let mut asked = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
-        let routes = routes.lock().unwrap().clone();
+        let routes = routes.lock().expect("nobody panics with it").clone();
         asked.spawn(deliver(stream, routes));
     }
 }
@@ -76,11 +76,11 @@ async fn judge(only: &[&str]) -> Report {
     let only: Vec<_> = only.iter().map(ToString::to_string).collect();
     let cases = Cases::chosen(&only);
     assert!(cases.count() > 0, "no case is called {only:?}");
-    let run = Run::prepare(cases, true).await.unwrap();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let run = Run::prepare(cases, true).await.expect("sinks listen");
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!(
         "http://{}/{{namespace}}/{{broker}}",
-        listener.local_addr().unwrap()
+        listener.local_addr().expect("it is bound")
     );
     let table: Routes = Arc::new(Mutex::new(routes(&run.yaml())));
     let mut serving = JoinSet::new();
