@@ -1,0 +1,223 @@
+//! A Trigger's filters: one dialect an object, and what the filters' own compiler refuses.
+
+use volley_filter::{Expr, Filter, FilterError};
+
+use crate::{
+    kinds::{FilterSpec, TriggerSpec},
+    problem::{Findings, Path, Step},
+};
+
+/// The rules for the filters of `spec`.
+pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
+    let before = Structure::of(spec, findings);
+    if before == Structure::Broken {
+        return;
+    }
+    match compile(spec) {
+        Ok(filter) => {
+            if let Some(reason) = filter.contradiction() {
+                let field = if spec.filters.is_empty() {
+                    "filter"
+                } else {
+                    "filters"
+                };
+                findings.warn_at(
+                    field,
+                    format!("no event can pass: {reason}"),
+                    "mend or remove it",
+                );
+            }
+        }
+        Err(errors) => mistakes(&errors, findings),
+    }
+    if let Some(overridden) = spec.filter.as_ref().filter(|_| !spec.filters.is_empty()) {
+        let errors = Filter::compile(&Expr::Attributes(overridden.attributes.clone())).err();
+        mistakes(&errors.unwrap_or_default(), findings);
+    }
+}
+
+fn mistakes(errors: &[FilterError], findings: &mut Findings) {
+    for error in errors.iter().filter(|error| !error.is_not_served()) {
+        report(error, findings);
+    }
+}
+
+/// The filter that `spec` asks for: `filters` when there are any, else `filter`, else everything.
+///
+/// # Errors
+///
+/// Every problem at once; when all of them are [`FilterError::NotServed`], the Trigger is well
+/// formed and parked.
+pub(crate) fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
+    if !spec.filters.is_empty() {
+        let exprs: Vec<Expr> = spec.filters.iter().map(expr).collect();
+        return Filter::compile_list(&exprs);
+    }
+    match &spec.filter {
+        Some(filter) => Filter::compile(&Expr::Attributes(filter.attributes.clone())),
+        None => Ok(Filter::everything()),
+    }
+}
+
+fn expr(spec: &FilterSpec) -> Expr {
+    if let Some(inner) = &spec.not {
+        return expr(inner).negated();
+    }
+    if let Some(inner) = &spec.all {
+        return Expr::All(inner.iter().map(expr).collect());
+    }
+    if let Some(inner) = &spec.any {
+        return Expr::Any(inner.iter().map(expr).collect());
+    }
+    if let Some(text) = &spec.cesql {
+        return Expr::Cesql(text.clone());
+    }
+    if !spec.prefix.is_empty() {
+        return Expr::Prefix(spec.prefix.clone());
+    }
+    if !spec.suffix.is_empty() {
+        return Expr::Suffix(spec.suffix.clone());
+    }
+    if !spec.exact.is_empty() {
+        return Expr::Exact(spec.exact.clone());
+    }
+    // A filter without a dialect asks for nothing.
+    Expr::attributes::<String, String>([])
+}
+
+/// Whether every filter object has one dialect, so that it can be compiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Structure {
+    Sound,
+    Broken,
+}
+
+impl Structure {
+    fn of(spec: &TriggerSpec, findings: &mut Findings) -> Self {
+        let mut structure = Self::Sound;
+        findings.within("filters", |findings| {
+            for (index, filter) in spec.filters.iter().enumerate() {
+                if dialects(filter).is_empty() {
+                    findings.warn_at(
+                        index,
+                        "a filter without a dialect lets every event pass",
+                        "remove it, or add one of exact, prefix, suffix, all, any, not, cesql",
+                    );
+                    continue;
+                }
+                findings.within(index, |findings| structure.check(filter, findings));
+            }
+        });
+        structure
+    }
+
+    fn check(&mut self, filter: &FilterSpec, findings: &mut Findings) {
+        let set = dialects(filter);
+        if set.is_empty() {
+            *self = Self::Broken;
+            findings.error(
+                "missing field(s): one of exact, prefix, suffix, all, any, not, cesql",
+                "a filter inside all, any or not has to ask for something",
+            );
+        } else if set.len() > 1 {
+            *self = Self::Broken;
+            findings.error(
+                format!(
+                    "multiple dialects found, filters can have only one dialect set: {}",
+                    set.join(", ")
+                ),
+                "make each dialect an entry of its own; entries have to pass all",
+            );
+        }
+        for (name, inner) in [("all", &filter.all), ("any", &filter.any)] {
+            findings.within(name, |findings| {
+                for (index, inner) in inner.iter().flatten().enumerate() {
+                    findings.within(index, |findings| self.check(inner, findings));
+                }
+            });
+        }
+        if let Some(inner) = &filter.not {
+            findings.within("not", |findings| self.check(inner, findings));
+        }
+    }
+}
+
+/// The dialects that `filter` sets. A map counts when it is not empty, as in Knative.
+fn dialects(filter: &FilterSpec) -> Vec<&'static str> {
+    [
+        ("exact", !filter.exact.is_empty()),
+        ("prefix", !filter.prefix.is_empty()),
+        ("suffix", !filter.suffix.is_empty()),
+        ("all", filter.all.is_some()),
+        ("any", filter.any.is_some()),
+        ("not", filter.not.is_some()),
+        ("cesql", filter.cesql.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(name, set)| set.then_some(name))
+    .collect()
+}
+
+fn report(error: &FilterError, findings: &mut Findings) {
+    let mut path = steps(error.path());
+    if path.0.first() == Some(&Step::from("attributes")) {
+        path.0.insert(0, Step::from("filter"));
+    }
+    let message = match error {
+        FilterError::Name { .. } => error.message(),
+        _ => format!("invalid value: {}", error.message()),
+    };
+    report_at(&path.0, message, error.hint(), findings);
+}
+
+fn report_at(way: &[Step], message: String, hint: String, findings: &mut Findings) {
+    match way {
+        [] => findings.error(message, hint),
+        [first, rest @ ..] => {
+            findings.within(first.clone(), |findings| {
+                report_at(rest, message, hint, findings)
+            });
+        }
+    }
+}
+
+/// The steps of a filter's path such as `filters[1].all[0].exact["Type"]`.
+fn steps(path: &str) -> Path {
+    const FIELDS: [&str; 10] = [
+        "filters",
+        "filter",
+        "attributes",
+        "exact",
+        "prefix",
+        "suffix",
+        "all",
+        "any",
+        "not",
+        "cesql",
+    ];
+    let mut found = Vec::new();
+    let mut rest = path;
+    while !rest.is_empty() {
+        if let Some(quoted) = rest.strip_prefix("[\"") {
+            // A key is the last step: the compiler has nothing below it.
+            let key = quoted.strip_suffix("\"]").unwrap_or(quoted);
+            found.push(Step::Key(
+                serde_json::from_str(&format!("\"{key}\"")).unwrap_or_else(|_| key.to_owned()),
+            ));
+            break;
+        }
+        if let Some(indexed) = rest.strip_prefix('[') {
+            let (index, after) = indexed.split_once(']').unwrap_or((indexed, ""));
+            found.push(Step::Index(index.parse().unwrap_or(0)));
+            rest = after;
+            continue;
+        }
+        rest = rest.strip_prefix('.').unwrap_or(rest);
+        let end = rest.find(['.', '[']).unwrap_or(rest.len());
+        let (name, after) = rest.split_at(end);
+        let known = FIELDS.into_iter().find(|field| *field == name);
+        found.push(known.map_or_else(|| Step::Key(name.to_owned()), Step::from));
+        rest = after;
+    }
+    Path(found)
+}

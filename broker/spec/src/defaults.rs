@@ -1,0 +1,245 @@
+//! What an object means that does not say it: Knative's defaulting, from the same ConfigMap.
+//!
+//! The ConfigMap `config-br-defaults` in `knative-eventing` sets the class, config and delivery
+//! of Brokers that have none, for all namespaces and for single ones. Without it the installed
+//! default of Knative holds: 10 retries, exponential, from PT0.2S on.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::Deserialize;
+
+use crate::{
+    check::annotations::{CLASS, Class},
+    duration,
+    kinds::{BackoffPolicy, Broker, ConfigMap, DeliverySpec, KReference, Trigger},
+    read::yaml,
+};
+
+/// Where the defaults of Brokers stand.
+pub const SYSTEM_NAMESPACE: &str = "knative-eventing";
+/// The ConfigMap that holds them.
+pub const BROKER_DEFAULTS: &str = "config-br-defaults";
+/// The key under which it holds them.
+pub const BROKER_DEFAULTS_KEY: &str = "default-br-config";
+
+/// The label that names a Trigger's Broker.
+pub const BROKER_LABEL: &str = "eventing.knative.dev/broker";
+
+/// Defaults of Brokers, for the cluster and for single namespaces.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    everywhere: Option<BrokerDefaults>,
+    namespaces: BTreeMap<String, BrokerDefaults>,
+}
+
+/// Defaults of the Brokers of one namespace.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct BrokerDefaults {
+    broker_class: Option<String>,
+    #[serde(flatten)]
+    config: KeptReference,
+    delivery: Option<DeliverySpec>,
+    broker_classes: BTreeMap<String, ClassDefaults>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct ClassDefaults {
+    #[serde(flatten)]
+    config: KeptReference,
+    delivery: Option<DeliverySpec>,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct KeptReference {
+    api_version: String,
+    kind: String,
+    name: String,
+    namespace: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Written {
+    cluster_default: Option<BrokerDefaults>,
+    namespace_defaults: BTreeMap<String, BrokerDefaults>,
+}
+
+impl Defaults {
+    /// The defaults that `map` sets; nothing when it is another ConfigMap.
+    ///
+    /// The error is a sentence for the author.
+    pub fn from_config(map: &ConfigMap) -> Option<Result<Self, String>> {
+        let metadata = &map.metadata;
+        if metadata.name != BROKER_DEFAULTS || metadata.namespace() != SYSTEM_NAMESPACE {
+            return None;
+        }
+        Some(
+            map.data
+                .get(BROKER_DEFAULTS_KEY)
+                .map_or(Ok(Self::default()), |text| Self::parse(text)),
+        )
+    }
+
+    fn parse(text: &str) -> Result<Self, String> {
+        let node = yaml::parse(text).map_err(|error| format!("line {}: {error}", error.at.line))?;
+        if node.value == yaml::Value::Null {
+            return Ok(Self::default());
+        }
+        let written: Written =
+            serde_json::from_value(node.to_json()).map_err(|error| error.to_string())?;
+        let defaults = Self {
+            everywhere: written.cluster_default,
+            namespaces: written.namespace_defaults,
+        };
+        defaults.each().try_for_each(BrokerDefaults::check)?;
+        Ok(defaults)
+    }
+
+    fn each(&self) -> impl Iterator<Item = &BrokerDefaults> {
+        self.everywhere.iter().chain(self.namespaces.values())
+    }
+
+    /// `broker` with everything filled in that its author left out: class, namespace, config,
+    /// delivery and the namespaces of references.
+    pub fn broker(&self, broker: &Broker) -> Broker {
+        let mut filled = broker.clone();
+        let namespace = broker.metadata.namespace().to_owned();
+        filled.metadata.namespace.clone_from(&namespace);
+        let found = self.namespaces.get(&namespace).or(self.everywhere.as_ref());
+        let class = broker
+            .metadata
+            .annotation(CLASS)
+            .or_else(|| found.and_then(|found| found.broker_class.as_deref()))
+            .unwrap_or(Class::Volley.name())
+            .to_owned();
+        let of_class = found.and_then(|found| found.broker_classes.get(&class));
+        filled.metadata.annotations.insert(CLASS.to_owned(), class);
+        let spec = &mut filled.spec;
+        if spec.config.is_none() {
+            spec.config = of_class
+                .map(|of_class| &of_class.config)
+                .or(found.map(|found| &found.config))
+                .and_then(KeptReference::reference);
+        }
+        if let Some(config) = &mut spec.config {
+            own_namespace(Some(config), &namespace);
+        }
+        if spec.delivery.is_none() {
+            spec.delivery = match found {
+                Some(found) => of_class
+                    .and_then(|of_class| of_class.delivery.as_ref())
+                    .or(found.delivery.as_ref())
+                    .map(copied),
+                None => Some(installed()),
+            };
+        }
+        if let Some(delivery) = &mut spec.delivery {
+            delivery_namespace(delivery, &namespace);
+        }
+        filled
+    }
+}
+
+/// `trigger` with everything filled in that its author left out: namespace, the Broker's label,
+/// an empty filter and the namespaces of references.
+pub fn trigger(trigger: &Trigger) -> Trigger {
+    let mut filled = trigger.clone();
+    let namespace = trigger.metadata.namespace().to_owned();
+    filled.metadata.namespace.clone_from(&namespace);
+    let broker = trigger.broker_name().to_owned();
+    filled
+        .metadata
+        .labels
+        .insert(BROKER_LABEL.to_owned(), broker);
+    filled.spec.filter.get_or_insert_default();
+    own_namespace(filled.spec.broker_ref.as_mut(), &namespace);
+    own_namespace(filled.spec.subscriber.reference.as_mut(), &namespace);
+    if let Some(delivery) = &mut filled.spec.delivery {
+        delivery_namespace(delivery, &namespace);
+    }
+    filled
+}
+
+/// What Knative installs: the delivery of a Broker when nobody says anything.
+pub fn installed() -> DeliverySpec {
+    DeliverySpec {
+        retry: Some(10),
+        backoff_policy: Some(BackoffPolicy::Exponential),
+        backoff_delay: Some("PT0.2S".to_owned()),
+        ..DeliverySpec::default()
+    }
+}
+
+/// The fields that Knative copies from a default delivery; the others stay with the ConfigMap.
+fn copied(delivery: &DeliverySpec) -> DeliverySpec {
+    DeliverySpec {
+        dead_letter_sink: delivery.dead_letter_sink.clone(),
+        retry: delivery.retry,
+        backoff_policy: delivery.backoff_policy,
+        backoff_delay: delivery.backoff_delay.clone(),
+        ..DeliverySpec::default()
+    }
+}
+
+fn own_namespace(reference: Option<&mut KReference>, namespace: &str) {
+    if let Some(reference) = reference
+        && reference.namespace.is_empty()
+    {
+        namespace.clone_into(&mut reference.namespace);
+    }
+}
+
+fn delivery_namespace(delivery: &mut DeliverySpec, namespace: &str) {
+    let sink = delivery.dead_letter_sink.as_mut();
+    own_namespace(sink.and_then(|sink| sink.reference.as_mut()), namespace);
+}
+
+impl BrokerDefaults {
+    fn check(&self) -> Result<(), String> {
+        let classes = self.broker_class.iter().chain(self.broker_classes.keys());
+        for class in classes {
+            if Class::from_word(class).is_none() {
+                return Err(format!(
+                    "brokerClass {class} is none that this build serves"
+                ));
+            }
+        }
+        let of_classes = self
+            .broker_classes
+            .values()
+            .map(|of_class| &of_class.delivery);
+        for delivery in [&self.delivery].into_iter().chain(of_classes).flatten() {
+            if delivery.retry.is_some_and(|retry| retry < 0) {
+                return Err("delivery.retry is negative".to_owned());
+            }
+            if let Some(delay) = &delivery.backoff_delay {
+                duration::parse(delay)
+                    .map_err(|error| format!("delivery.backoffDelay: {error}"))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl KeptReference {
+    fn reference(&self) -> Option<KReference> {
+        (!self.kind.is_empty() && !self.name.is_empty()).then(|| KReference {
+            api_version: self.api_version.clone(),
+            kind: self.kind.clone(),
+            name: self.name.clone(),
+            namespace: self.namespace.clone(),
+            ..KReference::default()
+        })
+    }
+}
+
+/// The defaults that a whole set of ConfigMaps gives: those of `config-br-defaults`, else
+/// Knative's installed ones.
+pub fn of_config_maps<'a>(maps: impl IntoIterator<Item = &'a Arc<ConfigMap>>) -> Defaults {
+    maps.into_iter()
+        .find_map(|map| Defaults::from_config(map)?.ok())
+        .unwrap_or_default()
+}

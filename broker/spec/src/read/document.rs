@@ -1,0 +1,323 @@
+//! One document of a file: which objects it declares and what is wrong with it.
+
+use super::{
+    known::{Meaning, meaning},
+    shape,
+    yaml::{self, Node, Place, Value},
+};
+use crate::{
+    check,
+    identity::Identity,
+    kinds::Metadata,
+    object::{Object, ObjectKind},
+    problem::{Finding, Findings, Path, Problem, Severity},
+    schema,
+};
+
+/// What one piece of text says. Positions count from the start of the piece, files are empty.
+#[derive(Debug, Default)]
+pub(super) struct Parsed {
+    /// Objects without errors.
+    pub(super) objects: Vec<Placed>,
+    /// Objects of kinds that this build does not serve.
+    pub(super) skipped: Vec<Foreign>,
+    /// Objects with errors.
+    pub(super) broken: Vec<Identity>,
+    /// Everything wrong.
+    pub(super) problems: Vec<Problem>,
+}
+
+/// An object and where its parts stand.
+#[derive(Debug, Clone)]
+pub(super) struct Placed {
+    pub(super) object: Object,
+    pub(super) places: Places,
+}
+
+/// An object of a kind that this build does not serve.
+#[derive(Debug, Clone)]
+pub(super) struct Foreign {
+    pub(super) api_version: String,
+    pub(super) kind: String,
+    pub(super) namespace: String,
+    pub(super) name: String,
+    pub(super) at: Place,
+}
+
+/// Positions of the parts of an object that problems are found in after it was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Places {
+    pub(super) start: Place,
+    name: Place,
+    annotations: Place,
+    spec: Place,
+    fixed: Place,
+}
+
+impl Places {
+    fn of(node: &Node<'_>) -> Self {
+        let at = |steps: &[&'static str]| {
+            node.locate(&Path(steps.iter().map(|step| (*step).into()).collect()))
+        };
+        let fixed = ["broker", "brokerRef", "config"].into_iter().find(|name| {
+            node.get("spec")
+                .is_some_and(|spec| spec.get(name).is_some())
+        });
+        Self {
+            start: node.at,
+            name: at(&["metadata", "name"]),
+            annotations: at(&["metadata", "annotations"]),
+            spec: at(&["spec"]),
+            fixed: fixed.map_or(node.at, |name| at(&["spec", name])),
+        }
+    }
+
+    /// The position of the field at `path`, or of the nearest part that is known.
+    pub(super) fn nearest(&self, path: &Path) -> Place {
+        let path = path.to_string();
+        match path.as_str() {
+            "metadata.name" => self.name,
+            "spec.broker" | "spec.brokerRef" | "spec.config" => self.fixed,
+            path if path.starts_with("metadata.annotations") => self.annotations,
+            path if path.starts_with("spec") => self.spec,
+            _ => self.start,
+        }
+    }
+}
+
+/// Reads one piece of text.
+pub(super) fn read(text: &str) -> Parsed {
+    let mut parsed = Parsed::default();
+    match yaml::parse(text) {
+        Ok(node) => Document {
+            source: text,
+            parsed: &mut parsed,
+        }
+        .read(&node),
+        Err(error) => {
+            let mut problem = Problem::of_file("", error.message, error.hint);
+            problem.line = error.at.line;
+            problem.column = error.at.column;
+            parsed.problems.push(problem);
+        }
+    }
+    parsed
+}
+
+struct Document<'s, 'p> {
+    source: &'s str,
+    parsed: &'p mut Parsed,
+}
+
+impl Document<'_, '_> {
+    fn read(&mut self, node: &Node<'_>) {
+        let mut findings = Findings::new();
+        match node.value {
+            Value::Null => return,
+            Value::Map(_) => {}
+            _ => {
+                let found = node.describe(self.source);
+                findings.error(
+                    format!("a document must be an object, not {found}"),
+                    "begin it with apiVersion and kind",
+                );
+            }
+        }
+        for name in ["apiVersion", "kind"] {
+            if matches!(node.value, Value::Map(_)) && node.text(name).is_none_or(str::is_empty) {
+                findings.missing(name, "every document begins with apiVersion and kind");
+            }
+        }
+        let (Some(api_version), Some(kind)) = (node.text("apiVersion"), node.text("kind")) else {
+            self.report(node, Subject::of(node), findings.finish());
+            return;
+        };
+        match meaning(api_version, kind) {
+            Meaning::Served(kind) => self.read_object(node, kind),
+            Meaning::List => self.read_list(node, findings),
+            Meaning::Skipped { hint } => self.skip(node, api_version, kind, hint),
+            Meaning::Unknown {
+                field,
+                message,
+                hint,
+            } => {
+                findings.error_at(field, message, hint);
+                self.report(node, Subject::of(node), findings.finish());
+            }
+        }
+    }
+
+    fn read_list(&mut self, node: &Node<'_>, mut findings: Findings) {
+        match node.get("items").map(|items| &items.value) {
+            Some(Value::List(items)) => items.iter().for_each(|item| self.read(item)),
+            Some(Value::Null) => {}
+            Some(_) => findings.error_at(
+                "items",
+                "invalid value: must be a list",
+                "put \"- \" in front of each item",
+            ),
+            None => findings.missing("items", "add the objects as items"),
+        }
+        self.report(node, Subject::of(node), findings.finish());
+    }
+
+    fn skip(&mut self, node: &Node<'_>, api_version: &str, kind: &str, hint: String) {
+        let subject = Subject::of(node);
+        self.parsed.skipped.push(Foreign {
+            api_version: api_version.to_owned(),
+            kind: kind.to_owned(),
+            namespace: subject.namespace.clone(),
+            name: subject.name.clone(),
+            at: node.at,
+        });
+        let finding = Finding {
+            severity: Severity::Warning,
+            path: Path::default().join("kind"),
+            message: format!("skipped: this build does not serve {kind} of {api_version}"),
+            hint,
+        };
+        self.report(node, subject, vec![finding]);
+    }
+
+    fn read_object(&mut self, node: &Node<'_>, kind: ObjectKind) {
+        let mut findings = Findings::new();
+        shape::check(node, self.source, schema::of(kind), &mut findings);
+        let mut found = findings.finish();
+        let fits = !found
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        let mut object = None;
+        if fits {
+            match Object::from_json(kind, node.to_json()) {
+                Ok(read) => {
+                    found.extend(check::object(&read));
+                    object = Some(read);
+                }
+                Err(error) => found.push(Finding {
+                    severity: Severity::Error,
+                    path: Path::default(),
+                    message: format!("invalid value: {error}"),
+                    hint: String::new(),
+                }),
+            }
+        } else {
+            // What has the right types is checked all the same, so that the author sees both.
+            found.extend(check_the_rest(node, kind, &found));
+        }
+        let subject = Subject::of(node);
+        let sound = !found
+            .iter()
+            .any(|finding| finding.severity == Severity::Error);
+        match object {
+            Some(object) if sound => {
+                self.parsed.objects.push(Placed {
+                    object,
+                    places: Places::of(node),
+                });
+            }
+            _ if !subject.name.is_empty() => {
+                let identity =
+                    Identity::new(kind, subject.namespace.as_str(), subject.name.as_str());
+                self.parsed.broken.push(identity);
+            }
+            _ => {}
+        }
+        self.report(node, subject, found);
+    }
+
+    fn report(&mut self, node: &Node<'_>, subject: Subject, found: Vec<Finding>) {
+        for finding in found {
+            let at = node.locate(&finding.path);
+            self.parsed.problems.push(Problem {
+                severity: finding.severity,
+                file: String::new(),
+                line: at.line,
+                column: at.column,
+                kind: subject.kind.clone(),
+                namespace: subject.namespace.clone(),
+                name: subject.name.clone(),
+                path: finding.path.to_string(),
+                message: finding.message,
+                hint: finding.hint,
+            });
+        }
+    }
+}
+
+/// The rules that hold for the object without its ill-formed fields, as far as these can be left
+/// out; what is said about them, or missing because of them, is not said twice.
+fn check_the_rest(node: &Node<'_>, kind: ObjectKind, found: &[Finding]) -> Vec<Finding> {
+    let mut json = node.to_json();
+    for finding in found {
+        remove(&mut json, &finding.path);
+    }
+    let Ok(object) = Object::from_json(kind, json) else {
+        return Vec::new();
+    };
+    let known: Vec<String> = found
+        .iter()
+        .map(|finding| finding.path.to_string())
+        .collect();
+    let about_known = |finding: &Finding| {
+        let path = finding.path.to_string();
+        known
+            .iter()
+            .any(|known| path.starts_with(known) || known.starts_with(&path))
+    };
+    check::object(&object)
+        .into_iter()
+        .filter(|finding| !about_known(finding))
+        .collect()
+}
+
+fn remove(json: &mut serde_json::Value, path: &Path) {
+    let Some((last, way)) = path.0.split_last() else {
+        return;
+    };
+    let mut at = json;
+    for step in way {
+        let next = match step {
+            crate::problem::Step::Index(index) => at.get_mut(index),
+            crate::problem::Step::Field(name) => at.get_mut(name.as_ref()),
+            crate::problem::Step::Key(name) => at.get_mut(name),
+        };
+        let Some(next) = next else { return };
+        at = next;
+    }
+    if let Some(fields) = at.as_object_mut() {
+        match last {
+            crate::problem::Step::Field(name) => fields.shift_remove(name.as_ref()),
+            crate::problem::Step::Key(name) => fields.shift_remove(name),
+            crate::problem::Step::Index(_) => None,
+        };
+    }
+}
+
+/// What is known about an object before it is read.
+#[derive(Debug, Clone)]
+struct Subject {
+    kind: String,
+    namespace: String,
+    name: String,
+}
+
+impl Subject {
+    fn of(node: &Node<'_>) -> Self {
+        let metadata = node.get("metadata");
+        let text = |name| {
+            metadata
+                .and_then(|metadata| metadata.text(name))
+                .unwrap_or_default()
+        };
+        let shown = |text: &str| text.chars().take(253).collect::<String>();
+        let written = Metadata {
+            namespace: shown(text("namespace")),
+            ..Metadata::default()
+        };
+        Self {
+            kind: shown(node.text("kind").unwrap_or_default()),
+            namespace: written.namespace().to_owned(),
+            name: shown(text("name")),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! What a data plane says about itself, and how it is told what to run.
+//!
+//! `dispatcher` implements [`DataPlane`], `broker` shows what it says (books, status, metrics)
+//! and hands it each new plan; neither imports the other.
+
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::route::Plan;
+
+/// A boxed future of a data plane's call.
+pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What runs the routes.
+pub trait DataPlane: Send + Sync {
+    /// Takes up `plan` and answers once it is live.
+    ///
+    /// Live means that every unit has noted the position from which the plan holds: an event
+    /// answered 202 before the call saw the old world, one posted after the answer sees the new.
+    /// Calls are taken up in their order. Cancelling the wait does not take the plan back.
+    ///
+    /// The answer names what could not be taken up, by the object's uid; the rest is live.
+    fn apply(&self, plan: Arc<Plan>) -> Answer<'_, Vec<Refused>>;
+
+    /// The books of every Broker that this process has run, deleted Triggers included.
+    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>>;
+
+    /// What each running Trigger is doing, by uid.
+    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+}
+
+/// An object that the data plane could not take up, and why.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// The Broker or Trigger.
+    pub uid: Uuid,
+    /// A sentence for its status.
+    pub message: String,
+}
+
+/// The books of one Broker since this process started.
+///
+/// For every Trigger: `carried + accepted + arrived = before + seen + unread`,
+/// `seen = filtered + matched` and
+/// `recovered + matched = delivered + dead_lettered + sum(dropped) + pending`.
+/// They hold exactly when `settled` is true.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct BrokerAccount {
+    /// The Broker's namespace.
+    pub namespace: String,
+    /// The Broker's name.
+    pub name: String,
+    /// `Broker` (or `Channel`).
+    pub kind: &'static str,
+    /// The backend's name.
+    pub channel: &'static str,
+    /// True when nothing was between the two counters while they were read.
+    pub settled: bool,
+    /// Events stored before this process started, ever.
+    pub carried: u64,
+    /// Events stored through this process.
+    pub accepted: u64,
+    /// Of these, the ones whose producer did not get its 202.
+    pub unheard: u64,
+    /// Events that other processes stored in units owned here.
+    pub arrived: u64,
+    /// Events stored here for units owned elsewhere; outside the laws.
+    pub forwarded: u64,
+    /// Events that no Trigger wanted.
+    pub unmatched: u64,
+    /// One row a Trigger.
+    pub triggers: Vec<TriggerAccount>,
+}
+
+/// The books of one Trigger since this process started.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TriggerAccount {
+    /// The Trigger's name.
+    pub name: String,
+    /// The Trigger's uid.
+    pub uid: String,
+    /// What it is doing.
+    pub state: TriggerPhase,
+    /// Events stored earlier than where its reading started in this process.
+    pub before: u64,
+    /// Events that it has read.
+    pub seen: u64,
+    /// Of these, the ones that it did not want.
+    pub filtered: u64,
+    /// Of these, the ones that it wanted.
+    pub matched: u64,
+    /// Events that it has yet to read.
+    pub unread: u64,
+    /// Deliveries pending from an earlier run when this process started.
+    pub recovered: u64,
+    /// Deliveries that its subscriber took.
+    pub delivered: u64,
+    /// Deliveries that its dead-letter sink took.
+    pub dead_lettered: u64,
+    /// Deliveries given up by a named policy, by its name.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Deliveries not finished.
+    pub pending: u64,
+}
+
+/// What a Trigger is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TriggerPhase {
+    /// It reads with the head of its unit.
+    Attached,
+    /// It reads at its own pace, behind the head.
+    Detached,
+    /// It has no subscriber, or none it can use: nothing is delivered and nothing dropped.
+    Parked,
+    /// It was deleted; the row stays while the process lives.
+    Deleted,
+}
+
+/// What a running Trigger's sinks and backlog look like.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TriggerState {
+    /// What it is doing.
+    pub phase: TriggerPhase,
+    /// Whether its subscriber answers: `None` until the first attempt ends.
+    pub sink: Option<SinkHealth>,
+    /// Whether its dead-letter sink answers: `None` until it is first used.
+    pub dead_letter_sink: Option<SinkHealth>,
+    /// Deliveries dropped because its backlog filled the Broker's space.
+    pub dropped_overflow: u64,
+    /// True while its backlog blocks its Broker's producers.
+    pub blocks_publish: bool,
+    /// Deliveries not finished.
+    pub pending: u64,
+    /// Age of its oldest unfinished event in milliseconds; 0 when there is none.
+    pub oldest_ms: u64,
+    /// For a Trigger behind the head whose filter changed: the position from which it applies.
+    pub filter_from: Option<u64>,
+}
+
+/// Whether a sink takes what it gets.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SinkHealth {
+    /// True when the latest attempt was taken.
+    pub healthy: bool,
+    /// What the latest failed attempt met, for people.
+    pub message: String,
+}

@@ -1,0 +1,408 @@
+//! Files as people write them: positions, suggestions, lists, skipped kinds, pieces, duplicates.
+
+use volley_spec::{
+    Object, ObjectKind, Problem, check,
+    read::{Declarations, FileReading, Pieces, read_file},
+};
+
+fn read(text: &str) -> FileReading {
+    read_file("f.yaml", text.as_bytes(), &mut Pieces::new())
+}
+
+fn told(reading: &FileReading) -> Vec<String> {
+    reading.problems.iter().map(ToString::to_string).collect()
+}
+
+const BROKER: &str = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata:\n  name: shop\n";
+const TRIGGER: &str = "\
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata:
+  name: hello
+spec:
+  broker: shop
+  filters:
+  - exact:
+      type: ''
+      Source: x
+  subscriber:
+    url: http://s/
+";
+
+#[test]
+fn a_problem_names_file_line_column_object_field_reason_and_fix() {
+    let reading = read(&format!("{BROKER}---\n{TRIGGER}"));
+    assert_eq!(
+        told(&reading),
+        [
+            "f.yaml:14:7: error: Trigger default/hello: spec.filters[0].exact.type: invalid value: the expected value is empty; write a value; to ask for any value, use `filter.attributes` with \"\"",
+            "f.yaml:15:7: error: Trigger default/hello: spec.filters[0].exact.Source: invalid key name \"Source\": an attribute name is a letter and then letters and digits, all lower case, at most 64; did you mean `source`?",
+            "f.yaml:17:5: error: Trigger default/hello: spec.subscriber.url: unknown field \"spec.subscriber.url\"; did you mean \"uri\"?",
+        ]
+    );
+    assert_eq!(reading.objects.len(), 1, "the Broker is fine");
+    assert_eq!(reading.broken.len(), 1);
+    assert_eq!(reading.broken[0].to_string(), "Trigger default/hello");
+}
+
+#[test]
+fn a_missing_field_is_shown_at_the_nearest_thing_that_is_there() {
+    let reading = read(
+        "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: t\nspec:\n  broker: b\n",
+    );
+    let problem = &reading.problems[0];
+    assert_eq!((problem.line, problem.column), (5, 1));
+    assert_eq!(problem.message, "missing field(s): spec.subscriber");
+}
+
+#[test]
+fn a_problem_as_json_has_the_shape_that_scripts_rely_on() {
+    let reading = read("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c, nmespace: x}\n");
+    let json = serde_json::to_value(&reading.problems).expect("problems are plain data");
+    assert_eq!(
+        json,
+        serde_json::json!([{
+            "severity": "error", "file": "f.yaml", "line": 3, "column": 21,
+            "kind": "ConfigMap", "namespace": "default", "name": "c",
+            "path": "metadata.nmespace",
+            "message": "unknown field \"metadata.nmespace\"", "hint": "did you mean \"namespace\"?",
+        }])
+    );
+}
+
+#[test]
+fn text_that_is_no_yaml_is_a_problem_of_its_document_alone() {
+    let reading = read(&format!(
+        "{BROKER}---\na: b: c\n---\n{}",
+        BROKER.replace("shop", "other")
+    ));
+    assert_eq!(reading.objects.len(), 2);
+    assert_eq!(reading.problems.len(), 1);
+    assert_eq!(
+        (reading.problems[0].line, reading.problems[0].column),
+        (6, 5)
+    );
+    assert!(reading.has_errors());
+}
+
+#[test]
+fn a_document_that_is_no_object_says_so() {
+    for (text, said) in [
+        ("- a\n", "a document must be an object, not a list"),
+        (
+            "hello\n",
+            "a document must be an object, not the text \"hello\"",
+        ),
+        ("a: b\n", "missing field(s): apiVersion"),
+        ("apiVersion: v1\n", "missing field(s): kind"),
+        (
+            "apiVersion: 1\nkind: Broker\n",
+            "missing field(s): apiVersion",
+        ),
+    ] {
+        let reading = read(text);
+        assert_eq!(reading.problems[0].message, said, "{text}");
+    }
+}
+
+#[test]
+fn json_files_are_read_like_yaml() {
+    let text = "{\n\t\"apiVersion\": \"eventing.knative.dev/v1\",\n\t\"kind\": \"Broker\",\n\t\"metadata\": {\"name\": \"b\", \"nam\": 1}\n}";
+    let reading = read(text);
+    assert_eq!(
+        (reading.problems[0].line, reading.problems[0].column),
+        (4, 28)
+    );
+    assert!(read(&text.replace(", \"nam\": 1", "")).problems.is_empty());
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_are_taken() {
+    let text = format!("\u{feff}{BROKER}---\n{BROKER}")
+        .replace('\n', "\r\n")
+        .replace("shop\r\n---", "one\r\n---");
+    let reading = read(&text);
+    assert!(reading.problems.is_empty(), "{:?}", told(&reading));
+    assert_eq!(reading.objects.len(), 2);
+    assert_eq!(reading.objects[1].line(), 6);
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused_with_their_line() {
+    let reading = read_file("f.yaml", b"a: 1\nb: \xff\n", &mut Pieces::new());
+    assert_eq!(reading.problems[0].line, 2);
+    assert!(reading.has_errors());
+}
+
+#[test]
+fn lists_are_opened() {
+    let text = "\
+apiVersion: v1
+kind: List
+items:
+- apiVersion: eventing.knative.dev/v1
+  kind: Broker
+  metadata: {name: a}
+- apiVersion: eventing.knative.dev/v1
+  kind: Broker
+  metadata: {name: b, nme: c}
+- apiVersion: v1
+  kind: Pod
+  metadata: {name: p}
+";
+    let reading = read(text);
+    assert_eq!(reading.objects.len(), 1);
+    assert_eq!(reading.objects[0].line(), 4);
+    assert_eq!(
+        reading
+            .problems
+            .iter()
+            .map(|problem| problem.line)
+            .collect::<Vec<_>>(),
+        [9, 11]
+    );
+    assert_eq!(reading.skipped.len(), 1);
+    let typed = text.replace(
+        "apiVersion: v1\nkind: List",
+        "apiVersion: eventing.knative.dev/v1\nkind: BrokerList",
+    );
+    assert_eq!(read(&typed).objects.len(), 1);
+}
+
+#[test]
+fn kinds_of_others_are_skipped_with_one_warning_each() {
+    let reading = read(
+        "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata:\n  name: web\n  namespace: shop\n",
+    );
+    assert!(!reading.has_errors());
+    assert_eq!(
+        told(&reading),
+        [
+            "f.yaml:2:1: warning: Service shop/web: kind: skipped: this build does not serve Service of serving.knative.dev/v1",
+        ]
+    );
+    let skipped = &reading.skipped[0];
+    assert_eq!(
+        (
+            skipped.kind.as_str(),
+            skipped.namespace.as_str(),
+            skipped.name.as_str()
+        ),
+        ("Service", "shop", "web")
+    );
+}
+
+#[test]
+fn a_kind_that_knative_never_had_is_an_error_with_what_was_meant() {
+    let reading = read(&BROKER.replace("Broker", "Brocker"));
+    assert_eq!(
+        told(&reading),
+        [
+            "f.yaml:2:1: error: Brocker default/shop: kind: unknown kind \"Brocker\" in eventing.knative.dev; did you mean \"Broker\"?",
+        ]
+    );
+}
+
+#[test]
+fn only_new_pieces_are_parsed() {
+    let mut pieces = Pieces::new();
+    let other = BROKER.replace("shop", "other");
+    let read = |text: &str, pieces: &mut Pieces| {
+        let reading = read_file("f.yaml", text.as_bytes(), pieces);
+        pieces.forget_unused();
+        reading
+            .objects
+            .iter()
+            .map(|declared| (declared.line(), declared.object.metadata().name.clone()))
+            .collect::<Vec<_>>()
+    };
+    let first = read(&format!("---\n{BROKER}---\n{other}"), &mut pieces);
+    assert_eq!(first, [(2, "shop".to_owned()), (7, "other".to_owned())]);
+    assert_eq!(pieces.parsed(), 2);
+    let moved = read(&format!("---\n{other}\n\n---\n{BROKER}"), &mut pieces);
+    assert_eq!(moved, [(2, "other".to_owned()), (9, "shop".to_owned())]);
+    assert_eq!(
+        pieces.parsed(),
+        3,
+        "only the piece with the new blank lines"
+    );
+    assert_eq!(pieces.len(), 2, "what no file holds is forgotten");
+    let _gone = read("", &mut pieces);
+    assert!(pieces.is_empty());
+}
+
+#[test]
+fn problems_come_back_with_their_new_lines_when_a_piece_is_known() {
+    let mut pieces = Pieces::new();
+    let wrong = format!("---\n{}", BROKER.replace("name:", "nmae:"));
+    let lines = |text: &str, pieces: &mut Pieces| {
+        let reading = read_file("f.yaml", text.as_bytes(), pieces);
+        reading
+            .problems
+            .iter()
+            .map(|problem: &Problem| problem.line)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&wrong, &mut pieces), [4, 5]);
+    assert_eq!(
+        lines(&format!("---\n{BROKER}{wrong}"), &mut pieces),
+        [9, 10]
+    );
+    assert_eq!(pieces.parsed(), 2);
+}
+
+#[test]
+fn two_definitions_are_a_problem_that_names_both_places() {
+    let mut pieces = Pieces::new();
+    let one = read_file("a.yaml", format!("\n{BROKER}").as_bytes(), &mut pieces);
+    let explicit = BROKER.replace("name: shop", "namespace: default\n  name: shop");
+    let two = read_file(
+        "b.yaml",
+        format!("{explicit}---\n{}", BROKER.replace("shop", "x")).as_bytes(),
+        &mut pieces,
+    );
+    let gathered = Declarations::gather([&one, &two]);
+    assert_eq!(gathered.objects.len(), 2);
+    let told: Vec<String> = gathered.problems.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "b.yaml:5:3: error: Broker default/shop: metadata.name: defined twice: here and at a.yaml:2:1; remove or rename one of the two",
+        ]
+    );
+    assert_eq!(
+        &*gathered.objects.values().next().expect("the first").file,
+        "a.yaml"
+    );
+}
+
+#[test]
+fn the_same_name_in_another_namespace_or_kind_is_another_object() {
+    let text = format!(
+        "{BROKER}---\n{}---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: shop}}\n",
+        BROKER.replace("name: shop", "namespace: other\n  name: shop")
+    );
+    let gathered = Declarations::gather([&read(&text)]);
+    assert_eq!(gathered.objects.len(), 3);
+    assert!(gathered.problems.is_empty());
+}
+
+#[test]
+fn a_document_over_the_limit_is_refused_and_the_others_are_read() {
+    let long = format!("# {}\n", "x".repeat(5 << 20));
+    let reading = read(&format!(
+        "{BROKER}{long}---\n{}",
+        BROKER.replace("shop", "other")
+    ));
+    assert_eq!(reading.objects.len(), 1);
+    assert_eq!(reading.problems.len(), 1);
+    assert!(
+        reading.problems[0].hint.contains("split"),
+        "{}",
+        reading.problems[0]
+    );
+}
+
+fn only(text: &str) -> Object {
+    let reading = read(text);
+    assert!(!reading.has_errors(), "{:?}", told(&reading));
+    reading.objects[0].object.clone()
+}
+
+#[test]
+fn a_change_may_not_touch_what_is_immutable() {
+    let trigger = TRIGGER
+        .replace("url:", "uri:")
+        .replace("type: ''", "type: a")
+        .replace("Source", "source");
+    let config = |name: &str| {
+        format!("{BROKER}spec:\n  config: {{kind: ConfigMap, name: {name}, apiVersion: v1}}\n")
+    };
+    let class = |class: &str| {
+        BROKER.replace(
+            "name: shop",
+            &format!("name: shop\n  annotations: {{eventing.knative.dev/broker.class: {class}}}"),
+        )
+    };
+    let by_ref = trigger.replace(
+        "broker: shop",
+        "brokerRef: {kind: Broker, name: shop, apiVersion: eventing.knative.dev/v1}",
+    );
+    for (old, new, said) in [
+        (
+            trigger.clone(),
+            trigger.replace("broker: shop", "broker: b2"),
+            Some("spec.broker: Immutable fields changed (-old +new): spec.broker: -shop +b2"),
+        ),
+        (trigger.clone(), trigger.replace("type: a", "type: b"), None),
+        (
+            trigger.clone(),
+            trigger.replace("http://s/", "http://t/"),
+            None,
+        ),
+        (trigger.clone(), by_ref.clone(), None),
+        (
+            by_ref.clone(),
+            by_ref.replace("name: shop,", "name: b2,"),
+            Some("spec.brokerRef: Immutable fields changed (-old +new): spec.brokerRef: -shop +b2"),
+        ),
+        (
+            config("a"),
+            config("b"),
+            Some(
+                "spec.config: Immutable fields changed (-old +new): spec.config: -ConfigMap a +ConfigMap b",
+            ),
+        ),
+        (
+            BROKER.to_owned(),
+            config("b"),
+            Some(
+                "spec.config: Immutable fields changed (-old +new): spec.config: -nothing +ConfigMap b",
+            ),
+        ),
+        (
+            BROKER.to_owned(),
+            format!("{BROKER}spec: {{delivery: {{retry: 1}}}}\n"),
+            None,
+        ),
+        (
+            class("Kafka"),
+            class("Volley"),
+            Some(
+                "metadata.annotations[\"eventing.knative.dev/broker.class\"]: Immutable annotations changed (-old +new): eventing.knative.dev/broker.class: -Kafka +Volley",
+            ),
+        ),
+        (BROKER.to_owned(), class("Volley"), None),
+    ] {
+        let found = check::update(&only(&old), &only(&new));
+        let found: Vec<String> = found
+            .iter()
+            .map(|finding| format!("{}: {}", finding.path, finding.message))
+            .collect();
+        assert_eq!(found.first().map(String::as_str), said, "{old}\n->\n{new}");
+    }
+}
+
+#[test]
+fn a_refused_change_is_shown_where_the_new_value_stands() {
+    let old = only(
+        &TRIGGER
+            .replace("url:", "uri:")
+            .replace("type: ''", "type: a")
+            .replace("Source", "source"),
+    );
+    let new = TRIGGER
+        .replace("url:", "uri:")
+        .replace("type: ''", "type: a")
+        .replace("Source", "source")
+        .replace("broker: shop", "broker: other");
+    let reading = read(&format!("{BROKER}---\n{new}"));
+    let declared = &reading.objects[1];
+    assert_eq!(declared.object.kind(), ObjectKind::Trigger);
+    let finding = check::update(&old, &declared.object).remove(0);
+    let problem = declared.problem(finding);
+    assert_eq!(
+        (problem.line, problem.column, problem.file.as_str()),
+        (11, 3, "f.yaml")
+    );
+}
