@@ -8,6 +8,8 @@
 //! health, the book of space, a ring. Each is held for a few hundred nanoseconds; events are
 //! dropped outside of all of them.
 
+#[cfg(test)]
+mod contract_tests;
 mod cursor;
 mod ledger;
 mod part;
