@@ -11,7 +11,7 @@ pub(crate) const CONTENT_TYPE: &str = "datacontenttype";
 pub(crate) const CONTENT_ENCODING: &str = "datacontentencoding";
 
 /// The longest attribute name.
-const MAX_NAME: usize = 64;
+pub(crate) const MAX_NAME: usize = 64;
 
 /// Is this a name that an attribute may have: `[a-z0-9]`, 1 to 64 of them, and not `data`?
 pub(crate) fn check_name(name: &str) -> Result<(), EventError> {
@@ -58,18 +58,17 @@ pub(crate) fn version(value: &str) -> Result<SpecVersion, EventError> {
 /// Judges the value of a known attribute. Extensions may be anything without control characters,
 /// which [`check_characters`] looks at.
 pub(crate) fn check_value(version: SpecVersion, name: &str, value: &str) -> Result<(), EventError> {
-    let complaint = match (name, version) {
-        ("id" | "type" | "subject", _) if value.is_empty() => {
+    use SpecVersion::{V03, V10};
+    let complaint = match name {
+        "id" | "type" | "subject" | "source" if value.is_empty() => {
             return Err(EventError::attribute(name, "is empty"));
         }
-        ("source", _) if value.is_empty() => return Err(EventError::attribute(name, "is empty")),
-        ("source", _) | ("schemaurl", SpecVersion::V03) if !uri::is_reference(value) => {
-            "is not a URI-reference"
-        }
-        ("dataschema", SpecVersion::V10) if !uri::is_absolute(value) => "is not an absolute URI",
-        ("time", _) if !timestamp::is_rfc3339(value) => "is not an RFC 3339 timestamp",
-        (CONTENT_TYPE, _) if !media::is_media_type(value) => "is not a media type",
-        (CONTENT_ENCODING, SpecVersion::V03) if !value.eq_ignore_ascii_case("base64") => {
+        "source" if !uri::is_reference(value) => "is not a URI-reference",
+        "time" if !timestamp::is_rfc3339(value) => "is not an RFC 3339 timestamp",
+        CONTENT_TYPE if !media::is_media_type(value) => "is not a media type",
+        "dataschema" if version == V10 && !uri::is_absolute(value) => "is not an absolute URI",
+        "schemaurl" if version == V03 && !uri::is_reference(value) => "is not a URI-reference",
+        CONTENT_ENCODING if version == V03 && !value.eq_ignore_ascii_case("base64") => {
             "is not \"base64\", the only encoding there is"
         }
         _ => return Ok(()),

@@ -5,9 +5,10 @@ use std::borrow::Cow;
 use bytes::Bytes;
 
 use crate::{
-    Event, EventError, Form, Problem, SpecVersion, attributes,
+    Event, EventError, Form, Problem, SpecVersion,
+    attributes::{self, CONTENT_TYPE},
     block::{self, BlockWriter},
-    headers::Survey,
+    headers::{Field, Survey},
     hops, percent,
 };
 
@@ -17,92 +18,86 @@ pub(crate) fn read(
     body: Bytes,
     rule: hops::Rule,
 ) -> Result<Event, EventError> {
-    let required = |name| find(survey, name).ok_or_else(|| attributes::missing(name));
-    let version = read_version(required("specversion")?)?;
+    let required = |field: Option<_>, name| field.ok_or_else(|| attributes::missing(name));
+    let version = required(survey.version, "specversion")?;
+    let specversion = attributes::version(&text(&version)?)?;
     let content_type = content_type(survey)?;
     let mut block = BlockWriter::with_room(room(survey));
-    for name in ["id", "source", "type", "specversion"] {
-        put(&mut block, version, name, required(name)?)?;
-    }
+    put(&mut block, specversion, &required(survey.id, "id")?)?;
+    put(&mut block, specversion, &required(survey.source, "source")?)?;
+    put(&mut block, specversion, &required(survey.kind, "type")?)?;
+    put(&mut block, specversion, &version)?;
     if let Some(text) = content_type {
-        attributes::check_value(version, attributes::CONTENT_TYPE, text)?;
-        attributes::check_characters(attributes::CONTENT_TYPE, text)?;
-        block.add_header(attributes::CONTENT_TYPE, text, None)?;
+        attributes::check_value(specversion, CONTENT_TYPE, text)?;
+        attributes::check_characters(CONTENT_TYPE, text)?;
+        block.add_header(CONTENT_TYPE, text, None)?;
     }
-    for (name, raw) in &survey.context {
-        match *name {
-            "id" | "source" | "type" | "specversion" | attributes::CONTENT_TYPE => {}
-            name => {
-                attributes::check_name(name)?;
-                put(&mut block, version, name, raw)?;
-            }
-        }
+    for field in &survey.others {
+        attributes::check_name(field.name)?;
+        put(&mut block, specversion, field)?;
     }
     let hops = rule.hops(survey.hops.and_then(|raw| str::from_utf8(raw).ok()))?;
     let blocks = block.finish(&survey.traveling)?;
-    Ok(Event::from_parts(blocks, body, Form::Binary, version, hops))
-}
-
-fn find<'a>(survey: &Survey<'a>, name: &str) -> Option<&'a [u8]> {
-    survey
-        .context
-        .iter()
-        .find(|(known, _)| *known == name)
-        .map(|(_, value)| *value)
-}
-
-fn read_version(raw: &[u8]) -> Result<SpecVersion, EventError> {
-    attributes::version(&text("specversion", raw)?)
+    Ok(Event::from_parts(
+        blocks,
+        body,
+        Form::Binary,
+        specversion,
+        hops,
+    ))
 }
 
 fn room(survey: &Survey<'_>) -> usize {
-    let attribute = |(name, raw): &(&str, &[u8])| {
-        let second = (!percent::is_plain(raw)).then_some(raw.len());
-        BlockWriter::room(name, raw.len(), second)
+    let required = [survey.version, survey.id, survey.source, survey.kind];
+    let fields = required.iter().flatten().chain(&survey.others);
+    let attribute = |field: &Field<'_>| {
+        let length = field.raw.len();
+        BlockWriter::room(field.name, length, (!field.plain).then_some(length))
     };
-    survey.context.iter().map(attribute).sum::<usize>()
-        + survey.content_type.map_or(0, |raw| {
-            BlockWriter::room(attributes::CONTENT_TYPE, raw.len(), None)
-        })
+    let content_type = |raw: &[u8]| BlockWriter::room(CONTENT_TYPE, raw.len(), None);
+    fields.map(attribute).sum::<usize>()
+        + survey.content_type.map_or(0, content_type)
         + block::headers_room(&survey.traveling)
 }
 
 /// The content type, with `ce-datacontenttype` held against it.
 fn content_type<'a>(survey: &Survey<'a>) -> Result<Option<&'a str>, EventError> {
-    const NAME: &str = attributes::CONTENT_TYPE;
     let Some(raw) = survey.content_type else {
         return Ok(None);
     };
-    let content_type = utf8(NAME, raw)?;
-    if let Some(second) = find(survey, NAME) {
-        let second = text(NAME, second)?;
+    let content_type = utf8(CONTENT_TYPE, raw)?;
+    if let Some(raw) = survey.second_content_type {
+        let second = text(&Field {
+            name: CONTENT_TYPE,
+            raw,
+            plain: false,
+        })?;
         if !second.trim().eq_ignore_ascii_case(content_type.trim()) {
             let complaint = "differs from the Content-Type header; leave ce-datacontenttype out";
-            return Err(EventError::value(NAME, complaint, &second));
+            return Err(EventError::value(CONTENT_TYPE, complaint, &second));
         }
     }
     Ok(Some(content_type))
 }
 
 /// Decodes, judges and writes one attribute.
-fn put(
-    block: &mut BlockWriter,
-    version: SpecVersion,
-    name: &str,
-    raw: &[u8],
-) -> Result<(), EventError> {
-    if percent::is_plain(raw) {
-        let value = utf8(name, raw)?;
-        attributes::check_value(version, name, value)?;
-        return block.add_header(name, value, None);
+fn put(block: &mut BlockWriter, version: SpecVersion, field: &Field<'_>) -> Result<(), EventError> {
+    let (name, raw) = (field.name, field.raw);
+    let value = text(field)?;
+    if field.plain {
+        attributes::check_value(version, name, &value)?;
+        return block.add_header(name, &value, None);
     }
-    let value = text(name, raw)?;
     attributes::check_characters(name, &value)?;
     attributes::check_value(version, name, &value)?;
     block.add_header(name, &value, (value.as_bytes() != raw).then_some(raw))
 }
 
-fn text<'a>(name: &str, raw: &'a [u8]) -> Result<Cow<'a, str>, EventError> {
+fn text<'a>(field: &Field<'a>) -> Result<Cow<'a, str>, EventError> {
+    let (name, raw) = (field.name, field.raw);
+    if field.plain {
+        return utf8(name, raw).map(Cow::Borrowed);
+    }
     match percent::decode(raw) {
         Cow::Borrowed(bytes) => utf8(name, bytes).map(Cow::Borrowed),
         Cow::Owned(bytes) => String::from_utf8(bytes)

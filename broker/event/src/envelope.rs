@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::Range};
 use smallvec::SmallVec;
 
 use crate::{
-    EventError, Problem,
+    EventError, Problem, attributes,
     block::MAX_ATTRIBUTES,
     error::quoted,
     json::{self, JsonError, MAX_DEPTH, Scanner},
@@ -120,8 +120,12 @@ fn member<'a>(scanner: &mut Scanner<'a>) -> Result<Member<'a>, EventError> {
 }
 
 fn add<'a>(members: &mut SmallVec<[Member<'a>; 16]>, member: Member<'a>) -> Result<(), EventError> {
+    // First of all, so that comparing names stays cheap however long they are.
+    if member.name.len() > attributes::MAX_NAME {
+        return Err(attributes::bad_name(&member.name));
+    }
     if members.iter().any(|known| known.name == member.name) {
-        return Err(crate::attributes::twice(&member.name));
+        return Err(attributes::twice(&member.name));
     }
     if members.len() == MAX_ATTRIBUTES + DATA_MEMBERS {
         return Err(malformed(&format!(

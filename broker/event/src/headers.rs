@@ -1,10 +1,10 @@
 //! One look over the headers of a request or an answer: what is context, what travels, what is
 //! neither.
 
-use http::{HeaderMap, HeaderName, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
 use smallvec::SmallVec;
 
-use crate::{EventError, attributes, hops, media};
+use crate::{EventError, attributes, hops, media, percent};
 
 const PREFIX: &str = "ce-";
 
@@ -23,14 +23,15 @@ pub enum Mode {
 ///
 /// `None` means that this is no event. The rest is not judged here.
 pub fn mode(headers: &HeaderMap) -> Option<Mode> {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .map(|value| media::kind(value.as_bytes()));
-    match kind {
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
+    mode_of(content_type, headers.contains_key("ce-specversion"))
+}
+
+fn mode_of(content_type: Option<&[u8]>, has_version: bool) -> Option<Mode> {
+    match content_type.map(media::kind) {
         Some(media::Kind::Structured) => Some(Mode::Structured),
         Some(media::Kind::Batch) => Some(Mode::Batch),
-        _ if headers.contains_key("ce-specversion") => Some(Mode::Binary),
-        _ => None,
+        _ => has_version.then_some(Mode::Binary),
     }
 }
 
@@ -38,11 +39,53 @@ pub fn mode(headers: &HeaderMap) -> Option<Mode> {
 #[derive(Debug, Default)]
 pub(crate) struct Survey<'a> {
     pub(crate) content_type: Option<&'a [u8]>,
-    /// The attributes but the content type: names without `ce-`, values as they came.
-    pub(crate) context: SmallVec<[(&'a str, &'a [u8]); 16]>,
+    /// `specversion`, `id`, `source`, `type`.
+    pub(crate) version: Option<Field<'a>>,
+    pub(crate) id: Option<Field<'a>>,
+    pub(crate) source: Option<Field<'a>>,
+    pub(crate) kind: Option<Field<'a>>,
+    /// The content type once more, as `ce-datacontenttype`.
+    pub(crate) second_content_type: Option<&'a [u8]>,
+    /// The other attributes.
+    pub(crate) others: SmallVec<[Field<'a>; 12]>,
     /// The hop count, which is no attribute.
     pub(crate) hops: Option<&'a [u8]>,
     pub(crate) traveling: SmallVec<[(&'a str, &'a [u8]); 8]>,
+}
+
+/// One attribute in a header.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Field<'a> {
+    /// The name without `ce-`.
+    pub(crate) name: &'a str,
+    /// The value as it came.
+    pub(crate) raw: &'a [u8],
+    /// The value needs no decoding.
+    pub(crate) plain: bool,
+}
+
+impl<'a> Survey<'a> {
+    /// How an event is carried, if one is.
+    pub(crate) fn mode(&self) -> Option<Mode> {
+        mode_of(self.content_type, self.version.is_some())
+    }
+
+    fn add(&mut self, name: &'a str, raw: &'a [u8]) {
+        let field = Field {
+            name,
+            raw,
+            plain: percent::is_plain(raw),
+        };
+        match name {
+            "specversion" => self.version = Some(field),
+            "id" => self.id = Some(field),
+            "source" => self.source = Some(field),
+            "type" => self.kind = Some(field),
+            attributes::CONTENT_TYPE => self.second_content_type = Some(raw),
+            hops::ATTRIBUTE => self.hops = Some(raw),
+            _ => self.others.push(field),
+        }
+    }
 }
 
 /// Looks over the headers once.
@@ -67,11 +110,7 @@ pub(crate) fn survey(headers: &HeaderMap) -> Result<Survey<'_>, EventError> {
             if again {
                 return Err(attributes::twice(attribute));
             }
-            if attribute == hops::ATTRIBUTE {
-                survey.hops = Some(value);
-            } else {
-                survey.context.push((attribute, value));
-            }
+            survey.add(attribute, value);
         } else if travels(name.as_str()) {
             survey.traveling.push((name.as_str(), value));
         }

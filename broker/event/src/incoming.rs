@@ -30,9 +30,8 @@ pub enum Incoming {
 /// [`status`](EventError::status) with its text as the body. In a batch the first bad event counts
 /// and its index is named; nothing of the batch is returned.
 pub fn read_request(headers: &HeaderMap, body: Bytes) -> Result<Incoming, EventError> {
-    let mode = mode(headers).ok_or_else(binary::not_an_event)?;
     let survey = headers::survey(headers)?;
-    match mode {
+    match survey.mode().ok_or_else(binary::not_an_event)? {
         Mode::Binary => binary::read(&survey, body, Rule::Counts).map(Incoming::One),
         Mode::Structured => {
             check_format(&survey, media::EVENT_JSON)?;

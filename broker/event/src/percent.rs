@@ -10,7 +10,11 @@ const HEX: &[u8; 16] = b"0123456789ABCDEF";
 
 /// Is this header value the attribute's text as it stands: printable ASCII, nothing to decode?
 pub(crate) fn is_plain(raw: &[u8]) -> bool {
-    raw.first() != Some(&b'"') && raw.iter().all(|&b| matches!(b, b' '..=b'~') && b != b'%')
+    // Without a way out of the loop the compiler looks at many bytes at once.
+    let odd = raw.iter().fold(false, |odd, &b| {
+        odd | !matches!(b, b' '..=b'~') | (b == b'%')
+    });
+    !odd && raw.first() != Some(&b'"')
 }
 
 /// The bytes that a header value stands for. They need not be UTF-8: the caller judges.

@@ -5,90 +5,56 @@
 
 /// An absolute URI: it has a scheme.
 pub(crate) fn is_absolute(text: &str) -> bool {
-    scheme(text).is_some_and(|(_, rest)| is_rest(rest))
+    let bytes = text.as_bytes();
+    scheme(bytes).is_some_and(|length| is_rest(&bytes[length + 1..]))
 }
 
 /// A URI, or a reference relative to one. The empty reference is not meant: it names nothing.
 pub(crate) fn is_reference(text: &str) -> bool {
-    if let Some((_, rest)) = scheme(text) {
-        return is_rest(rest);
+    let bytes = text.as_bytes();
+    if let Some(length) = scheme(bytes) {
+        return is_rest(&bytes[length + 1..]);
     }
     // Without a scheme the first segment may not hold a colon, or it would look like one.
-    let first = text.split(['/', '?', '#']).next().unwrap_or_default();
-    !text.is_empty() && !first.contains(':') && is_rest(text)
+    let special = bytes
+        .iter()
+        .find(|b| matches!(b, b':' | b'/' | b'?' | b'#'));
+    !bytes.is_empty() && special != Some(&b':') && is_rest(bytes)
 }
 
-fn scheme(text: &str) -> Option<(&str, &str)> {
-    let (scheme, rest) = text.split_once(':')?;
-    let mut bytes = scheme.bytes();
-    let fits = bytes.next().is_some_and(|b| b.is_ascii_alphabetic())
-        && bytes.all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    fits.then_some((scheme, rest))
+/// The length of the scheme, which a colon follows.
+fn scheme(text: &[u8]) -> Option<usize> {
+    let length = text.iter().position(|b| !is_scheme_byte(*b))?;
+    (text[length] == b':' && text[0].is_ascii_alphabetic()).then_some(length)
+}
+
+fn is_scheme_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')
 }
 
 /// What follows the scheme: authority, path, query, fragment.
-fn is_rest(text: &str) -> bool {
-    let (text, fragment) = text.split_once('#').unwrap_or((text, ""));
-    let (path, query) = text.split_once('?').unwrap_or((text, ""));
-    let path = match path.strip_prefix("//") {
-        Some(rest) => {
-            let end = rest.find('/').unwrap_or(rest.len());
-            let (authority, path) = rest.split_at(end);
-            if !is_authority(authority) {
-                return false;
-            }
-            path
-        }
-        None => path,
+fn is_rest(text: &[u8]) -> bool {
+    let Some(after) = text.strip_prefix(b"//") else {
+        return is_tail(text);
     };
-    let more = |b| is_path_byte(b) || b == b'?';
-    is_made_of(path, is_path_byte) && is_made_of(query, more) && is_made_of(fragment, more)
+    let end = after
+        .iter()
+        .position(|b| matches!(b, b'/' | b'?' | b'#'))
+        .unwrap_or(after.len());
+    is_authority(&after[..end]) && is_tail(&after[end..])
 }
 
-fn is_authority(text: &str) -> bool {
-    let (user, host_port) = text.rsplit_once('@').unwrap_or(("", text));
-    let (host_fits, port) = match host_port.strip_prefix('[') {
-        Some(rest) => {
-            let Some((address, after)) = rest.split_once(']') else {
-                return false;
-            };
-            let fits = !address.is_empty()
-                && address.bytes().all(|b| {
-                    b.is_ascii_alphanumeric()
-                        || matches!(b, b':' | b'.' | b'%' | b'-' | b'~' | b'_')
-                });
-            match after {
-                "" => (fits, ""),
-                after => match after.strip_prefix(':') {
-                    Some(port) => (fits, port),
-                    None => return false,
-                },
-            }
-        }
-        None => {
-            let (host, port) = host_port.rsplit_once(':').unwrap_or((host_port, ""));
-            (
-                is_made_of(host, |b| {
-                    is_path_byte(b) && !matches!(b, b':' | b'@' | b'/')
-                }),
-                port,
-            )
-        }
-    };
-    host_fits
-        && port.bytes().all(|b| b.is_ascii_digit())
-        && is_made_of(user, |b| is_path_byte(b) && !matches!(b, b'@' | b'/'))
-}
-
-/// Only bytes that `allowed` takes, and well-formed percent escapes.
-fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let fits = if byte == b'%' {
-            let mut hex = || bytes.next().is_some_and(|b| b.is_ascii_hexdigit());
-            hex() && hex()
-        } else {
-            byte >= 0x80 || allowed(byte)
+/// Path, query and fragment in one pass: the path's bytes and `?` may stand in all but the path,
+/// which ends at the first `?`, and a second `#` in none.
+fn is_tail(text: &[u8]) -> bool {
+    let mut in_fragment = false;
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
+        let fits = match byte {
+            b'%' => is_escape(&mut bytes),
+            b'?' => true,
+            b'#' => !std::mem::replace(&mut in_fragment, true),
+            byte => PATH[usize::from(byte)],
         };
         if !fits {
             return false;
@@ -97,9 +63,77 @@ fn is_made_of(text: &str, allowed: impl Fn(u8) -> bool) -> bool {
     true
 }
 
-fn is_path_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/".contains(&byte)
+fn is_authority(text: &[u8]) -> bool {
+    let at = text.iter().rposition(|b| *b == b'@');
+    let (user, host_port) = at.map_or((&text[..0], text), |at| (&text[..at], &text[at + 1..]));
+    let (host_fits, port) = if let Some(inside) = host_port.strip_prefix(b"[") {
+        let Some(end) = inside.iter().position(|b| *b == b']') else {
+            return false;
+        };
+        (is_address(&inside[..end]), &inside[end + 1..])
+    } else {
+        let end = host_port
+            .iter()
+            .rposition(|b| *b == b':')
+            .unwrap_or(host_port.len());
+        (
+            is_made_of(&host_port[..end], |b| {
+                PATH[usize::from(b)] && !matches!(b, b':' | b'@')
+            }),
+            &host_port[end..],
+        )
+    };
+    let port_fits = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        _ => false,
+    };
+    host_fits && port_fits && is_made_of(user, |b| PATH[usize::from(b)] && b != b'@')
 }
+
+/// What may stand in brackets: an address of IP version 6 or later, with a zone perhaps.
+fn is_address(text: &[u8]) -> bool {
+    let fits = |b: &u8| b.is_ascii_alphanumeric() || b":.%-~_".contains(b);
+    !text.is_empty() && text.iter().all(fits)
+}
+
+/// Only bytes that `allowed` takes, and well-formed percent escapes.
+fn is_made_of(text: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    let mut bytes = text.iter();
+    while let Some(&byte) = bytes.next() {
+        if !(if byte == b'%' {
+            is_escape(&mut bytes)
+        } else {
+            allowed(byte)
+        }) {
+            return false;
+        }
+    }
+    true
+}
+
+/// The two digits after a percent sign.
+fn is_escape(bytes: &mut std::slice::Iter<'_, u8>) -> bool {
+    let mut hex = || bytes.next().is_some_and(u8::is_ascii_hexdigit);
+    hex() && hex()
+}
+
+/// The bytes that may stand in a path, those beyond ASCII among them.
+static PATH: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = byte >= 0x80 || (byte as u8).is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let others = b"-._~!$&'()*+,;=:@/";
+    let mut at = 0;
+    while at < others.len() {
+        table[others[at] as usize] = true;
+        at += 1;
+    }
+    table
+};
 
 #[cfg(test)]
 mod tests {
