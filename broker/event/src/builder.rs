@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Event, EventError, Form, MAX_HOPS, SpecVersion, attributes, block::BlockWriter};
+use crate::{Event, EventError, Form, MAX_HOPS, SpecVersion, attributes, block::BlockWriter, hops};
 
 /// Collects the parts of an event; [`build`](Self::build) checks them as the door would.
 #[derive(Debug, Clone)]
@@ -140,6 +140,9 @@ fn put(
     attributes::check_name(name)?;
     if name == "specversion" {
         return Err(EventError::attribute(name, "is set by spec_version()"));
+    }
+    if name == hops::ATTRIBUTE {
+        return Err(EventError::attribute(name, "is set by hops()"));
     }
     attributes::check_characters(name, value)?;
     attributes::check_value(version, name, value)?;

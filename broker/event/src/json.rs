@@ -83,8 +83,8 @@ fn unicode_escape(text: &str) -> Result<(char, usize), LoneSurrogate> {
             .and_then(|digits| u16::from_str_radix(digits, 16).ok())
     };
     let first = unit(0).ok_or(LoneSurrogate)?;
-    let second = unit(6).filter(|_| (0xd800..0xdc00).contains(&first));
-    let mut decoded = char::decode_utf16(std::iter::once(first).chain(second));
+    // The second is read only if the first is the first half of a pair.
+    let mut decoded = char::decode_utf16(std::iter::once(first).chain(unit(6)));
     let c = decoded.next().and_then(Result::ok).ok_or(LoneSurrogate)?;
     Ok((c, 6 * c.len_utf16()))
 }

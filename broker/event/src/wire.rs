@@ -173,7 +173,7 @@ fn write_data(out: &mut Vec<u8>, event: &Event) -> Result<(), EncodeError> {
     if data.is_empty() {
         return Ok(());
     }
-    if let Some(value) = json_value(event, data).filter(|_| !packed) {
+    if let Some(value) = json_value(event, data) {
         out.extend_from_slice(b",\"data\":");
         out.extend_from_slice(value.as_bytes());
     } else {

@@ -326,3 +326,42 @@ fn a_debug_line_never_shows_data() {
         "{shown}"
     );
 }
+
+#[test]
+fn an_event_that_is_made_here_keeps_the_same_rules() {
+    let built = |name: &str, value: &str| {
+        Event::builder()
+            .id("1")
+            .source("/s")
+            .kind("t")
+            .attribute(name, value)
+            .build()
+    };
+    for (name, value) in [
+        ("ext", "a\nb"),
+        ("Ext", "x"),
+        ("time", "x"),
+        ("id", ""),
+        ("specversion", "1.0"),
+        ("data", "x"),
+    ] {
+        let error = built(name, value).unwrap_err();
+        assert_eq!(error.attribute_name(), Some(name));
+    }
+    assert_eq!(
+        Event::builder().build().unwrap_err().attribute_name(),
+        Some("id")
+    );
+    let event = built("knativebrokerttl", "3");
+    assert_eq!(
+        event.unwrap_err().attribute_name(),
+        Some("knativebrokerttl"),
+        "hops() sets it"
+    );
+    let too_large = Event::builder()
+        .id("1")
+        .source("/s")
+        .kind("t")
+        .header("knative-x", vec![b'x'; 9_000]);
+    assert_eq!(too_large.build().unwrap_err().status(), 431);
+}
