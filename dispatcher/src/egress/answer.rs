@@ -1,0 +1,239 @@
+//! What a sink answered, read up to limits.
+//!
+//! The status decides as soon as it is there, but for one case: a 2xx that may carry a reply
+//! counts only when its body came in full, so that no reply is taken for delivered and lost. What
+//! can't be a reply (a 202, a failure, the answer of a dead-letter sink) is read only as far as it
+//! serves: a few bytes for the dead letter, and the rest while that is cheaper than a new
+//! connection.
+
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Response, header, response::Parts};
+use hyper::body::{Body, Incoming};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    World,
+    job::{Job, timed_out},
+    line::{Line, Piece},
+    replies::ReplyRoom,
+    retry_after,
+};
+use crate::outcome::{Answer, EXCERPT, FailedKind, Outcome};
+
+/// What is read and thrown away to keep a connection.
+const DRAIN: u64 = 64 << 10;
+
+/// How long a reply waits unread for room.
+const ROOM_WITHIN: Duration = Duration::from_secs(1);
+
+/// An answer, read.
+pub(super) struct Read {
+    pub(super) outcome: Outcome,
+    pub(super) hold: Option<ReplyRoom>,
+    /// The body was read to its end: the connection may serve again.
+    pub(super) whole: bool,
+}
+
+impl Read {
+    fn failed(kind: FailedKind, message: impl Into<String>) -> Self {
+        Self {
+            outcome: Outcome::failed(kind, message),
+            hold: None,
+            whole: false,
+        }
+    }
+}
+
+pub(super) async fn read(
+    line: &mut Line,
+    response: Response<Incoming>,
+    world: &World,
+    job: &Job,
+) -> Read {
+    let (head, body) = response.into_parts();
+    let may_reply = head.status.is_success() && head.status != 202 && job.attempt.wants_reply;
+    if may_reply {
+        reply(line, &head, body, world, job).await
+    } else {
+        status(line, &head, body, world).await
+    }
+}
+
+fn answered(head: &Parts, world: &World, answer: Answer, excerpt: Bytes) -> Outcome {
+    let asked = head.headers.get(header::RETRY_AFTER);
+    let retry_after = asked.and_then(|value| retry_after::read(value, world.clock.wall_ms()));
+    Outcome::Answered {
+        status: head.status.as_u16(),
+        retry_after,
+        answer,
+        excerpt,
+    }
+}
+
+/// An answer whose status says it all.
+async fn status(line: &mut Line, head: &Parts, mut body: Incoming, world: &World) -> Read {
+    let mut excerpt = BytesMut::new();
+    let wanted = if head.status.is_success() { 0 } else { EXCERPT };
+    let mut whole = body.is_end_stream();
+    let (mut read, declared) = (0, body.size_hint().lower());
+    while !whole {
+        if excerpt.len() >= wanted && read.max(declared) > DRAIN {
+            break;
+        }
+        match line.piece(&mut body).await {
+            Piece::Data(data) => {
+                read += data.len() as u64;
+                excerpt.extend_from_slice(&data[..data.len().min(wanted - excerpt.len())]);
+            }
+            Piece::End => whole = true,
+            Piece::Cut(_) | Piece::TimedOut => break,
+        }
+    }
+    let outcome = answered(head, world, Answer::Nothing, excerpt.freeze());
+    Read {
+        outcome,
+        hold: None,
+        whole,
+    }
+}
+
+/// A 2xx that may carry a reply.
+async fn reply(line: &mut Line, head: &Parts, body: Incoming, world: &World, job: &Job) -> Read {
+    let mut reply = Collected::default();
+    let whole = match collect(line, body, world, job, &mut reply).await {
+        Ok(()) => true,
+        Err(Stop::Unusable(why)) => {
+            let excerpt = reply.excerpt();
+            let outcome = answered(head, world, Answer::Unusable(why), excerpt);
+            return Read {
+                outcome,
+                hold: None,
+                whole: false,
+            };
+        }
+        Err(Stop::TimedOut) => {
+            let failed = timed_out(job.attempt.timeout);
+            return Read {
+                outcome: Outcome::Failed(failed),
+                hold: None,
+                whole: false,
+            };
+        }
+        Err(Stop::NoRoom) => {
+            let why = "no room for its reply: too many replies are being read";
+            return Read::failed(FailedKind::Broken, why);
+        }
+    };
+    let Collected { bytes, room } = reply;
+    let excerpt = Bytes::copy_from_slice(&bytes[..bytes.len().min(EXCERPT)]);
+    let answer = judge(&head.headers, bytes);
+    let (excerpt, hold) = match &answer {
+        Answer::Reply(_) => (Bytes::new(), room),
+        _ => (excerpt, None),
+    };
+    Read {
+        outcome: answered(head, world, answer, excerpt),
+        hold,
+        whole,
+    }
+}
+
+/// What a whole body is.
+fn judge(headers: &HeaderMap, body: Bytes) -> Answer {
+    let coding = headers.get(header::CONTENT_ENCODING);
+    if let Some(coding) = coding.filter(|coding| !is_identity(coding.as_bytes()))
+        && !body.is_empty()
+    {
+        return Answer::Unusable(format!(
+            "its Content-Encoding is {coding:?}; replies are read only as identity"
+        ));
+    }
+    match volley_event::read_reply(headers, body) {
+        Ok(None) => Answer::Nothing,
+        Ok(Some(event)) => Answer::Reply(Box::new(event)),
+        Err(error) => Answer::Unusable(error.to_string()),
+    }
+}
+
+fn is_identity(coding: &[u8]) -> bool {
+    let coding = coding.trim_ascii();
+    coding.is_empty() || coding.eq_ignore_ascii_case(b"identity")
+}
+
+/// Why a body was not read to its end.
+enum Stop {
+    Unusable(String),
+    TimedOut,
+    NoRoom,
+}
+
+/// A body on its way in, and the room that it takes.
+#[derive(Default)]
+struct Collected {
+    bytes: Bytes,
+    room: Option<ReplyRoom>,
+}
+
+impl Collected {
+    fn excerpt(&self) -> Bytes {
+        Bytes::copy_from_slice(&self.bytes[..self.bytes.len().min(EXCERPT)])
+    }
+
+    async fn make_room(&mut self, bytes: usize, world: &World, deadline: Instant) -> bool {
+        // A piece is never larger than a connection's buffer.
+        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let until = deadline.min(Instant::now() + ROOM_WITHIN);
+        match timeout_at(until, world.options.replies.take(bytes)).await {
+            Ok(more) => match &mut self.room {
+                Some(room) => room.merge(more),
+                None => self.room = Some(more),
+            },
+            Err(_) => return false,
+        }
+        true
+    }
+}
+
+async fn collect(
+    line: &mut Line,
+    mut body: Incoming,
+    world: &World,
+    job: &Job,
+    into: &mut Collected,
+) -> Result<(), Stop> {
+    let limit = world.options.max_reply;
+    let declared = body.size_hint().exact();
+    let too_large = || Stop::Unusable(format!("the reply is larger than {limit} bytes"));
+    if declared.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    let mut whole = body.is_end_stream();
+    let mut stop = None;
+    while !whole && stop.is_none() {
+        match line.piece(&mut body).await {
+            Piece::Data(data) if bytes.len() + data.len() > limit => stop = Some(too_large()),
+            Piece::Data(data) => {
+                if !data.is_empty() && !into.make_room(data.len(), world, job.deadline).await {
+                    return Err(Stop::NoRoom);
+                }
+                if bytes.is_empty()
+                    && let Some(declared) = declared
+                {
+                    // No more than the room taken: a promise of much is not yet much.
+                    bytes.reserve_exact(data.len().max((declared as usize).min(16 << 10)));
+                }
+                bytes.extend_from_slice(&data);
+            }
+            Piece::End => whole = true,
+            Piece::Cut(why) => {
+                stop = Some(Stop::Unusable(format!("the reply is cut short: {why}")))
+            }
+            Piece::TimedOut => stop = Some(Stop::TimedOut),
+        }
+    }
+    into.bytes = bytes.into();
+    stop.map_or(Ok(()), Err)
+}

@@ -1,0 +1,1 @@
+//! Sinks that fail in every phase: an outcome each, and in time.

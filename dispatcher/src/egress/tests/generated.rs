@@ -1,0 +1,1 @@
+//! Any script of any sink: every attempt ends once.

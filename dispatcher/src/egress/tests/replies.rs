@@ -1,0 +1,1 @@
+//! What comes back: replies, their limits, and what is no reply.

@@ -1,0 +1,1 @@
+//! Over real sockets, where the kernel matters.
