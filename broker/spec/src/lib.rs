@@ -10,7 +10,7 @@
 //! - [`kinds`]: one struct a kind; the file format and the JSON Schema ([`schema`]) come from it.
 //! - [`read`]: YAML and JSON files to objects, every problem at once, each with its position.
 //! - [`check`]: the admission rules, on objects wherever they came from.
-//! - `plan`: objects and known addresses to [`route`]s and conditions.
+//! - [`plan`]: objects and known addresses to [`route`]s and conditions.
 //! - [`report`]: what a data plane says about itself.
 //!
 //! Everything here is pure: no clock, no file, no network.
@@ -21,7 +21,7 @@ pub mod duration;
 pub mod identity;
 pub mod kinds;
 pub mod object;
-// pub mod plan;
+pub mod plan;
 pub mod problem;
 pub mod read;
 pub mod report;

@@ -1,0 +1,253 @@
+//! Declared objects to routes and conditions: who delivers what to whom, and what is missing.
+//!
+//! [`plan`] is pure: objects and [`Facts`] in, an [`Outcome`] out. The same code runs in one
+//! binary and in an operator. A user's gap (no such Broker, a subscriber without an address) is a
+//! condition of the object, never an error; a Trigger with such a gap is parked or waits.
+//!
+//! ```text
+//!   Broker ----- defaults -----> BrokerRoute        Trigger -- its Broker's --> TriggerRoute
+//!     |  class, config: backend                        |  subscriber, dead-letter sink: Target
+//!     |  dead-letter sink: resolved?                   |  delivery: Trigger's, Broker's, default
+//!     v                                                v
+//!   Status                                           Status
+//! ```
+
+mod broker;
+mod cycles;
+mod delivery;
+mod dependency;
+mod resolve;
+pub mod status;
+mod trigger;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+    sync::Arc,
+};
+
+use url::Url;
+use uuid::Uuid;
+
+pub use status::{Address, Condition, Status, Truth};
+
+use crate::{
+    defaults::{self, Defaults},
+    identity::Identity,
+    kinds::{ConfigMap, Service, Trigger},
+    object::{Object, ObjectKind},
+    problem::Finding,
+    route::{Backend, ObjectKey, Plan},
+};
+use broker::PlannedBroker;
+
+/// What is known besides the declared objects.
+pub struct Facts<'a> {
+    /// Where users reach the data port; what `status.address` begins with.
+    pub public_url: Url,
+    /// Other URLs of the same data port, such as the address it listens on.
+    pub own_urls: Vec<Url>,
+    /// The channel of Brokers that name none.
+    pub backend: Backend,
+    /// The channels that this build has.
+    pub backends: BTreeSet<Backend>,
+    /// In which life an object is: 1 for one that was never deleted.
+    pub incarnation: &'a dyn Fn(&Identity) -> u64,
+}
+
+impl fmt::Debug for Facts<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts")
+            .field("public_url", &self.public_url.as_str())
+            .field(
+                "own_urls",
+                &self.own_urls.iter().map(Url::as_str).collect::<Vec<_>>(),
+            )
+            .field("backend", &self.backend)
+            .field("backends", &self.backends)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What comes of the declared objects.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What the data plane runs.
+    pub plan: Plan,
+    /// Every object that was declared.
+    pub objects: BTreeMap<Identity, Judgement>,
+    /// What the authors may not have meant, such as events that go round in a ring.
+    pub warnings: Vec<Warning>,
+}
+
+/// What is said of one object.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Judgement {
+    /// The object's uid in its present life.
+    pub uid: Uuid,
+    /// Its status; without conditions for kinds that have none.
+    pub status: Status,
+}
+
+/// Something about an object that its author may not have meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    /// The object.
+    pub object: Identity,
+    /// What it is; the reader's [`Declared`](crate::read::Declared) gives it its position.
+    pub finding: Finding,
+}
+
+impl Outcome {
+    /// Takes the routes of `previous` that did not change, so that whoever runs them can tell by
+    /// their pointers.
+    pub fn reuse(&mut self, previous: &Plan) {
+        for (uid, broker) in &mut self.plan.brokers {
+            let Some(before) = previous.brokers.get(uid) else {
+                continue;
+            };
+            if before == broker {
+                *broker = Arc::clone(before);
+                continue;
+            }
+            for (uid, trigger) in &mut Arc::make_mut(broker).triggers {
+                if let Some(before) = before.triggers.get(uid).filter(|before| *before == trigger) {
+                    *trigger = Arc::clone(before);
+                }
+            }
+        }
+    }
+}
+
+/// Plans `objects`, of which each identity may occur once.
+pub fn plan<'a>(objects: impl IntoIterator<Item = &'a Object>, facts: &Facts<'_>) -> Outcome {
+    let mut known = Known::default();
+    for object in objects {
+        known.take(object);
+    }
+    let defaults = defaults::of_config_maps(known.config_maps.values().copied());
+    let mut outcome = Outcome::default();
+    for identity in &known.others {
+        outcome.judge(identity.clone(), facts, Status::default());
+    }
+    let served: BTreeMap<ObjectKey, Uuid> = broker::served(&known, &defaults, facts);
+    let world = World {
+        known: &known,
+        served: &served,
+        facts,
+    };
+    let mut brokers: BTreeMap<ObjectKey, PlannedBroker> = BTreeMap::new();
+    for (key, object) in &known.brokers {
+        brokers.insert(key.clone(), broker::plan(&defaults.broker(object), &world));
+    }
+    let mut triggers: Vec<(ObjectKey, Status)> = Vec::new();
+    for (key, object) in &known.triggers {
+        let home = ObjectKey::new(key.namespace.as_str(), object.broker_name());
+        let broker = brokers.get_mut(&home);
+        triggers.push((key.clone(), trigger::plan(object, key, broker, &world)));
+    }
+    dependency::judge(&known, &brokers, &mut triggers);
+    for (key, status) in triggers {
+        let identity = Identity {
+            kind: ObjectKind::Trigger,
+            key,
+        };
+        outcome.judge(identity, facts, status);
+    }
+    for (key, planned) in brokers {
+        let identity = Identity {
+            kind: ObjectKind::Broker,
+            key,
+        };
+        outcome.judge(identity, facts, planned.status);
+        if let Some(route) = planned.route {
+            outcome.plan.brokers.insert(route.uid, Arc::new(route));
+        }
+    }
+    outcome.warnings = cycles::warnings(&outcome.plan);
+    outcome
+}
+
+impl Outcome {
+    fn judge(&mut self, identity: Identity, facts: &Facts<'_>, status: Status) {
+        let uid = identity.uid((facts.incarnation)(&identity));
+        self.objects.insert(identity, Judgement { uid, status });
+    }
+}
+
+/// The declared objects by kind.
+#[derive(Debug, Default)]
+struct Known<'a> {
+    brokers: BTreeMap<ObjectKey, &'a crate::kinds::Broker>,
+    triggers: BTreeMap<ObjectKey, &'a Trigger>,
+    config_maps: BTreeMap<ObjectKey, &'a Arc<ConfigMap>>,
+    services: BTreeMap<ObjectKey, &'a Service>,
+    /// Objects without a status.
+    others: BTreeSet<Identity>,
+}
+
+impl<'a> Known<'a> {
+    fn take(&mut self, object: &'a Object) {
+        let identity = object.identity();
+        let key = identity.key.clone();
+        match object {
+            Object::Broker(object) => {
+                self.brokers.insert(key, object);
+            }
+            Object::Trigger(object) => {
+                self.triggers.insert(key, object);
+            }
+            Object::ConfigMap(object) => {
+                self.config_maps.insert(key, object);
+                self.others.insert(identity);
+            }
+            Object::Service(object) => {
+                self.services.insert(key, object);
+                self.others.insert(identity);
+            }
+            Object::Secret(_) => {
+                self.others.insert(identity);
+            }
+        }
+    }
+}
+
+/// Everything that a destination can be resolved against.
+#[derive(Debug)]
+struct World<'a> {
+    known: &'a Known<'a>,
+    /// The Brokers that this process runs, and their uids.
+    served: &'a BTreeMap<ObjectKey, Uuid>,
+    facts: &'a Facts<'a>,
+}
+
+impl World<'_> {
+    /// The address of the Broker `key`, whether it exists or not.
+    fn address(&self, key: &ObjectKey) -> String {
+        address(self.facts, key)
+    }
+
+    /// The uid of the Broker `key` in its present life, whether it exists or not.
+    fn uid(&self, kind: ObjectKind, key: &ObjectKey) -> Uuid {
+        let identity = Identity {
+            kind,
+            key: key.clone(),
+        };
+        identity.uid((self.facts.incarnation)(&identity))
+    }
+}
+
+/// The address of the Broker `key`.
+pub fn address(facts: &Facts<'_>, key: &ObjectKey) -> String {
+    let base = facts.public_url.as_str().trim_end_matches('/');
+    format!("{base}/{}/{}", key.namespace, key.name)
+}
+
+/// The defaults that `objects` set, for whoever shows objects with their defaults filled in.
+pub fn defaults_of<'a>(objects: impl IntoIterator<Item = &'a Object>) -> Defaults {
+    let maps = objects.into_iter().filter_map(|object| match object {
+        Object::ConfigMap(map) => Some(map),
+        _ => None,
+    });
+    defaults::of_config_maps(maps)
+}

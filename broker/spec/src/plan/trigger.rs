@@ -1,0 +1,227 @@
+//! One Trigger: its filter, its subscriber, its delivery, and where its dead letters go.
+
+use std::sync::Arc;
+
+use volley_filter::{Filter, FilterError};
+
+use super::{
+    World,
+    broker::PlannedBroker,
+    delivery,
+    resolve::resolve,
+    status::{BACKLOG_KEPT, DEAD_LETTER_SINK_RESOLVED, READY, Status, Truth, of_trigger},
+};
+use crate::{
+    check::{annotations, filters},
+    kinds::{DeliverySpec, Trigger},
+    object::ObjectKind,
+    route::{ObjectKey, Target, TriggerRoute},
+};
+
+/// Attempts of a Trigger in flight when it does not say.
+const CONCURRENCY: u32 = 100;
+
+/// Plans `trigger` and adds its route to `broker`, when there is one that is served.
+pub(super) fn plan(
+    trigger: &Trigger,
+    key: &ObjectKey,
+    broker: Option<&mut PlannedBroker>,
+    world: &World<'_>,
+) -> Status {
+    let mut status = Status::default();
+    broker_ready(trigger, broker.as_deref(), &mut status);
+    let filter = filters::compile(&trigger.spec);
+    // Judged once the conditions of all objects are known.
+    status.set_true(of_trigger::DEPENDENCY_READY);
+    let subscriber = match resolve(&trigger.spec.subscriber, &key.namespace, world) {
+        Ok(target) => {
+            status.set_true(of_trigger::SUBSCRIBER_RESOLVED);
+            status.subscriber(target.url());
+            Some(target)
+        }
+        Err(gap) => {
+            status.set(
+                of_trigger::SUBSCRIBER_RESOLVED,
+                Truth::False,
+                gap.reason,
+                gap.message,
+            );
+            None
+        }
+    };
+    let served = broker
+        .as_deref()
+        .is_some_and(|broker| broker.route.is_some());
+    subscription_ready(
+        served,
+        filter.as_ref().err(),
+        subscriber.is_some(),
+        &mut status,
+    );
+    let own = trigger.spec.delivery.as_ref();
+    let dead_letter = dead_letter(own, key, broker.as_deref(), world, &mut status);
+    status.set(
+        of_trigger::OIDC_IDENTITY_CREATED,
+        Truth::True,
+        "OIDCDisabled",
+        "",
+    );
+    inform(&mut status, filter.as_ref().ok(), dead_letter.is_some());
+    let Some(broker) = broker else { return status };
+    if let Some(route) = &mut broker.route {
+        let metadata = &trigger.metadata;
+        let uid = world.uid(ObjectKind::Trigger, key);
+        let planned = TriggerRoute {
+            uid,
+            key: key.clone(),
+            filter: filter.ok(),
+            subscriber,
+            dead_letter,
+            delivery: delivery::of_trigger(own, broker.delivery.as_ref(), broker.class),
+            order: annotations::order_of(metadata),
+            concurrency: annotations::number_of(
+                metadata,
+                annotations::CONCURRENCY,
+                annotations::MAX_CONCURRENCY,
+            )
+            .unwrap_or(CONCURRENCY),
+            rate: metadata
+                .annotation(annotations::RATE)
+                .and_then(annotations::rate),
+            overflow: annotations::overflow_of(metadata).or(broker.overflow),
+            hold_when_refused: metadata.annotation(annotations::BREAKER) == Some("hold"),
+        };
+        route.triggers.insert(uid, Arc::new(planned));
+    }
+    status
+}
+
+fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut Status) {
+    let name = trigger.broker_name();
+    let Some(broker) = broker else {
+        let message = format!("Broker \"{name}\" does not exist");
+        status.set(
+            of_trigger::BROKER_READY,
+            Truth::False,
+            "BrokerDoesNotExist",
+            message,
+        );
+        return;
+    };
+    match broker.status.condition(READY) {
+        Some(ready) if ready.status == Truth::True => status.set_true(of_trigger::BROKER_READY),
+        Some(ready) => {
+            let message = format!("Broker \"{name}\" is not Ready: {}", ready.message);
+            status.set(
+                of_trigger::BROKER_READY,
+                ready.status,
+                ready.reason.as_str(),
+                message,
+            );
+        }
+        None => status.set(
+            of_trigger::BROKER_READY,
+            Truth::Unknown,
+            "BrokerNotConfigured",
+            format!("Broker \"{name}\" has not been looked at yet"),
+        ),
+    }
+}
+
+fn subscription_ready(
+    served: bool,
+    filter_gaps: Option<&Vec<FilterError>>,
+    resolved: bool,
+    status: &mut Status,
+) {
+    let name = of_trigger::SUBSCRIPTION_READY;
+    if let Some(gaps) = filter_gaps {
+        let mistake = gaps.iter().find(|gap| !gap.is_not_served());
+        let reason = if mistake.is_some() {
+            "FilterInvalid"
+        } else {
+            "FilterNotServed"
+        };
+        let message = mistake
+            .or(gaps.first())
+            .map(ToString::to_string)
+            .unwrap_or_default();
+        status.set(name, Truth::False, reason, message);
+    } else if !served {
+        let message = "its Broker has no channel to read";
+        status.set(name, Truth::Unknown, "BrokerNotServed", message);
+    } else if !resolved {
+        let message = "it begins to read where its subscriber is first resolved";
+        status.set(name, Truth::Unknown, "SubscriberNotResolved", message);
+    } else {
+        status.set_true(name);
+    }
+}
+
+/// The dead-letter sink, chosen by itself: the Trigger's, else the Broker's.
+fn dead_letter(
+    own: Option<&DeliverySpec>,
+    key: &ObjectKey,
+    broker: Option<&PlannedBroker>,
+    world: &World<'_>,
+    status: &mut Status,
+) -> Option<Target> {
+    let name = DEAD_LETTER_SINK_RESOLVED;
+    let Some(sink) = delivery::own_dead_letter_sink(own) else {
+        let target = broker.and_then(|broker| broker.dead_letter.clone());
+        let gap = broker.and_then(|broker| broker.dead_letter_gap.as_ref());
+        match (&target, gap) {
+            (_, Some((reason, message))) => {
+                status.set(name, Truth::False, *reason, message.as_str());
+            }
+            (Some(target), None) => {
+                status.set_true(name);
+                status.dead_letter_sink(target.url());
+            }
+            (None, None) => status.set(name, Truth::True, "DeadLetterSinkNotConfigured", ""),
+        }
+        return target;
+    };
+    match resolve(sink, &key.namespace, world) {
+        Ok(target) => {
+            status.set_true(name);
+            status.dead_letter_sink(target.url());
+            Some(target)
+        }
+        Err(gap) => {
+            status.set(name, Truth::False, gap.reason, gap.message.as_str());
+            Some(gap.waiting())
+        }
+    }
+}
+
+/// What the data plane will know better once it runs.
+fn inform(status: &mut Status, filter: Option<&Filter>, has_dead_letter: bool) {
+    status.inform(BACKLOG_KEPT, Truth::True, "", "");
+    match filter {
+        Some(filter) if filter.is_scanned() => {
+            let message = "no attribute has to be equal to a value, so every event is tried";
+            status.inform(of_trigger::FILTER_INDEXED, Truth::False, "Scanned", message);
+        }
+        Some(_) => status.inform(of_trigger::FILTER_INDEXED, Truth::True, "", ""),
+        None => status.inform(
+            of_trigger::FILTER_INDEXED,
+            Truth::Unknown,
+            "FilterNotServed",
+            "",
+        ),
+    }
+    let untried = "nothing was delivered to it yet";
+    status.inform(
+        of_trigger::SINK_HEALTHY,
+        Truth::Unknown,
+        "NotTried",
+        untried,
+    );
+    let name = of_trigger::DEAD_LETTER_SINK_HEALTHY;
+    if has_dead_letter {
+        status.inform(name, Truth::Unknown, "NotTried", untried);
+    } else {
+        status.inform(name, Truth::True, "DeadLetterSinkNotConfigured", "");
+    }
+}
