@@ -20,10 +20,14 @@ mod progress;
 mod publishing;
 mod random;
 mod reading;
+#[cfg(test)]
+mod tests;
 mod volume;
 
 pub use backend::{Backend, LedgerCut, Outage, Resources, Restart, Stop, Why, Wish};
 pub use random::Random;
+
+use std::time::Duration;
 
 use crate::{Fut, SharedChannel};
 
@@ -94,6 +98,9 @@ const CONTRACTS: &[Contract] = contracts! {
     32 Nothing closing every_capability_is_true;
 };
 
+/// How long a contract may take, in its own time: virtual time flies when everybody waits.
+const PATIENCE: Duration = Duration::from_secs(1_800);
+
 /// A backend under test and the random numbers of the run.
 struct World {
     backend: Box<dyn Backend>,
@@ -135,7 +142,9 @@ pub fn check(number: u8, sentence: &str, mut backend: Box<dyn Backend>, excluded
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     runtime.enable_all().start_paused(backend.virtual_time());
     let runtime = runtime.build().expect("a runtime can be made");
-    runtime.block_on((contract.test)(World { backend, random }));
+    let test =
+        async { tokio::time::timeout(PATIENCE, (contract.test)(World { backend, random })).await };
+    runtime.block_on(test).expect("a contract comes to an end");
 }
 
 /// Prints what the backend excludes and why, and makes sure that the list is `expected`.

@@ -4,9 +4,9 @@
 //! dropped afterwards has not lost an answer. What an event costs is charged to its pool before
 //! it is stored; what the pools may keep stands with the channel's space rule.
 //!
-//! Locks, in the order in which they are taken: the table of pools, the saying of a pool's
-//! health, the book of space, a ring. Each is held for a few hundred nanoseconds; events are
-//! dropped outside of all of them.
+//! Locks, in the order in which they are taken: the table of pools (shared by all who use one),
+//! the saying of a pool's health, the book of space, a ring. Each is held for well under a
+//! microsecond, a read of many events aside; what is freed is dropped outside of all of them.
 
 #[cfg(test)]
 mod contract_tests;

@@ -3,6 +3,7 @@
 use std::{fmt::Display, time::Duration};
 
 use bytes::Bytes;
+use tokio::time::sleep;
 use volley_event::{Event, Form};
 
 use super::Random;
@@ -244,9 +245,12 @@ pub(super) async fn read_all(channel: &SharedChannel, unit: Unit) -> Vec<Stored>
             .next(at_once(1_000))
             .await
             .expect("what is kept can be read");
-        events.extend(span.events);
+        events.extend_from_slice(&span.events);
         if span.at_head {
             return events;
+        }
+        if span.events.is_empty() {
+            sleep(Duration::from_millis(1)).await;
         }
     }
 }
