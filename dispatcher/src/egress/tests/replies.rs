@@ -1,1 +1,271 @@
 //! What comes back: replies, their limits, and what is no reply.
+
+use std::time::Duration;
+
+use super::stage::{
+    Move, Stage, answers, answers_and_closes, failed, reply, say, status, unusable,
+};
+use crate::{
+    egress::ReplyBudget,
+    outcome::{Answer, FailedKind, Outcome},
+};
+
+const EVENT: &str = "HTTP/1.1 200 OK\r\nce-specversion: 1.0\r\nce-id: r1\r\nce-source: /sink\r\n\
+                     ce-type: com.example.reply\r\ncontent-type: text/plain\r\n";
+
+fn event_with(framing: &str, body: &str) -> String {
+    format!("{EVENT}{framing}\r\n\r\n{body}")
+}
+
+fn event_of(body: &str) -> String {
+    event_with(&format!("Content-Length: {}", body.len()), body)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_is_read_and_its_room_is_held() {
+    let mut stage = Stage::new();
+    stage.sink.then(answers(event_of("thanks")));
+    for _ in 0..3 {
+        let ended = stage.attempt_held().await;
+        let event = reply(&ended.outcome);
+        assert_eq!(
+            (event.id(), &event.body()[..]),
+            ("r1", b"thanks".as_slice())
+        );
+        assert_eq!(ended.hold.as_ref().unwrap().bytes(), 6);
+        assert_eq!(stage.budget.free(), (64 << 20) - 6);
+        drop(ended);
+        assert_eq!(stage.budget.free(), 64 << 20);
+    }
+    assert_eq!(stage.sink.connects(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_structured_reply_in_chunks_is_read() {
+    let mut stage = Stage::new();
+    let head = "HTTP/1.1 200 OK\r\nContent-Type: application/cloudevents+json\r\n\
+                Transfer-Encoding: chunked\r\n\r\n";
+    let body = r#"{"specversion":"1.0","id":"r2","source":"/s","type":"t","data":{"a":1.10}}"#;
+    let (one, two) = body.split_at(20);
+    let chunks = format!(
+        "{:x}\r\n{one}\r\n{:x}\r\n{two}\r\n0\r\nx: y\r\n\r\n",
+        one.len(),
+        two.len()
+    );
+    stage.sink.then(answers(head.to_owned() + &chunks));
+    let outcome = stage.attempt().await;
+    assert_eq!(reply(&outcome).id(), "r2");
+    assert_eq!(reply(&outcome).body(), body.as_bytes());
+    assert_eq!(reply(&stage.attempt().await).id(), "r2");
+    assert_eq!(stage.sink.connects(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_without_data_is_a_reply() {
+    let mut stage = Stage::new();
+    stage.sink.then(answers(event_of("")));
+    let ended = stage.attempt_held().await;
+    assert_eq!(reply(&ended.outcome).id(), "r1");
+    assert!(ended.hold.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_empty_answer_is_no_reply() {
+    let mut stage = Stage::new();
+    for head in [
+        "200 OK\r\nContent-Length: 0",
+        "204 No Content",
+        "200 OK\r\nContent-Length: 0\r\nContent-Encoding: gzip",
+    ] {
+        stage.sink.then(answers(format!("HTTP/1.1 {head}\r\n\r\n")));
+        let outcome = stage.attempt().await;
+        let nothing = matches!(
+            outcome,
+            Outcome::Answered {
+                answer: Answer::Nothing,
+                ..
+            }
+        );
+        assert!(nothing, "{head}: {outcome:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_202_is_never_a_reply() {
+    let mut stage = Stage::new();
+    stage
+        .sink
+        .then(answers(event_of("later").replace("200 OK", "202 OK")));
+    for _ in 0..3 {
+        let outcome = stage.attempt().await;
+        let nothing = matches!(
+            outcome,
+            Outcome::Answered {
+                status: 202,
+                answer: Answer::Nothing,
+                ..
+            }
+        );
+        assert!(nothing, "{outcome:?}");
+    }
+    assert_eq!(stage.sink.connects(), 1, "its body was read over");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_dead_letter_sink_may_say_what_it_likes() {
+    let mut stage = Stage::new();
+    stage.wants_reply = false;
+    stage
+        .sink
+        .then(answers("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthanx"));
+    for _ in 0..2 {
+        let outcome = stage.attempt().await;
+        assert!(
+            matches!(
+                outcome,
+                Outcome::Answered {
+                    answer: Answer::Nothing,
+                    ..
+                }
+            ),
+            "{outcome:?}"
+        );
+    }
+    assert_eq!(stage.sink.connects(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_cut_after_any_byte_is_never_a_success() {
+    let whole = [
+        event_of("a reply"),
+        event_with("Transfer-Encoding: chunked", "7\r\na reply\r\n0\r\n\r\n"),
+    ];
+    for whole in whole {
+        for end in 0..whole.len() {
+            let mut stage = Stage::new();
+            stage.sink.then(answers_and_closes(&whole[..end]));
+            let outcome = stage.attempt().await;
+            match outcome {
+                Outcome::Failed(ref failed) => assert_eq!(failed.kind, FailedKind::Broken),
+                Outcome::Answered {
+                    answer: Answer::Unusable(_),
+                    ..
+                } => {}
+                other => panic!("cut at {end}: {other:?}"),
+            }
+        }
+        let mut stage = Stage::new();
+        stage.sink.then(answers_and_closes(&whole));
+        assert_eq!(reply(&stage.attempt().await).id(), "r1");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_event_is_unusable_and_says_why() {
+    for (answer, why) in [
+        (
+            "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello".to_owned(),
+            "not a CloudEvent",
+        ),
+        (event_of("x").replace("ce-id: r1\r\n", ""), "id"),
+        (
+            event_of("x").replace("OK\r\n", "OK\r\nContent-Encoding: gzip\r\n"),
+            "Content-Encoding",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/cloudevents-batch+json\r\n\
+             Content-Length: 2\r\n\r\n[]"
+                .to_owned(),
+            "batch",
+        ),
+        (
+            "HTTP/1.1 200 OK\r\nContent-Type: application/cloudevents+json\r\n\
+             Content-Length: 1\r\n\r\n{"
+                .to_owned(),
+            "envelope",
+        ),
+    ] {
+        let mut stage = Stage::new();
+        stage.sink.then(answers(&answer));
+        let ended = stage.attempt_held().await;
+        assert!(
+            unusable(&ended.outcome).contains(why),
+            "{:?}",
+            ended.outcome
+        );
+        assert!(ended.hold.is_none());
+        assert_eq!(stage.budget.free(), 64 << 20);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_reply_up_to_the_limit_is_read_and_one_beyond_it_is_not() {
+    let stage = Stage::with(|options| options.max_reply = 100_000);
+    for framing in ["length", "chunks"] {
+        for (size, fits) in [
+            (99_999, true),
+            (100_000, true),
+            (100_001, false),
+            (5_000_000, false),
+        ] {
+            let body = "x".repeat(size);
+            let answer = match framing {
+                "length" => event_of(&body),
+                _ => event_with(
+                    "Transfer-Encoding: chunked",
+                    &format!("{size:x}\r\n{body}\r\n0\r\n\r\n"),
+                ),
+            };
+            stage.sink.then(answers(answer));
+            let mut stage = stage.again();
+            let ended = stage.attempt_held().await;
+            if fits {
+                assert_eq!(reply(&ended.outcome).body().len(), size, "{framing}");
+                assert_eq!(ended.hold.unwrap().bytes(), size);
+            } else {
+                assert!(
+                    unusable(&ended.outcome).contains("larger than"),
+                    "{framing} {size}"
+                );
+            }
+            assert_eq!(stage.budget.free(), 64 << 20);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_endless_reply_is_cut_off() {
+    for (framing, flood) in [
+        (
+            "Transfer-Encoding: chunked",
+            [b"4000\r\n".as_slice(), &[b'x'; 16 << 10], b"\r\n"].concat(),
+        ),
+        ("Transfer-Encoding: chunked", b"1\r\nx\r\n".repeat(1000)),
+        ("Connection: close", vec![b'x'; 16 << 10]),
+    ] {
+        let mut stage = Stage::new();
+        stage.sink.then(vec![
+            Move::Read,
+            say(event_with(framing, "")),
+            Move::Flood(flood),
+        ]);
+        assert!(unusable(&stage.attempt().await).contains("larger than"));
+        stage.settle().await;
+        assert_eq!(stage.sink.open(), 0);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn replies_beyond_the_room_for_all_wait_a_second_and_fail() {
+    let mut stage = Stage::with(|options| options.replies = ReplyBudget::new(10));
+    stage.sink.then(answers(event_of("eight by")));
+    let first = stage.attempt_held().await;
+    assert_eq!(reply(&first.outcome).id(), "r1");
+    let second = stage.attempt_held().await;
+    assert_eq!(failed(&second.outcome), FailedKind::Broken);
+    assert_eq!(second.took, Duration::from_secs(1));
+    stage.start();
+    stage.settle().await;
+    drop(first);
+    assert_eq!(status(&stage.next().await.outcome), 200);
+}

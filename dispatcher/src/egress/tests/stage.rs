@@ -65,6 +65,8 @@ pub(super) fn answers_and_closes(text: impl AsRef<[u8]>) -> Script {
     vec![Move::Read, say(text), Move::Close]
 }
 
+const URL: &str = "http://192.0.2.1:8000/in?x=1";
+
 pub(super) const OK: &str = "HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n";
 
 /// A world with one sink and no sockets.
@@ -285,6 +287,7 @@ pub(super) struct Stage {
     pub(super) timeout: Duration,
     pub(super) wants_reply: bool,
     pub(super) budget: ReplyBudget,
+    options: EgressOptions,
     done: mpsc::Sender<Ended>,
     ended: mpsc::Receiver<Ended>,
     serial: u64,
@@ -313,12 +316,7 @@ impl Stage {
 
     pub(super) fn with(adjust: impl FnOnce(&mut EgressOptions)) -> Self {
         let sink = Sink::default();
-        Self::over(
-            Arc::new(sink.clone()),
-            sink,
-            "http://192.0.2.1:8000/in?x=1",
-            adjust,
-        )
+        Self::over(Arc::new(sink.clone()), sink, URL, adjust)
     }
 
     pub(super) fn over(
@@ -330,7 +328,7 @@ impl Stage {
         let mut options = EgressOptions::default();
         adjust(&mut options);
         let budget = options.replies.clone();
-        let egress = Egress::new(options, network, Clock::simulated(784_111_777_000));
+        let egress = Egress::new(options.clone(), network, Clock::simulated(784_111_777_000));
         let (done, ended) = mpsc::channel(1024);
         let to = endpoint(url);
         let (timeout, event) = (Duration::from_secs(10), event(b"hello"));
@@ -342,10 +340,19 @@ impl Stage {
             timeout,
             wants_reply: true,
             budget,
+            options,
             done,
             ended,
             serial: 0,
         }
+    }
+
+    /// The same sink, met with no connection.
+    pub(super) fn again(&self) -> Self {
+        let options = self.options.clone();
+        Self::over(Arc::new(self.sink.clone()), self.sink.clone(), URL, |o| {
+            *o = options
+        })
     }
 
     pub(super) fn start(&mut self) -> u64 {
