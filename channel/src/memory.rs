@@ -253,11 +253,13 @@ impl MemoryChannel {
                 return;
             };
             let freed = part.ring().free_below(from);
-            if freed.slots.is_empty() {
+            if !freed.slots.is_empty() {
+                let room = self.shares().give_back(unit.pool, freed.charge);
+                self.say(&pools, pool, room);
+            }
+            if !freed.more {
                 return;
             }
-            let room = self.shares().give_back(unit.pool, freed.charge);
-            self.say(&pools, pool, room);
             drop(pools);
         }
     }
@@ -272,8 +274,8 @@ impl MemoryChannel {
     }
 
     fn say_all(&self, pools: &Pools) {
-        self.shares().say_all();
-        for pool in pools.values() {
+        let news = self.shares().news();
+        for pool in news.iter().filter_map(|id| pools.get(id)) {
             self.say_one(pool);
         }
     }

@@ -48,7 +48,7 @@ impl Part {
     /// Marks the unit as retired, frees its events and wakes every cursor to say so.
     pub(super) fn close(&self) {
         self.gone.store(true, Ordering::Release);
-        while !self.ring().free_below(Position(u64::MAX)).slots.is_empty() {}
+        while self.ring().free_below(Position(u64::MAX)).more {}
         self.wake();
     }
 

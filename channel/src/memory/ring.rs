@@ -46,6 +46,8 @@ pub(super) struct Slot {
 pub(super) struct Freed {
     pub(super) slots: VecDeque<Slot>,
     pub(super) charge: u64,
+    /// Whether there is more to free.
+    pub(super) more: bool,
 }
 
 impl Ring {
@@ -92,18 +94,27 @@ impl Ring {
         position
     }
 
-    /// Takes out what lies below `from`, at most one piece of it: call again until nothing comes.
+    /// Takes out what lies below `from`, at most one piece of it.
     pub(super) fn free_below(&mut self, from: Position) -> Freed {
         let count = self.index_of(from);
         let slots = self.take_first(count);
+        let more = slots.len() < count;
         let Some(last) = slots.back() else {
-            return Freed { slots, charge: 0 };
+            return Freed {
+                slots,
+                charge: 0,
+                more,
+            };
         };
         let charge = last.end - self.freed_bytes;
         self.floor = last.position.following();
         self.freed_bytes = last.end;
         self.first_ordinal += slots.len() as u64;
-        Freed { slots, charge }
+        Freed {
+            slots,
+            charge,
+            more,
+        }
     }
 
     fn take_first(&mut self, count: usize) -> VecDeque<Slot> {

@@ -11,9 +11,10 @@ const ASKS_FOR_MS: u64 = 60_000;
 const SWEEP_EVERY_MS: u64 = 5_000;
 
 /// Where a pool stands in its share.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Mark {
     /// Under 3/4.
+    #[default]
     Fine,
     /// From 3/4 on.
     Filling,
@@ -70,7 +71,15 @@ struct Account {
     asks: bool,
     asked_ms: u64,
     /// The mark that its watchers were told last.
-    said: Option<Mark>,
+    said: Mark,
+}
+
+impl Account {
+    /// Whether its watchers have to be told: always above the marks, where the position to free
+    /// moves with each event, and once when it comes back under them.
+    fn has_news(&self, space: Space) -> bool {
+        space.mark() != Mark::Fine || self.said != Mark::Fine
+    }
 }
 
 impl Shares {
@@ -125,28 +134,45 @@ impl Shares {
     ) -> (Option<()>, Room) {
         let asking = self.asking;
         self.sweep(now_ms);
-        self.ask(pool, now_ms);
-        let space = self.space(pool);
+        let Some(account) = self.accounts.get_mut(&pool) else {
+            return (None, Room::default());
+        };
+        account.asked_ms = now_ms;
+        self.asking += usize::from(!account.asks);
+        account.asks = true;
+        let left = self.bound.saturating_sub(self.used - account.used);
+        let share = if self.asking > 1 { left / 2 } else { left };
+        let space = Space {
+            used: account.used,
+            share,
+        };
         let refused = (class == Class::Producer && space.mark() == Mark::Full)
-            || space.used.saturating_add(bytes) > space.share;
+            || space.used.saturating_add(bytes) > share;
         if !refused {
+            account.used += bytes;
             self.used += bytes;
-            self.accounts
-                .get_mut(&pool)
-                .expect("a pool that has a share has an account")
-                .used += bytes;
         }
-        let room = self.room(pool, asking != self.asking);
-        ((!refused).then_some(()), room)
+        // Its own share depends on the others alone: it is the same after as before.
+        let own = account.has_news(Space {
+            used: account.used,
+            share,
+        });
+        let others = self.others_moved() || asking != self.asking;
+        ((!refused).then_some(()), Room { own, others })
     }
 
     /// Gives `bytes` of `pool` back.
     pub(crate) fn give_back(&mut self, pool: PoolId, bytes: u64) -> Room {
-        if let Some(account) = self.accounts.get_mut(&pool) {
-            account.used -= bytes;
-            self.used -= bytes;
+        let Some(account) = self.accounts.get_mut(&pool) else {
+            return Room::default();
+        };
+        account.used -= bytes;
+        self.used -= bytes;
+        let account = &self.accounts[&pool];
+        Room {
+            own: account.has_news(self.space_of(account)),
+            others: self.others_moved(),
         }
-        self.room(pool, false)
     }
 
     /// The state to tell the watchers of `pool`, noted as told.
@@ -154,38 +180,27 @@ impl Shares {
         let space = self.space(pool);
         let mark = space.mark();
         if let Some(account) = self.accounts.get_mut(&pool) {
-            account.said = Some(mark);
+            account.said = mark;
         }
         (mark, space)
     }
 
-    /// Notes that everybody's health is being said.
-    pub(crate) fn say_all(&mut self) {
+    /// The pools whose watchers have to be told something, all of them looked at.
+    pub(crate) fn news(&mut self) -> Vec<PoolId> {
         self.said_at = self.used;
+        let news = self
+            .accounts
+            .iter()
+            .filter(|(_, account)| account.has_news(self.space_of(account)));
+        news.map(|(pool, _)| *pool).collect()
     }
 
-    fn room(&self, pool: PoolId, asking_changed: bool) -> Room {
-        let Some(account) = self.accounts.get(&pool) else {
-            return Room::default();
-        };
-        let mark = self.space_of(account).mark();
-        let own = mark != Mark::Fine || account.said.is_some_and(|said| said != Mark::Fine);
-        // The shares of the others move by half of what this pool takes: so little at a time
-        // that a step of 1/256 of the whole is soon enough, and never late for an event's fate:
-        // that is decided by the book itself.
-        let drift = self.used.abs_diff(self.said_at) >= (self.bound / 256).max(1);
-        Room {
-            own,
-            others: asking_changed || (drift && self.accounts.len() > 1),
-        }
-    }
-
-    fn ask(&mut self, pool: PoolId, now_ms: u64) {
-        if let Some(account) = self.accounts.get_mut(&pool) {
-            account.asked_ms = now_ms;
-            self.asking += usize::from(!account.asks);
-            account.asks = true;
-        }
+    /// Whether the shares of the other pools have moved far enough to look at all of them.
+    ///
+    /// They move by half of what a pool takes: so little at a time that a step of 1/256 of the
+    /// whole is soon enough, and never late for an event's fate, which the book itself decides.
+    fn others_moved(&self) -> bool {
+        self.accounts.len() > 1 && self.used.abs_diff(self.said_at) >= (self.bound / 256).max(1)
     }
 
     /// Finds the pools that no longer ask. Wall time may jump: a jump back sweeps too.
