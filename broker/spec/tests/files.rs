@@ -2,7 +2,9 @@
 
 use volley_spec::{
     Object, ObjectKind, Problem, check,
+    plan::{Facts, plan},
     read::{Declarations, FileReading, Pieces, read_file},
+    route::Backend,
 };
 
 fn read(text: &str) -> FileReading {
@@ -68,6 +70,24 @@ fn a_problem_as_json_has_the_shape_that_scripts_rely_on() {
             "message": "unknown field \"metadata.nmespace\"", "hint": "did you mean \"namespace\"?",
         }])
     );
+}
+
+#[test]
+fn no_problem_shows_a_secret_or_a_password() {
+    let secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n";
+    for text in [
+        format!("{secret}stringData: {{pin: 4711}}\n"),
+        format!("{secret}stringData: 4711\n"),
+        format!("{secret}data: {{pin: '4711'}}\nstringData: [4711]\n"),
+        format!("{secret}data: {{pin: 4711!}}\n"),
+        TRIGGER.replace("\n    url: http://s/", " http://u:4711@h/"),
+        TRIGGER.replace("url: http://s/", "uri: ftp://u:4711@h/"),
+        TRIGGER.replace("url: http://s/", "uri: 'http://u:4711@h:99999/'"),
+    ] {
+        let told = told(&read(&text));
+        assert!(!told.is_empty(), "{text}");
+        assert!(!told.concat().contains("4711"), "{told:?}");
+    }
 }
 
 #[test]
@@ -405,4 +425,58 @@ fn a_refused_change_is_shown_where_the_new_value_stands() {
         (problem.line, problem.column, problem.file.as_str()),
         (11, 3, "f.yaml")
     );
+}
+
+#[test]
+fn a_warning_of_the_plan_is_shown_where_its_field_stands() {
+    let text = TRIGGER
+        .replace(
+            "url: http://s/",
+            "ref: {kind: Broker, name: shop, apiVersion: eventing.knative.dev/v1}",
+        )
+        .replace("type: ''", "type: a")
+        .replace("Source", "source");
+    let reading = read(&format!("{BROKER}---\n{text}"));
+    let facts = Facts {
+        public_url: url::Url::parse("http://127.0.0.1:8080").expect("a URL"),
+        own_urls: Vec::new(),
+        backend: Backend::Memory,
+        backends: [Backend::Memory].into(),
+        incarnation: &|_| 1,
+    };
+    let gathered = Declarations::gather([&reading]);
+    let outcome = plan(
+        gathered.objects.values().map(|declared| &declared.object),
+        &facts,
+    );
+    let warning = outcome.warnings[0].clone();
+    let problem = gathered.objects[&warning.object].problem(warning.finding);
+    assert_eq!((problem.line, problem.column), (16, 3), "{problem}");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic_or_point_outside_of_it(
+        edits in proptest::collection::vec((0_usize..600, proptest::arbitrary::any::<u8>(), 0_u8..3), 1..6),
+    ) {
+        let mut bytes = format!("{BROKER}---\n{TRIGGER}---\n{BROKER}spec: {{delivery: {{retry: 3}}}}\n").into_bytes();
+        for (at, byte, kind) in edits {
+            let at = at % bytes.len();
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, b" \n:-[]{}&*!|>'\"%@`#,"[usize::from(byte) % 20]),
+                _ => { bytes.remove(at); }
+            }
+        }
+        let reading = read_file("f.yaml", &bytes, &mut Pieces::new());
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        for problem in &reading.problems {
+            let line = usize::try_from(problem.line).expect("a line");
+            proptest::prop_assert!(line >= 1 && line <= lines, "{problem}");
+            proptest::prop_assert!(!problem.message.is_empty());
+        }
+        let _gathered = Declarations::gather([&reading]);
+    }
 }

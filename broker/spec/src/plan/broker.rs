@@ -120,7 +120,7 @@ fn not_serving(status: &mut Status, gap: &Gap) {
         of_broker::TRIGGER_CHANNEL_READY,
         Truth::False,
         gap.reason,
-        gap.message.as_str(),
+        gap.message.clone(),
     );
     for name in [
         of_broker::INGRESS_READY,
@@ -182,7 +182,7 @@ fn dead_letter(
                 DEAD_LETTER_SINK_RESOLVED,
                 Truth::False,
                 gap.0,
-                gap.1.as_str(),
+                gap.1.clone(),
             );
             (Some(unresolved.waiting()), Some(gap))
         }

@@ -104,12 +104,12 @@ fn look(
     }
 }
 
-fn condition(status: Truth, reason: &str, message: String) -> Condition {
+fn condition(status: Truth, reason: &'static str, message: String) -> Condition {
     Condition {
         name: of_trigger::DEPENDENCY_READY,
         status,
         severity: "",
-        reason: reason.to_owned(),
-        message,
+        reason: reason.into(),
+        message: message.into(),
     }
 }

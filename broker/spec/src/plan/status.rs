@@ -3,6 +3,8 @@
 //! `Ready` is the AND of the conditions without a severity. Volley's own have severity `Info`:
 //! they tell, and never make an object not Ready.
 
+use std::borrow::Cow;
+
 use serde::Serialize;
 
 use crate::{
@@ -54,6 +56,13 @@ pub const DEAD_LETTER_SINK_RESOLVED: &str = "DeadLetterSinkResolved";
 /// Brokers and Triggers, Info: no event was dropped for want of space.
 pub const BACKLOG_KEPT: &str = "BacklogKept";
 
+/// Words of a condition: most are the same for many objects, and cost nothing.
+pub type Text = Cow<'static, str>;
+
+fn is_empty(text: &str) -> bool {
+    text.is_empty()
+}
+
 /// Whether a condition holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
 pub enum Truth {
@@ -78,11 +87,11 @@ pub struct Condition {
     #[serde(skip_serializing_if = "str::is_empty")]
     pub severity: &'static str,
     /// Why, in one word; always there when it does not hold.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub reason: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub reason: Text,
     /// Why, in a sentence.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub message: String,
+    #[serde(skip_serializing_if = "is_empty")]
+    pub message: Text,
 }
 
 /// A URL under which events are taken.
@@ -134,8 +143,8 @@ impl Status {
         &mut self,
         name: &'static str,
         status: Truth,
-        reason: impl Into<String>,
-        message: impl Into<String>,
+        reason: impl Into<Text>,
+        message: impl Into<Text>,
     ) {
         self.put(Condition {
             name,
@@ -157,8 +166,8 @@ impl Status {
         &mut self,
         name: &'static str,
         status: Truth,
-        reason: impl Into<String>,
-        message: impl Into<String>,
+        reason: impl Into<Text>,
+        message: impl Into<Text>,
     ) {
         self.put(Condition {
             name,
@@ -207,7 +216,7 @@ impl Status {
         match health {
             Some(health) if health.healthy => self.inform(name, Truth::True, "", ""),
             Some(health) => {
-                self.inform(name, Truth::False, "DeliveryFails", health.message.as_str());
+                self.inform(name, Truth::False, "DeliveryFails", health.message.clone());
             }
             None => {
                 self.inform(
@@ -260,8 +269,8 @@ impl Status {
                 name: READY,
                 status: Truth::True,
                 severity: "",
-                reason: String::new(),
-                message: String::new(),
+                reason: Text::default(),
+                message: Text::default(),
             },
         };
         match self.conditions.iter_mut().find(|known| known.name == READY) {
@@ -270,3 +279,6 @@ impl Status {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

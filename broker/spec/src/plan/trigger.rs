@@ -115,7 +115,7 @@ fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut 
             status.set(
                 of_trigger::BROKER_READY,
                 ready.status,
-                ready.reason.as_str(),
+                ready.reason.clone(),
                 message,
             );
         }
@@ -172,7 +172,7 @@ fn dead_letter(
         let gap = broker.and_then(|broker| broker.dead_letter_gap.as_ref());
         match (&target, gap) {
             (_, Some((reason, message))) => {
-                status.set(name, Truth::False, *reason, message.as_str());
+                status.set(name, Truth::False, *reason, message.clone());
             }
             (Some(target), None) => {
                 status.set_true(name);
@@ -189,7 +189,7 @@ fn dead_letter(
             Some(target)
         }
         Err(gap) => {
-            status.set(name, Truth::False, gap.reason, gap.message.as_str());
+            status.set(name, Truth::False, gap.reason, gap.message.clone());
             Some(gap.waiting())
         }
     }

@@ -52,6 +52,8 @@ pub(super) struct Places {
     annotations: Place,
     spec: Place,
     fixed: Place,
+    subscriber: Place,
+    dead_letter_sink: Place,
 }
 
 impl Places {
@@ -69,6 +71,8 @@ impl Places {
             annotations: at(&["metadata", "annotations"]),
             spec: at(&["spec"]),
             fixed: fixed.map_or(node.at, |name| at(&["spec", name])),
+            subscriber: at(&["spec", "subscriber"]),
+            dead_letter_sink: at(&["spec", "delivery", "deadLetterSink"]),
         }
     }
 
@@ -78,6 +82,8 @@ impl Places {
         match path.as_str() {
             "metadata.name" => self.name,
             "spec.broker" | "spec.brokerRef" | "spec.config" => self.fixed,
+            path if path.starts_with("spec.subscriber") => self.subscriber,
+            path if path.starts_with("spec.delivery") => self.dead_letter_sink,
             path if path.starts_with("metadata.annotations") => self.annotations,
             path if path.starts_with("spec") => self.spec,
             _ => self.start,
@@ -181,7 +187,8 @@ impl Document<'_, '_> {
 
     fn read_object(&mut self, node: &Node<'_>, kind: ObjectKind) {
         let mut findings = Findings::new();
-        shape::check(node, self.source, schema::of(kind), &mut findings);
+        let veiled = kind == ObjectKind::Secret;
+        shape::check(node, self.source, veiled, schema::of(kind), &mut findings);
         let mut found = findings.finish();
         let fits = !found
             .iter()

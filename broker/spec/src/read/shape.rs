@@ -11,18 +11,27 @@ use crate::{
     suggest::{did_you_mean, one_of},
 };
 
-/// Checks `node`, which stands in `source`, against `schema`.
-pub(super) fn check(node: &Node<'_>, source: &str, schema: &'static Json, findings: &mut Findings) {
-    Shape {
+/// Checks `node`, which stands in `source`, against `schema`. With `veiled`, as for a Secret, no
+/// message shows a value.
+pub(super) fn check(
+    node: &Node<'_>,
+    source: &str,
+    veiled: bool,
+    schema: &'static Json,
+    findings: &mut Findings,
+) {
+    let shape = Shape {
         root: schema,
         source,
-    }
-    .check(node, schema, findings);
+        veiled,
+    };
+    shape.check(node, schema, findings);
 }
 
 struct Shape<'s> {
     root: &'static Json,
     source: &'s str,
+    veiled: bool,
 }
 
 impl Shape<'_> {
@@ -137,22 +146,27 @@ impl Shape<'_> {
             _ => "a text",
         };
         let hint = match (wanted, &node.value) {
+            ("string", Value::Bool(_) | Value::Number(_)) if self.veiled => {
+                "put it in quotes".to_owned()
+            }
             ("string", Value::Bool(_) | Value::Number(_)) => {
                 let written = node.written(self.source).unwrap_or_default();
                 format!("put it in quotes: \"{written}\"")
             }
-            ("integer" | "number", Value::Text(text)) if text.parse::<f64>().is_ok() => {
-                format!(
-                    "remove the quotes and leading zeros: {}",
-                    text.trim_start_matches('0')
-                )
+            ("integer" | "number", Value::Text(text)) if text.parse::<i64>().is_ok() => {
+                let number = text.parse::<i64>().unwrap_or_default();
+                format!("write {number}, without quotes and leading zeros")
             }
             ("boolean", Value::Text(_)) => "write true or false, without quotes".to_owned(),
             ("array", _) => "put \"- \" in front of each item".to_owned(),
             ("object", _) => "write its fields below it, indented".to_owned(),
             _ => String::new(),
         };
-        let found = node.describe(self.source);
+        let found = if self.veiled {
+            node.type_name()
+        } else {
+            &node.describe(self.source)
+        };
         findings.error(
             format!("invalid value: must be {wanted_words}, not {found}"),
             hint,

@@ -14,7 +14,10 @@ use serde::{
 use serde_json::{Map, Number};
 use serde_saphyr::{Location, Options, Spanned};
 
-use crate::problem::{Path, Step};
+use crate::{
+    kinds::hide_password,
+    problem::{Path, Step},
+};
 
 /// How deep collections may be nested.
 const MAX_DEPTH: usize = 100;
@@ -196,21 +199,27 @@ impl<'a> Node<'a> {
         }
     }
 
-    /// The value in words, for messages: `the number 5`, `a list`.
+    /// The value in words, for messages: `the number 5`, `a list`. A password in a URL is hidden.
     pub(crate) fn describe(&self, source: &str) -> String {
-        let written = |otherwise: String| {
-            self.written(source)
-                .map_or(otherwise, |text| text.chars().take(40).collect())
-        };
+        let short = |text: &str| text.chars().take(40).collect::<String>();
+        let written = |otherwise: String| short(self.written(source).unwrap_or(&otherwise));
         match &self.value {
-            Value::Null => "nothing".to_owned(),
             Value::Bool(value) => format!("the boolean {value}"),
             Value::Number(number) => format!("the number {}", written(number.to_string())),
-            Value::Text(text) => {
-                format!("the text {:?}", text.chars().take(40).collect::<String>())
-            }
-            Value::List(_) => "a list".to_owned(),
-            Value::Map(_) => "an object".to_owned(),
+            Value::Text(text) => format!("the text {:?}", short(&hide_password(text))),
+            Value::Null | Value::List(_) | Value::Map(_) => self.type_name().to_owned(),
+        }
+    }
+
+    /// What kind of value it is, in words.
+    pub(crate) fn type_name(&self) -> &'static str {
+        match &self.value {
+            Value::Null => "nothing",
+            Value::Bool(_) => "a boolean",
+            Value::Number(_) => "a number",
+            Value::Text(_) => "a text",
+            Value::List(_) => "a list",
+            Value::Map(_) => "an object",
         }
     }
 

@@ -68,7 +68,7 @@ fn volleys_own_conditions_inform_and_never_decide() {
     let of_broker = status(&outcome, ObjectKind::Broker, "b");
     let durable = of_broker.condition("Durable").expect("Durable");
     assert_eq!(
-        (durable.status, durable.severity, durable.reason.as_str()),
+        (durable.status, durable.severity, durable.reason.as_ref()),
         (Truth::False, "Info", "Memory")
     );
     assert!(of_broker.is_ready());

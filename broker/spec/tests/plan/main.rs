@@ -83,7 +83,7 @@ fn conditions(status: &Status) -> Vec<String> {
         .conditions
         .iter()
         .filter(|condition| condition.severity.is_empty())
-        .map(|condition| match condition.reason.as_str() {
+        .map(|condition| match condition.reason.as_ref() {
             "" => format!("{}={:?}", condition.name, condition.status),
             reason => format!("{}={:?}/{reason}", condition.name, condition.status),
         })
@@ -94,7 +94,11 @@ fn condition(status: &Status, name: &str) -> (Truth, String, String) {
     let found = status
         .condition(name)
         .unwrap_or_else(|| panic!("no condition {name}: {status:?}"));
-    (found.status, found.reason.clone(), found.message.clone())
+    (
+        found.status,
+        found.reason.to_string(),
+        found.message.to_string(),
+    )
 }
 
 fn route(outcome: &Outcome, name: &str) -> Arc<TriggerRoute> {
