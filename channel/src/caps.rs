@@ -14,7 +14,7 @@ pub struct Caps {
     pub reread: Cost,
     /// The largest event that it stores, in bytes of [`volley_event::Event::size`].
     pub max_event: usize,
-    /// The largest image that the ledger stores, in bytes.
+    /// The largest image, side record or delta that the ledger stores, in bytes.
     pub max_image: usize,
     /// Whether a failed publish may still have stored the event
     /// ([`PublishError::Unknown`](crate::PublishError::Unknown)).

@@ -48,6 +48,8 @@ pub struct Claim {
 /// - **Order.** Side records of a write are safe before its image is; an image makes older deltas
 ///   void; deltas are found in the order of their appends.
 /// - **All or nothing.** A later claim finds a written value whole or as it was before.
+/// - **Retired pools.** Nothing is known of a unit that does not exist (any more): claims and
+///   writes answer [`LedgerError::Fenced`].
 ///
 /// # Cancellation
 ///
@@ -65,10 +67,13 @@ pub trait Ledger: Send + Sync {
     ///
     /// # Errors
     ///
-    /// [`LedgerError::Fenced`] is final; [`LedgerError::Down`]: write an image later instead.
+    /// [`LedgerError::Fenced`] is final; [`LedgerError::Down`]: write an image instead, now or
+    /// later. A backend answers so, too, when too much was appended since the last image.
     fn append(&self, unit: Unit, epoch: Epoch, delta: Bytes) -> Fut<'_, Result<(), LedgerError>>;
 
-    /// Writes `side` first, then `image`; deltas appended before this call are void with it.
+    /// Writes the records of `side` first, then `image`, and removes what `side` says is to go
+    /// last: wherever it is cut, the image found has what it relies on. Deltas appended before
+    /// this call are void with the image.
     ///
     /// # Errors
     ///
