@@ -286,7 +286,8 @@ impl World {
             // Only tasks of connections hold others; without any there is little to forget.
             targets.retain(|_, target| Arc::strong_count(target) > 1);
         }
-        let target = Arc::new(Target::new(Arc::clone(authority)));
+        let replies = self.options.replies.share(self.options.max_reply);
+        let target = Arc::new(Target::new(Arc::clone(authority), replies));
         targets.insert(Arc::clone(authority), Arc::clone(&target));
         target
     }

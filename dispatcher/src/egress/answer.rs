@@ -19,6 +19,7 @@ use super::{
     line::{Line, Piece},
     replies::ReplyRoom,
     retry_after,
+    target::Target,
 };
 use crate::outcome::{Answer, EXCERPT, FailedKind, Outcome};
 
@@ -36,26 +37,17 @@ pub(super) struct Read {
     pub(super) whole: bool,
 }
 
-impl Read {
-    fn failed(kind: FailedKind, message: impl Into<String>) -> Self {
-        Self {
-            outcome: Outcome::failed(kind, message),
-            hold: None,
-            whole: false,
-        }
-    }
-}
-
 pub(super) async fn read(
     line: &mut Line,
     response: Response<Incoming>,
     world: &World,
+    target: &Target,
     job: &Job,
 ) -> Read {
     let (head, body) = response.into_parts();
     let may_reply = head.status.is_success() && head.status != 202 && job.attempt.wants_reply;
     if may_reply {
-        reply(line, &head, body, world, job).await
+        reply(line, &head, body, &Desk { world, target, job }).await
     } else {
         status(line, &head, body, world).await
     }
@@ -99,22 +91,21 @@ async fn status(line: &mut Line, head: &Parts, mut body: Incoming, world: &World
     }
 }
 
+/// Where a reply is read: what bounds it.
+struct Desk<'a> {
+    world: &'a World,
+    target: &'a Target,
+    job: &'a Job,
+}
+
 /// A 2xx that may carry a reply.
-async fn reply(line: &mut Line, head: &Parts, body: Incoming, world: &World, job: &Job) -> Read {
+async fn reply(line: &mut Line, head: &Parts, body: Incoming, desk: &Desk<'_>) -> Read {
     let mut reply = Collected::default();
-    let whole = match collect(line, body, world, job, &mut reply).await {
-        Ok(()) => true,
-        Err(Stop::Unusable(why)) => {
-            let excerpt = reply.excerpt();
-            let outcome = answered(head, world, Answer::Unusable(why), excerpt);
-            return Read {
-                outcome,
-                hold: None,
-                whole: false,
-            };
-        }
+    let (answer, whole) = match collect(line, body, desk, &mut reply).await {
+        Ok(()) => (judge(&head.headers, reply.bytes.clone()), true),
+        Err(Stop::Unusable(why)) => (Answer::Unusable(why), false),
         Err(Stop::TimedOut) => {
-            let failed = timed_out(job.attempt.timeout);
+            let failed = timed_out(desk.job.attempt.timeout);
             return Read {
                 outcome: Outcome::Failed(failed),
                 hold: None,
@@ -123,18 +114,20 @@ async fn reply(line: &mut Line, head: &Parts, body: Incoming, world: &World, job
         }
         Err(Stop::NoRoom) => {
             let why = "no room for its reply: too many replies are being read";
-            return Read::failed(FailedKind::Broken, why);
+            let outcome = Outcome::failed(FailedKind::Broken, why);
+            return Read {
+                outcome,
+                hold: None,
+                whole: false,
+            };
         }
     };
-    let Collected { bytes, room } = reply;
-    let excerpt = Bytes::copy_from_slice(&bytes[..bytes.len().min(EXCERPT)]);
-    let answer = judge(&head.headers, bytes);
     let (excerpt, hold) = match &answer {
-        Answer::Reply(_) => (Bytes::new(), room),
-        _ => (excerpt, None),
+        Answer::Unusable(_) => (reply.excerpt(), None),
+        Answer::Reply(_) | Answer::Nothing => (Bytes::new(), reply.room),
     };
     Read {
-        outcome: answered(head, world, answer, excerpt),
+        outcome: answered(head, desk.world, answer, excerpt),
         hold,
         whole,
     }
@@ -181,59 +174,67 @@ impl Collected {
         Bytes::copy_from_slice(&self.bytes[..self.bytes.len().min(EXCERPT)])
     }
 
-    async fn make_room(&mut self, bytes: usize, world: &World, deadline: Instant) -> bool {
+    /// Takes room for a piece that came; false when there is none within a second.
+    async fn make_room(&mut self, bytes: usize, desk: &Desk<'_>) -> bool {
         // A piece is never larger than a connection's buffer.
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let until = deadline.min(Instant::now() + ROOM_WITHIN);
-        match timeout_at(until, world.options.replies.take(bytes)).await {
-            Ok(more) => match &mut self.room {
-                Some(room) => room.merge(more),
-                None => self.room = Some(more),
-            },
-            Err(_) => return false,
+        let until = desk.job.deadline.min(Instant::now() + ROOM_WITHIN);
+        let replies = &desk.world.options.replies;
+        let Ok(more) = timeout_at(until, replies.take(&desk.target.replies, bytes)).await else {
+            return false;
+        };
+        match &mut self.room {
+            Some(room) => room.merge(more),
+            None => self.room = Some(more),
         }
         true
     }
 }
 
+/// Reads a body into `into`, as far as it came when it is not whole.
 async fn collect(
     line: &mut Line,
     mut body: Incoming,
-    world: &World,
-    job: &Job,
+    desk: &Desk<'_>,
     into: &mut Collected,
 ) -> Result<(), Stop> {
-    let limit = world.options.max_reply;
-    let declared = body.size_hint().exact();
-    let too_large = || Stop::Unusable(format!("the reply is larger than {limit} bytes"));
-    if declared.is_some_and(|length| length > limit as u64) {
-        return Err(too_large());
+    let limit = desk.world.options.max_reply;
+    let declared = body.size_hint().lower();
+    let too_large = || {
+        Err(Stop::Unusable(format!(
+            "the reply is larger than {limit} bytes"
+        )))
+    };
+    if declared > limit as u64 {
+        return too_large();
     }
     let mut bytes = Vec::new();
-    let mut whole = body.is_end_stream();
-    let mut stop = None;
-    while !whole && stop.is_none() {
+    let mut ended = if body.is_end_stream() {
+        Some(Ok(()))
+    } else {
+        None
+    };
+    while ended.is_none() {
         match line.piece(&mut body).await {
-            Piece::Data(data) if bytes.len() + data.len() > limit => stop = Some(too_large()),
+            Piece::Data(data) if bytes.len() + data.len() > limit => ended = Some(too_large()),
+            Piece::Data(data) if data.is_empty() => {}
             Piece::Data(data) => {
-                if !data.is_empty() && !into.make_room(data.len(), world, job.deadline).await {
+                if !into.make_room(data.len(), desk).await {
                     return Err(Stop::NoRoom);
-                }
-                if bytes.is_empty()
-                    && let Some(declared) = declared
-                {
-                    // No more than the room taken: a promise of much is not yet much.
-                    bytes.reserve_exact(data.len().max((declared as usize).min(16 << 10)));
                 }
                 bytes.extend_from_slice(&data);
             }
-            Piece::End => whole = true,
+            Piece::End => ended = Some(Ok(())),
             Piece::Cut(why) => {
-                stop = Some(Stop::Unusable(format!("the reply is cut short: {why}")))
+                ended = Some(Err(Stop::Unusable(format!(
+                    "the reply is cut short: {why}"
+                ))));
             }
-            Piece::TimedOut => stop = Some(Stop::TimedOut),
+            Piece::TimedOut => ended = Some(Err(Stop::TimedOut)),
         }
     }
+    // The event keeps these bytes for as long as it lives.
+    bytes.shrink_to_fit();
     into.bytes = bytes.into();
-    stop.map_or(Ok(()), Err)
+    ended.unwrap_or(Ok(()))
 }

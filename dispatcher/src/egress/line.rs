@@ -13,7 +13,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
 use hyper::{
     body::{Body, Incoming},
@@ -106,7 +106,7 @@ impl Line {
         let seat = Arc::new(Seat::default());
         let (mut job, mut fresh) = (first, true);
         loop {
-            match self.exchange(world, &job).await {
+            match self.exchange(world, target, &job).await {
                 Exchange::Over(Read {
                     outcome,
                     hold,
@@ -132,7 +132,7 @@ impl Line {
         }
     }
 
-    async fn exchange(&mut self, world: &World, job: &Job) -> Exchange {
+    async fn exchange(&mut self, world: &World, target: &Target, job: &Job) -> Exchange {
         self.meter.expect_head();
         self.alarm.set(job.deadline);
         let response = match self.head(request(job)).await {
@@ -152,7 +152,7 @@ impl Line {
             }
         };
         self.meter.head_came();
-        Exchange::Over(answer::read(self, response, world, job).await)
+        Exchange::Over(answer::read(self, response, world, target, job).await)
     }
 
     /// Sends a request and waits for the final head. `None` when time is over; an error says
@@ -164,7 +164,10 @@ impl Line {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
             drive(&mut self.driver, cx);
-            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+            // Asked before anything came, the answer would wake this very task a second time.
+            if (self.meter.has_news() || self.driver.is_none())
+                && let Poll::Ready(answer) = answer.as_mut().poll(cx)
+            {
                 return Poll::Ready(Some(answer.map_err(|mut error| {
                     let unsent = error.take_message().is_some();
                     (unsent, broken(error.error()))
@@ -201,9 +204,10 @@ impl Line {
     async fn next(&mut self, world: &World, target: &Target, seat: &Arc<Seat>) -> Option<Box<Job>> {
         let mut parked: Option<Parked<'_>> = None;
         poll_fn(|cx| {
-            if parked.is_some()
+            if let Some(parked) = &mut parked
                 && let Some(job) = seat.take()
             {
+                parked.is_listed = false;
                 return Poll::Ready(Some(job));
             }
             drive(&mut self.driver, cx);
@@ -219,6 +223,7 @@ impl Line {
                     world,
                     target,
                     seat,
+                    is_listed: true,
                 });
                 self.alarm.set(Instant::now() + world.options.idle_for);
             }
@@ -236,11 +241,15 @@ struct Parked<'a> {
     world: &'a World,
     target: &'a Target,
     seat: &'a Arc<Seat>,
+    /// Who hands over an attempt has taken it out already.
+    is_listed: bool,
 }
 
 impl Drop for Parked<'_> {
     fn drop(&mut self) {
-        self.target.unpark(self.world, self.seat);
+        if self.is_listed {
+            self.target.unpark(self.world, self.seat);
+        }
     }
 }
 
@@ -262,11 +271,9 @@ fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
 fn request(job: &Job) -> Request<Full<Bytes>> {
     let attempt = &job.attempt;
     let (to, wire) = (&*attempt.to, &*attempt.wire);
-    let mut headers = HeaderMap::with_capacity(wire.headers.len() + attempt.extra.len() + 4);
+    let mut headers = wire.headers.clone();
+    headers.reserve(attempt.extra.len() + 3);
     headers.insert(header::HOST, to.host.clone());
-    for (name, value) in &wire.headers {
-        headers.append(name.clone(), value.clone());
-    }
     for (name, value) in attempt.extra.iter() {
         headers.insert(name.clone(), value.clone());
     }

@@ -10,7 +10,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     task::{Context, Poll, ready},
 };
@@ -31,6 +31,8 @@ const HEAD_CAME: u64 = 1 << 63;
 pub(super) struct Meter {
     // Written by one task alone; atomic only because two values of that task share it.
     read: AtomicU64,
+    /// The other side has ended, or reading failed.
+    ended: AtomicBool,
 }
 
 impl Meter {
@@ -47,6 +49,11 @@ impl Meter {
     /// Has nothing come since the request went out?
     pub(super) fn is_silent(&self) -> bool {
         self.read.load(Relaxed) == 0
+    }
+
+    /// Can there be an answer, or the news that there will be none?
+    pub(super) fn has_news(&self) -> bool {
+        !self.is_silent() || self.ended.load(Relaxed)
     }
 
     /// Did more come than any head may have?
@@ -93,15 +100,19 @@ impl AsyncRead for Metered {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.meter.is_flooded() {
+            this.meter.ended.store(true, Relaxed);
             return Poll::Ready(Err(io::Error::other("the answer's head has no end")));
         }
         let before = buffer.filled().len();
-        ready!(match &mut this.stream {
+        let read = ready!(match &mut this.stream {
             Stream::Plain(plain) => Pin::new(plain).poll_read(cx, buffer),
             Stream::Tls(tls) => Pin::new(tls).poll_read(cx, buffer),
-        })?;
-        this.meter.add(buffer.filled().len() - before);
-        Poll::Ready(Ok(()))
+        });
+        match buffer.filled().len() - before {
+            0 => this.meter.ended.store(true, Relaxed),
+            bytes => this.meter.add(bytes),
+        }
+        Poll::Ready(read)
     }
 }
 

@@ -11,7 +11,9 @@ use std::{
 use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
-use super::{World, endpoint::Authority, job::Job, network::Socket, stream::Stream};
+use super::{
+    World, endpoint::Authority, job::Job, network::Socket, replies::Share, stream::Stream,
+};
 use crate::outcome::{Failed, FailedKind};
 
 /// How long looked-up addresses are used.
@@ -24,6 +26,8 @@ const CONNECT_EACH: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Target {
     authority: Arc<Authority>,
+    /// The room that its replies may take.
+    pub(super) replies: Share,
     state: Mutex<State>,
     /// Held while connecting to a target that refused the last time: one at a time.
     door: tokio::sync::Mutex<()>,
@@ -91,9 +95,10 @@ impl Seat {
 }
 
 impl Target {
-    pub(super) fn new(authority: Arc<Authority>) -> Self {
+    pub(super) fn new(authority: Arc<Authority>, replies: Share) -> Self {
         Self {
             authority,
+            replies,
             state: Mutex::default(),
             door: tokio::sync::Mutex::default(),
             lookup: tokio::sync::Mutex::default(),

@@ -291,3 +291,12 @@ async fn a_failure_whose_body_is_cut_is_known_by_its_status() {
     };
     assert_eq!((status, &excerpt[..]), (400, b"sorry".as_slice()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_whose_body_never_ends_is_known_by_its_status_when_time_is_over() {
+    let mut stage = Stage::new();
+    let head = "HTTP/1.1 503 Busy\r\nContent-Length: 100\r\n\r\nso";
+    stage.sink.then(vec![Move::Read, say(head), Move::Hold]);
+    let ended = stage.attempt_held().await;
+    assert_eq!((status(&ended.outcome), ended.took), (503, stage.timeout));
+}

@@ -269,3 +269,25 @@ async fn replies_beyond_the_room_for_all_wait_a_second_and_fail() {
     drop(first);
     assert_eq!(status(&stage.next().await.outcome), 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_target_cannot_take_all_the_room_for_replies() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(40);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    let held = stage.attempt_held().await;
+    assert_eq!(
+        failed(&stage.attempt().await),
+        FailedKind::Broken,
+        "its quarter is taken"
+    );
+    stage.to = super::stage::endpoint("http://192.0.2.2/");
+    assert_eq!(
+        reply(&stage.attempt().await).id(),
+        "r1",
+        "another target has its own"
+    );
+    drop(held);
+}
