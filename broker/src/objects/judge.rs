@@ -1,0 +1,327 @@
+//! Which objects hold, given one more reading of the files: pure, with time handed in.
+//!
+//! ```text
+//!   a file without errors ........ its objects, as written
+//!   a file with errors ........... what held before; what it holds is never deleted
+//!   an object defined twice ...... what held before, and a problem that names both places
+//!   an immutable field changed ... what held before, and a problem
+//!   an object in no file ......... what held before, until two readings of the whole tree that
+//!                                  lie 300 ms apart agree that it is gone
+//! ```
+//!
+//! An object is its kind, namespace and name; which file declares it does not matter.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use volley_spec::{
+    Identity, ObjectKind, Problem, check,
+    problem::{Finding, Path, Severity},
+    read::{Declared, FileReading, Skipped},
+};
+
+use super::files::Tree;
+
+/// How far apart the two readings lie that a delete needs.
+pub const AGREEMENT: Duration = Duration::from_millis(300);
+
+/// What one reading of the files comes to.
+#[derive(Debug, Clone, Default)]
+pub struct Verdict {
+    /// Objects that came or changed with this reading.
+    pub changed: Vec<Identity>,
+    /// Objects whose delete is certain now.
+    pub deleted: Vec<Identity>,
+    /// Everything wrong with the files, warnings included, in the order of the files.
+    pub problems: Vec<Problem>,
+    /// Objects that are not as the files say, and why, in a sentence.
+    pub held: BTreeMap<Identity, String>,
+    /// Objects of kinds that this build does not serve.
+    pub skipped: Vec<Skipped>,
+    /// When the tree has to be read again at the latest, by the clock of the readings.
+    pub again_at: Option<Duration>,
+}
+
+/// The objects that hold, and what is known about those that seem to be gone.
+#[derive(Debug, Default)]
+pub struct Judge {
+    holding: BTreeMap<Identity, Declared>,
+    /// When the first of the readings that did not find it ended.
+    missing: BTreeMap<Identity, Duration>,
+}
+
+/// Where an object is declared now.
+struct Claim<'t> {
+    file: &'t FileReading,
+    /// `None`: with errors.
+    declared: Option<&'t Declared>,
+}
+
+impl Claim<'_> {
+    fn place(&self, identity: &Identity) -> String {
+        let line = self
+            .declared
+            .map_or_else(|| line_of(self.file, identity), |declared| declared.line());
+        format!("{}:{line}", self.file.file)
+    }
+}
+
+type Claims<'t> = BTreeMap<Identity, Vec<Claim<'t>>>;
+
+impl Judge {
+    /// Nothing holds yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The objects that hold.
+    pub fn holding(&self) -> &BTreeMap<Identity, Declared> {
+        &self.holding
+    }
+
+    /// Judges the first reading: takes up every object without a problem.
+    ///
+    /// Whether problems end the start is the caller's choice; objects that have one are left out.
+    pub fn start(&mut self, tree: &Tree) -> Verdict {
+        let mut verdict = Verdict::of(tree);
+        for (identity, claims) in claims_of(tree) {
+            match claims.as_slice() {
+                [
+                    Claim {
+                        declared: Some(declared),
+                        ..
+                    },
+                ] => {
+                    verdict.changed.push(identity.clone());
+                    self.holding.insert(identity, (*declared).clone());
+                }
+                [_, _, ..] => verdict.defined_twice(&identity, &claims),
+                _ => verdict.hold(identity, "its declaration has errors and is left out"),
+            }
+        }
+        verdict.sort();
+        verdict
+    }
+
+    /// Judges a later reading against what holds.
+    pub fn take(&mut self, tree: &Tree) -> Verdict {
+        let mut verdict = Verdict::of(tree);
+        let claims = claims_of(tree);
+        for (identity, claims) in &claims {
+            self.missing.remove(identity);
+            match claims.as_slice() {
+                [claim] => self.take_one(identity, claim, &mut verdict),
+                claims => verdict.defined_twice(identity, claims),
+            }
+        }
+        self.look_for_missing(tree, &claims, &mut verdict);
+        verdict.sort();
+        verdict
+    }
+
+    /// Forgets an object whose delete has been carried out.
+    pub fn forget(&mut self, identity: &Identity) {
+        self.holding.remove(identity);
+        self.missing.remove(identity);
+    }
+
+    fn take_one(&mut self, identity: &Identity, claim: &Claim<'_>, verdict: &mut Verdict) {
+        let held = self.holding.get(identity);
+        let declared = match claim.declared {
+            Some(declared) if !claim.file.has_errors() => declared,
+            declared => {
+                let as_written = match (held, declared) {
+                    (Some(held), Some(declared)) => held.object == declared.object,
+                    _ => false,
+                };
+                if !as_written {
+                    verdict.hold(
+                        identity.clone(),
+                        broken_file(&claim.file.file, held.is_some()),
+                    );
+                }
+                return;
+            }
+        };
+        if let Some(held) = held {
+            let refused = errors(check::update(&held.object, &declared.object));
+            if !refused.is_empty() {
+                let why = refused[0].message.clone();
+                verdict
+                    .problems
+                    .extend(refused.into_iter().map(|finding| declared.problem(finding)));
+                verdict.hold(identity.clone(), why);
+                return;
+            }
+        }
+        if held.is_none_or(|held| held.object != declared.object) {
+            verdict.changed.push(identity.clone());
+        }
+        self.holding.insert(identity.clone(), declared.clone());
+    }
+
+    fn look_for_missing(&mut self, tree: &Tree, claims: &Claims<'_>, verdict: &mut Verdict) {
+        let broken: BTreeSet<&str> = tree
+            .files
+            .iter()
+            .filter(|file| file.has_errors())
+            .map(|file| &*file.file)
+            .collect();
+        let whole = tree.whole && tree.files.iter().all(|file| names_its_errors(file));
+        for (identity, held) in &self.holding {
+            if claims.contains_key(identity) {
+                continue;
+            }
+            if broken.contains(&*held.file) {
+                self.missing.remove(identity);
+                verdict.hold(identity.clone(), broken_file(&held.file, true));
+            } else if !whole {
+                self.missing.remove(identity);
+                let why = "no file declares it, but not every file could be read";
+                verdict.hold(identity.clone(), why);
+            } else if let Some(since) = self.missing.get(identity) {
+                if tree.began >= *since + AGREEMENT {
+                    verdict.deleted.push(identity.clone());
+                }
+            } else {
+                self.missing.insert(identity.clone(), tree.ended);
+            }
+        }
+        let gone: BTreeSet<&Identity> = verdict.deleted.iter().collect();
+        let waiting = self
+            .missing
+            .iter()
+            .filter(|(gone_one, _)| !gone.contains(gone_one));
+        verdict.again_at = waiting.map(|(_, since)| *since + AGREEMENT).min();
+    }
+}
+
+impl Verdict {
+    fn of(tree: &Tree) -> Self {
+        let mut verdict = Self {
+            problems: tree.unreadable.clone(),
+            ..Self::default()
+        };
+        for file in &tree.files {
+            verdict.problems.extend(file.problems.iter().cloned());
+            verdict.skipped.extend(file.skipped.iter().cloned());
+        }
+        verdict
+    }
+
+    fn hold(&mut self, identity: Identity, why: impl Into<String>) {
+        self.held.insert(identity, why.into());
+    }
+
+    fn defined_twice(&mut self, identity: &Identity, claims: &[Claim<'_>]) {
+        let Some((first, others)) = claims.split_first() else {
+            return;
+        };
+        let place = first.place(identity);
+        for claim in others {
+            let finding = Finding {
+                severity: Severity::Error,
+                path: Path::default().join("metadata").join("name"),
+                message: format!("defined twice: here and at {place}"),
+                hint: "remove or rename one of the two".to_owned(),
+            };
+            let problem = claim.declared.map_or_else(
+                || problem_in(claim.file, identity, &finding),
+                |declared| declared.problem(finding.clone()),
+            );
+            self.hold(
+                identity.clone(),
+                format!("defined twice: at {place} and at {}", claim.place(identity)),
+            );
+            self.problems.push(problem);
+        }
+    }
+
+    fn sort(&mut self) {
+        self.problems
+            .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    }
+}
+
+fn claims_of(tree: &Tree) -> Claims<'_> {
+    let mut claims = Claims::new();
+    for file in tree.files.iter().map(Arc::as_ref) {
+        for declared in &file.objects {
+            let identity = declared.object.identity();
+            let declared = Some(declared);
+            claims
+                .entry(identity)
+                .or_default()
+                .push(Claim { file, declared });
+        }
+        for identity in &file.broken {
+            let declared = None;
+            claims
+                .entry(identity.clone())
+                .or_default()
+                .push(Claim { file, declared });
+        }
+    }
+    claims
+}
+
+fn broken_file(file: &str, known: bool) -> String {
+    if known {
+        format!("{file} has errors; what it said before them holds")
+    } else {
+        format!("{file} has errors; nothing of it is taken up before they are mended")
+    }
+}
+
+fn errors(findings: Vec<Finding>) -> Vec<Finding> {
+    let is_error = |finding: &Finding| finding.severity == Severity::Error;
+    findings.into_iter().filter(is_error).collect()
+}
+
+/// Whether each error of the file belongs to an object that it names. If not, the file may
+/// declare an object that nobody can see.
+fn names_its_errors(file: &FileReading) -> bool {
+    let named = |problem: &Problem| {
+        file.broken
+            .iter()
+            .any(|identity| is_about(problem, identity))
+    };
+    file.problems
+        .iter()
+        .filter(|problem| problem.is_error())
+        .all(named)
+}
+
+fn is_about(problem: &Problem, identity: &Identity) -> bool {
+    ObjectKind::from_word(&problem.kind) == Some(identity.kind)
+        && problem.namespace == identity.key.namespace
+        && problem.name == identity.key.name
+}
+
+fn line_of(file: &FileReading, identity: &Identity) -> u32 {
+    let mut problems = file.problems.iter();
+    problems
+        .find(|problem| is_about(problem, identity))
+        .map_or(1, |problem| problem.line)
+}
+
+fn problem_in(file: &FileReading, identity: &Identity, finding: &Finding) -> Problem {
+    Problem {
+        severity: finding.severity,
+        file: file.file.to_string(),
+        line: line_of(file, identity),
+        column: 1,
+        kind: identity.kind.name().to_owned(),
+        namespace: identity.key.namespace.clone(),
+        name: identity.key.name.clone(),
+        path: finding.path.to_string(),
+        message: finding.message.clone(),
+        hint: finding.hint.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

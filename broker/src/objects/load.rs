@@ -1,0 +1,115 @@
+//! The first reading: everything that the files say and everything that is wrong with them.
+
+use std::path::PathBuf;
+
+use volley_channel::Clock;
+use volley_spec::{
+    Identity, Object, Problem,
+    plan::{self, Facts},
+    read::{Declared, Skipped},
+};
+
+use super::{
+    files::{Files, Tree},
+    judge::{Judge, Verdict},
+};
+
+/// What to do about problems that the start finds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnProblem {
+    /// Don't start.
+    #[default]
+    Stop,
+    /// Leave out the objects with problems; their backlog is kept.
+    Skip,
+}
+
+/// Why nothing was loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// A path that was given does not exist.
+    #[error("no such file or folder: {}; check the path", .0.display())]
+    NoSuchPath(PathBuf),
+    /// The files have problems, and the caller wants none.
+    #[error("the declared objects have {} problem(s); `volley check` lists them", errors(.0))]
+    Problems(Vec<Problem>),
+}
+
+fn errors(problems: &[Problem]) -> usize {
+    problems.iter().filter(|problem| problem.is_error()).count()
+}
+
+/// The declared objects as the first reading found them.
+#[derive(Debug)]
+pub struct Loaded {
+    pub(super) files: Files,
+    pub(super) judge: Judge,
+    pub(super) verdict: Verdict,
+}
+
+/// Reads `paths`, files or folders. It blocks on the disk: call it where that is allowed.
+///
+/// # Errors
+///
+/// [`LoadError::NoSuchPath`], and with [`OnProblem::Stop`] [`LoadError::Problems`]: every one at
+/// once. What can't be understood is never an error with [`OnProblem::Skip`].
+pub fn load(paths: Vec<PathBuf>, on_problem: OnProblem, clock: Clock) -> Result<Loaded, LoadError> {
+    // A path that can't be looked at (permissions) is a problem of the reading, not a wrong path.
+    let missing = |path: &&PathBuf| path.try_exists().is_ok_and(|exists| !exists);
+    if let Some(path) = paths.iter().find(missing) {
+        return Err(LoadError::NoSuchPath(path.clone()));
+    }
+    let mut files = Files::new(paths, clock);
+    let tree: Tree = files.read();
+    let mut judge = Judge::new();
+    let verdict = judge.start(&tree);
+    if on_problem == OnProblem::Stop && verdict.problems.iter().any(Problem::is_error) {
+        return Err(LoadError::Problems(verdict.problems));
+    }
+    Ok(Loaded {
+        files,
+        judge,
+        verdict,
+    })
+}
+
+impl Loaded {
+    /// The objects without problems, in the order of kind, namespace and name.
+    pub fn objects(&self) -> impl Iterator<Item = &Object> {
+        self.judge
+            .holding()
+            .values()
+            .map(|declared| &declared.object)
+    }
+
+    /// Where an object stands.
+    pub fn declared(&self, identity: &Identity) -> Option<&Declared> {
+        self.judge.holding().get(identity)
+    }
+
+    /// Everything wrong with the files, warnings included, in the order of the files.
+    pub fn problems(&self) -> &[Problem] {
+        &self.verdict.problems
+    }
+
+    /// Objects of kinds that this build does not serve.
+    pub fn skipped(&self) -> &[Skipped] {
+        &self.verdict.skipped
+    }
+
+    /// What the authors may not have meant, seen over all objects: events that go round in a ring.
+    pub fn warnings(&self, facts: &Facts<'_>) -> Vec<Problem> {
+        let outcome = plan::plan(self.objects(), facts);
+        located(outcome.warnings, &self.judge)
+    }
+}
+
+/// Gives each warning the place of its object.
+pub(super) fn located(warnings: Vec<plan::Warning>, judge: &Judge) -> Vec<Problem> {
+    let place = |warning: plan::Warning| {
+        let declared = judge.holding().get(&warning.object)?;
+        Some(declared.problem(warning.finding))
+    };
+    warnings.into_iter().filter_map(place).collect()
+}
