@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use volley_channel::{PoolId, Publisher, Tally};
+use volley_channel::{PoolId, Publisher, SharedChannel, Tally};
 
 /// A Broker's door: the pool behind it and the counts of its requests.
 ///
@@ -60,6 +60,11 @@ impl Door {
     /// The storage behind the door.
     pub fn pool(&self) -> PoolId {
         self.pool
+    }
+
+    /// The channel that keeps the events.
+    pub fn channel(&self) -> &SharedChannel {
+        self.publisher.channel()
     }
 
     /// What was answered here.

@@ -1,0 +1,143 @@
+//! A data plane and objects that always say the same.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+use volley_spec::{
+    Identity, ObjectKind,
+    report::{
+        Answer, BrokerAccount, DataPlane, Refused, TriggerAccount, TriggerPhase, TriggerState,
+    },
+    route::Plan,
+};
+
+use crate::{
+    admin::Objects,
+    objects::{Check, Readiness},
+};
+
+pub(super) const UID: &str = "00000000-0000-0000-0000-000000000007";
+
+pub(super) struct FakePlane;
+
+fn trigger(name: &str, state: TriggerPhase, delivered: u64) -> TriggerAccount {
+    TriggerAccount {
+        name: name.into(),
+        uid: UID.into(),
+        state,
+        before: 0,
+        seen: 9,
+        filtered: 1,
+        matched: 8,
+        unread: 0,
+        recovered: 0,
+        delivered,
+        dead_lettered: 2,
+        dropped: BTreeMap::from([("overflow", 1), ("ttl", 1)]),
+        pending: 1,
+    }
+}
+
+fn account(namespace: &str, name: &str) -> BrokerAccount {
+    BrokerAccount {
+        namespace: namespace.into(),
+        name: name.into(),
+        kind: "Broker",
+        channel: "memory",
+        settled: true,
+        carried: 0,
+        accepted: 9,
+        unheard: 1,
+        arrived: 0,
+        forwarded: 0,
+        unmatched: 5,
+        triggers: vec![
+            trigger("hello", TriggerPhase::Deleted, 1),
+            trigger("hello", TriggerPhase::Attached, 3),
+            trigger("other", TriggerPhase::Parked, 0),
+        ],
+    }
+}
+
+impl DataPlane for FakePlane {
+    fn apply(&self, _: Arc<Plan>) -> Answer<'_, Vec<Refused>> {
+        Box::pin(async { Vec::new() })
+    }
+
+    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
+        let names = [("z", "b"), ("default", "b"), ("default", "a")];
+        Box::pin(async move { names.map(|(ns, name)| account(ns, name)).to_vec() })
+    }
+
+    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
+        let state = TriggerState {
+            phase: TriggerPhase::Attached,
+            sink: None,
+            dead_letter_sink: None,
+            dropped_overflow: 0,
+            blocks_publish: false,
+            pending: 1,
+            oldest_ms: 2_500,
+            filter_from: None,
+        };
+        Box::pin(async move { BTreeMap::from([(UID.parse().expect("a uid"), state)]) })
+    }
+}
+
+#[derive(Default)]
+pub(super) struct FakeObjects {
+    pub(super) live: AtomicBool,
+}
+
+fn object(namespace: &str, name: &str) -> Value {
+    json!({"kind": "Trigger", "metadata": {"namespace": namespace, "name": name}})
+}
+
+impl Objects for FakeObjects {
+    fn list<'a>(
+        &'a self,
+        kind: ObjectKind,
+        namespace: Option<&'a str>,
+        name: Option<&'a str>,
+    ) -> Answer<'a, Vec<Value>> {
+        let all = [("a", "x"), ("a", "y"), ("b", "x")];
+        let wanted = all.into_iter().filter(move |(ns, n)| {
+            kind == ObjectKind::Trigger
+                && namespace.is_none_or(|wanted| wanted == *ns)
+                && name.is_none_or(|wanted| wanted == *n)
+        });
+        let found = wanted.map(|(ns, n)| object(ns, n)).collect();
+        Box::pin(async move { found })
+    }
+
+    fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {
+        let known = identity.kind == ObjectKind::Trigger && identity.key.name == "x";
+        Box::pin(async move { known.then(|| object(&identity.key.namespace, &identity.key.name)) })
+    }
+
+    fn readiness(&self) -> Readiness {
+        let live = self.live.load(Ordering::Relaxed);
+        Readiness {
+            ready: live,
+            checks: vec![
+                Check {
+                    name: "objects",
+                    passed: live,
+                    detail: "3 declared".into(),
+                },
+                Check {
+                    name: "files",
+                    passed: false,
+                    detail: "a.yaml:1:1: no\nsuch thing".into(),
+                },
+            ],
+        }
+    }
+}
