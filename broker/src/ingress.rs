@@ -161,11 +161,19 @@ impl Ingress {
 
     /// Goes on to `phase`. Never goes back: an earlier phase than the present one changes nothing.
     ///
-    /// An orderly end is: [`Phase::Draining`], wait for `--drain-delay`, [`Phase::Closing`], wait
-    /// until [`accept`] and every [`Core::run`] have ended (they do so by themselves), and
+    /// An orderly end is: [`drain`](Self::drain), wait until [`accept`] and every [`Core::run`]
+    /// have ended (they do so by themselves once requests are answered), and
     /// [`Phase::Refusing`] as soon as the channel must not grow any more.
     pub fn advance(&self, phase: Phase) {
         self.phases.advance(phase);
+    }
+
+    /// The orderly end up to [`Phase::Closing`]: health says 503, everything is served for
+    /// `delay`, then no more connections are taken.
+    pub async fn drain(&self, delay: Duration) {
+        self.advance(Phase::Draining);
+        tokio::time::sleep(delay).await;
+        self.advance(Phase::Closing);
     }
 
     /// Serves one connection to its end: until its client closes it, it breaks a limit, or the

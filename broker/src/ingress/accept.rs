@@ -15,7 +15,7 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, DuplexStream},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore, mpsc},
     task::JoinSet,
@@ -79,6 +79,27 @@ impl Arrived for std::net::TcpStream {
     }
 }
 
+/// Connections in memory, for a world without sockets.
+impl<A: Arrived> Listener for mpsc::Receiver<A> {
+    type Arrived = A;
+
+    async fn accept(&mut self) -> io::Result<A> {
+        match self.recv().await {
+            Some(arrived) => Ok(arrived),
+            // Nobody connects any more, which ends no listener.
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl Arrived for DuplexStream {
+    type Stream = Self;
+
+    fn settle(self) -> io::Result<Self> {
+        Ok(self)
+    }
+}
+
 /// The acceptor's end of a core.
 #[derive(Debug)]
 pub struct CoreHandle<A> {
@@ -119,6 +140,11 @@ impl<A> CoreHandle<A> {
     /// How many connections are open or on their way.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// The number behind [`open`](Self::open), to be looked at from elsewhere.
+    pub fn counter(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.open)
     }
 
     async fn place(&self, arrived: A, permit: OwnedSemaphorePermit) {

@@ -1,5 +1,6 @@
 //! Tests of the data port, over streams in memory and in virtual time.
 
+mod accepting;
 mod books;
 mod limits;
 mod table;

@@ -264,3 +264,35 @@ async fn a_batch_is_stored_whole_or_refused_whole() {
     assert_eq!(stage.accepted(), 3);
     assert_eq!(stage.door.counts().of(Kind::Accepted), 3);
 }
+
+#[tokio::test]
+async fn framing_that_two_parsers_could_read_in_two_ways_ends_the_connection() {
+    let smuggled = "POST /ns/b HTTP/1.1\r\n\r\n";
+    for (framing, body, stored) in [
+        (
+            "content-length: 4\r\ntransfer-encoding: chunked\r\n",
+            "0\r\n\r\n",
+            1,
+        ),
+        (
+            "transfer-encoding: chunked\r\ncontent-length: 4\r\n",
+            "0\r\n\r\n",
+            1,
+        ),
+        ("transfer-encoding: chunked, gzip\r\n", "0\r\n\r\n", 0),
+        ("transfer-encoding: gzip\r\n", "", 0),
+        ("content-length: 1\r\ncontent-length: 2\r\n", "xy", 0),
+        ("content-length: -1\r\n", "", 0),
+        ("content-length: +1\r\n", "x", 0),
+        ("content-length: 1, 2\r\n", "x", 0),
+        ("content-length: 0x1\r\n", "x", 0),
+    ] {
+        let mut stage = Stage::new().await;
+        let request = format!("POST /ns/b HTTP/1.1\r\n{EVENT}{framing}\r\n{body}{smuggled}");
+        let answer = stage.ask(request).await;
+        let wanted = if stored == 1 { 202 } else { 400 };
+        assert_eq!(status(&answer), wanted, "{framing}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1").count(), 1, "{framing}: {answer}");
+        assert_eq!(stage.stored().await.len(), stored, "{framing}");
+    }
+}
