@@ -206,6 +206,26 @@ async fn while_a_target_refuses_one_attempt_knocks_and_the_others_wait_for_it() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_refusal_of_before_does_not_count_for_a_request_that_is_sent_once_more() {
+    let mut stage = Stage::new();
+    let gone = [Move::Wait(Duration::from_secs(3)), Move::Close];
+    stage
+        .sink
+        .first([[vec![Move::Read, say(OK), Move::Read], gone.to_vec()].concat()]);
+    stage.sink.then(answers(OK));
+    assert_eq!(status(&stage.attempt().await), 202);
+    let on_the_old_one = stage.start();
+    stage.sink.refuse(1);
+    stage.start();
+    assert_eq!(failed(&stage.next().await.outcome), FailedKind::Refused);
+    let ended = stage.next().await;
+    assert_eq!(
+        (ended.key.serial, status(&ended.outcome)),
+        (on_the_old_one, 202)
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn one_who_knocks_and_runs_out_of_time_leaves_the_turn_to_the_next() {
     let mut stage = Stage::new();
     stage.sink.refuse(1);

@@ -36,7 +36,8 @@ pub(super) enum Move {
     /// Reads the head of a request and no more.
     ReadHead,
     Say(Vec<u8>),
-    /// Says it until the other side is gone.
+    /// Says it until the other side is gone or has read 64 MiB, and then holds on: who only stops
+    /// at the end of it runs out of time.
     Flood(Vec<u8>),
     Wait(Duration),
     Close,
@@ -233,9 +234,12 @@ pub(super) async fn perform(
             }
         }
         Move::Say(bytes) => stream.write_all(&bytes).await?,
-        Move::Flood(bytes) => loop {
-            stream.write_all(&bytes).await?;
-        },
+        Move::Flood(bytes) => {
+            for _ in 0..(64 << 20) / bytes.len() {
+                stream.write_all(&bytes).await?;
+            }
+            return Box::pin(perform(stream, buffer, Move::Hold)).await;
+        }
         Move::Wait(time) => sleep(time).await,
         Move::Close => return Err(io::ErrorKind::ConnectionAborted.into()),
         Move::Hold => loop {
