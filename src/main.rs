@@ -1,2 +1,80 @@
 //! The binary: command line and wiring, nothing else.
-fn main() {}
+
+mod cli;
+mod client;
+mod command;
+mod failure;
+mod options;
+mod output;
+mod quantity;
+mod serve;
+mod settings;
+mod suggest;
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    io,
+    process::ExitCode,
+};
+
+use volley_channel::Clock;
+
+use cli::{Cli, Command, Refused};
+use failure::{Failure, Kind};
+
+fn main() -> ExitCode {
+    let args: Vec<OsString> = env::args_os().collect();
+    let as_json = asks_for_json(&args);
+    match cli::read(args) {
+        Ok(cli) => match run(cli) {
+            Ok(code) => code,
+            Err(failure) => failure.report(as_json, io::stderr()),
+        },
+        Err(refused) => refuse(&refused, as_json),
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Serve(options) => return serve::run(*options),
+        Command::Check(args) => command::check::run(&args, cli.color)?,
+        Command::Get(args) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+            runtime.block_on(command::get::run(&args, Clock::system()))?;
+        }
+        Command::Version(args) => command::version::run(&args)?,
+        Command::Completions(args) => command::completions::run(&args)?,
+        Command::Man => command::completions::man()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints help and version, or says what is wrong with the command line.
+fn refuse(refused: &Refused, as_json: bool) -> ExitCode {
+    let error = match refused {
+        Refused::ByFile(failure) => return failure.report(as_json, io::stderr()),
+        Refused::ByClap(error) => error,
+    };
+    if as_json && error.use_stderr() {
+        let failure = Failure::new(Kind::Invalid, cli::words(error))
+            .hint("volley --help lists commands and flags");
+        return failure.report(true, io::stderr());
+    }
+    // Where nobody listens any more there is nothing left to say.
+    drop(error.print());
+    ExitCode::from(if error.use_stderr() { 2 } else { 0 })
+}
+
+/// Whether errors are wanted as JSON: `-o json` in any of its spellings, read by hand since it has
+/// to hold for a command line that can't be read.
+fn asks_for_json(args: &[OsString]) -> bool {
+    let is = |arg: &OsString, texts: &[&str]| texts.iter().any(|text| arg == OsStr::new(text));
+    let words = || args.iter().take_while(|arg| !is(arg, &["--"]));
+    let in_one = words().any(|arg| is(arg, &["-ojson", "-o=json", "--output=json"]));
+    let mut pairs = words().zip(words().skip(1));
+    in_one || pairs.any(|(flag, value)| is(flag, &["-o", "--output"]) && is(value, &["json"]))
+}

@@ -1,0 +1,406 @@
+//! Starting attempts, and what they become: HTTP through egress, or a publish to a Broker of this
+//! process.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use http::{HeaderName, HeaderValue};
+use uuid::Uuid;
+use volley_channel::{Class, Position, PublishError, Put};
+use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Wire, read_request};
+use volley_spec::route::{Format, Target, TriggerRoute};
+
+use super::{Actor, Done};
+use crate::{
+    core::{AttemptKey, Slot, Start, Work},
+    egress::{Attempt, Ended, Endpoint},
+    outcome::{FailedKind, Outcome},
+    policy::Failure,
+    scheduler::{Applicant, Granted, Permit, TargetName},
+};
+
+/// An attempt in flight.
+pub(super) struct Flight {
+    /// Freed when it ends. A publish in this process needs none.
+    _permit: Option<Permit>,
+    /// When it began, for meters.
+    began: Duration,
+}
+
+type Extra = Arc<[(HeaderName, HeaderValue)]>;
+
+/// What is known of the Triggers' sinks, so that an attempt looks nothing up twice.
+pub(super) struct Sinks {
+    by_slot: Vec<Option<Known>>,
+    deliver: Extra,
+    dead_letter: Extra,
+    /// The events written last, for the Triggers that share them.
+    wires: VecDeque<(Position, Option<Format>, Arc<Wire>)>,
+}
+
+/// How many written events are kept.
+const WIRES: usize = 16;
+
+struct Known {
+    route: Arc<TriggerRoute>,
+    subscriber: Option<Sink>,
+    dead_letter: Option<Sink>,
+}
+
+#[derive(Clone)]
+enum Sink {
+    Http(Arc<Endpoint>, TargetName),
+    Broker(Uuid),
+    Unusable(Arc<str>),
+}
+
+impl Sinks {
+    pub(super) fn new(namespace: &str) -> Self {
+        let namespace = HeaderValue::from_str(namespace)
+            .unwrap_or_else(|_| HeaderValue::from_static("invalid"));
+        let kn = (HeaderName::from_static("kn-namespace"), namespace);
+        let prefer = (
+            HeaderName::from_static("prefer"),
+            HeaderValue::from_static("reply"),
+        );
+        Self {
+            by_slot: Vec::new(),
+            deliver: Arc::from([prefer, kn.clone()]),
+            dead_letter: Arc::from([kn]),
+            wires: VecDeque::with_capacity(WIRES),
+        }
+    }
+
+    fn known(&mut self, slot: Slot, route: &Arc<TriggerRoute>) -> &Known {
+        let at = slot as usize;
+        if self.by_slot.len() <= at {
+            self.by_slot.resize_with(at + 1, || None);
+        }
+        let place = &mut self.by_slot[at];
+        if place
+            .as_ref()
+            .is_some_and(|known| !Arc::ptr_eq(&known.route, route))
+        {
+            *place = None;
+        }
+        place.get_or_insert_with(|| Known {
+            route: Arc::clone(route),
+            subscriber: route.subscriber.as_ref().map(Sink::of),
+            dead_letter: route.dead_letter.as_ref().map(Sink::of),
+        })
+    }
+
+    /// The event as it goes out, written once for all that want it in one format.
+    fn wire(
+        &mut self,
+        position: Position,
+        event: &Event,
+        format: Option<Format>,
+    ) -> Result<Arc<Wire>, String> {
+        let written = self
+            .wires
+            .iter()
+            .find(|(at, of, _)| *at == position && *of == format);
+        if let Some((_, _, wire)) = written {
+            return Ok(Arc::clone(wire));
+        }
+        let wire = event
+            .encode(format.map(wire_format), &Overlay::default())
+            .map_err(|error| error.to_string())?;
+        let wire = Arc::new(wire);
+        if self.wires.len() == WIRES {
+            self.wires.pop_front();
+        }
+        self.wires.push_back((position, format, Arc::clone(&wire)));
+        Ok(wire)
+    }
+}
+
+impl Sink {
+    fn of(target: &Target) -> Self {
+        match target {
+            Target::Broker { uid, .. } => Self::Broker(*uid),
+            Target::Http(http) => match Endpoint::parse(http) {
+                Ok(endpoint) => Self::Http(Arc::new(endpoint), authority(&http.url)),
+                Err(error) => Self::Unusable(Arc::from(error.to_string())),
+            },
+        }
+    }
+}
+
+/// Scheme and authority: what shares connections and permits.
+fn authority(url: &str) -> TargetName {
+    let after_scheme = url.find("://").map_or(0, |at| at + 3);
+    let end = url[after_scheme..]
+        .find(['/', '?', '#'])
+        .map_or(url.len(), |at| after_scheme + at);
+    Arc::from(&url[..end])
+}
+
+fn wire_format(format: Format) -> WireFormat {
+    match format {
+        Format::Json => WireFormat::Json,
+        Format::Binary => WireFormat::Binary,
+    }
+}
+
+impl Actor {
+    /// Starts whatever may start now.
+    pub(super) fn start_attempts(&mut self, now: Duration) {
+        if self
+            .drain
+            .as_ref()
+            .is_some_and(|drain| drain.starts_nothing)
+        {
+            return;
+        }
+        while let Some(slot) = self.core.next_ready() {
+            if !self.in_line.contains_key(&slot) {
+                self.start_of(slot, now, None);
+            }
+        }
+    }
+
+    /// A permit came for a Trigger that stood in line.
+    pub(super) fn on_granted(&mut self, granted: Granted) {
+        self.in_line.remove(&granted.slot);
+        let now = self.around.clock.now();
+        self.start_of(granted.slot, now, Some(granted.permit));
+    }
+
+    fn start_of(&mut self, slot: Slot, now: Duration, mut permit: Option<Permit>) {
+        loop {
+            let Some((route, dead)) = self.core.next_work(slot, now) else {
+                return;
+            };
+            let known = self.sinks.known(slot, route);
+            let sink = if dead {
+                known.dead_letter.clone()
+            } else {
+                known.subscriber.clone()
+            };
+            let Some(sink) = sink else { return };
+            let permit = match (&sink, permit.take()) {
+                (Sink::Http(_, target), None) => match self.acquire(slot, target) {
+                    Some(permit) => Some(permit),
+                    None => return,
+                },
+                (_, permit) => permit,
+            };
+            let Some(start) = self.core.start(slot, now) else {
+                return;
+            };
+            self.launch(start, sink, permit, now);
+        }
+    }
+
+    fn acquire(&mut self, slot: Slot, target: &TargetName) -> Option<Permit> {
+        let applicant = || Applicant {
+            namespace: Arc::clone(&self.namespace),
+            slot,
+            answer: self.granted.0.clone(),
+        };
+        let permit = self.around.scheduler.acquire(target, applicant);
+        if permit.is_none() {
+            self.in_line.insert(slot, ());
+        }
+        permit
+    }
+
+    fn launch(&mut self, start: Start, sink: Sink, permit: Option<Permit>, now: Duration) {
+        self.flights.insert(
+            start.key.serial,
+            Flight {
+                _permit: permit,
+                began: now,
+            },
+        );
+        let launched = match sink {
+            Sink::Http(endpoint, _) => self.send(&start, endpoint),
+            Sink::Broker(uid) => self.publish_to(&start, uid, now),
+            Sink::Unusable(why) => Err(why.to_string()),
+        };
+        if let Err(why) = launched {
+            let outcome = Outcome::failed(FailedKind::Unsendable, why);
+            let ended = Ended {
+                key: start.key,
+                outcome,
+                took: Duration::ZERO,
+                hold: None,
+            };
+            self.on_ended(now, ended);
+        }
+    }
+
+    fn send(&mut self, start: &Start, to: Arc<Endpoint>) -> Result<(), String> {
+        let delivery = &start.route.delivery;
+        let (wire, extra, wants_reply) = match &start.work {
+            Work::Deliver => {
+                let wire =
+                    self.sinks
+                        .wire(start.key.position, &start.event.event, delivery.format)?;
+                (wire, Arc::clone(&self.sinks.deliver), true)
+            }
+            Work::DeadLetter(failure) => {
+                let overlay = dead_letter_overlay(&start.route, failure);
+                let wire = start
+                    .event
+                    .event
+                    .encode(delivery.format.map(wire_format), &overlay);
+                (
+                    Arc::new(wire.map_err(|error| error.to_string())?),
+                    Arc::clone(&self.sinks.dead_letter),
+                    false,
+                )
+            }
+        };
+        let attempt = Attempt {
+            key: start.key,
+            to,
+            wire,
+            extra,
+            timeout: delivery.timeout,
+            wants_reply,
+        };
+        self.around.egress.start(attempt, &self.outcomes.0);
+        Ok(())
+    }
+
+    /// The sink is a Broker of this process: the event enters it without HTTP.
+    fn publish_to(&mut self, start: &Start, uid: Uuid, now: Duration) -> Result<(), String> {
+        let key = start.key;
+        let Some(place) = self.around.places.of(uid) else {
+            self.later(std::future::ready(Done::Local(
+                key,
+                now,
+                Err(PublishError::Gone),
+            )));
+            return Ok(());
+        };
+        let event = &start.event.event;
+        let (event, class) = match &start.work {
+            Work::Deliver => (event.clone(), Class::Producer),
+            Work::DeadLetter(failure) => (
+                with_overlay(event, &dead_letter_overlay(&start.route, failure))?,
+                Class::Delivery,
+            ),
+        };
+        let hops = start.event.event.hops().saturating_sub(1);
+        let put = Put {
+            pool: place,
+            key: event.partition_key().map(|key| key.to_owned().into()),
+            dedupe: None,
+            class,
+            event: event.with_hops(hops),
+        };
+        let publisher = self.around.publisher.clone();
+        let timeout = start.route.delivery.timeout;
+        self.later(async move {
+            let tally = publisher.tally(place);
+            let publish = tokio::time::timeout(timeout, publisher.publish_one(&tally, put));
+            let answer = publish.await.unwrap_or(Err(PublishError::Unknown {
+                retry_after: Duration::ZERO,
+            }));
+            Done::Local(key, now, answer.map(|_| ()))
+        });
+        Ok(())
+    }
+
+    pub(super) fn local_ended(
+        &mut self,
+        now: Duration,
+        key: AttemptKey,
+        began: Duration,
+        answer: Result<(), PublishError>,
+    ) {
+        let outcome = match answer {
+            Ok(()) => Outcome::status(202),
+            Err(PublishError::Gone) => Outcome::status(404),
+            Err(PublishError::TooLarge { .. }) => Outcome::status(413),
+            Err(error) => Outcome::Answered {
+                status: 503,
+                retry_after: None,
+                answer: crate::outcome::Answer::Nothing,
+                excerpt: error.to_string().into(),
+            },
+        };
+        self.on_ended(
+            now,
+            Ended {
+                key,
+                outcome,
+                took: now.saturating_sub(began),
+                hold: None,
+            },
+        );
+    }
+
+    pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
+        if let Some(flight) = self.flights.remove(&ended.key.serial) {
+            self.meters.attempt(now.saturating_sub(flight.began));
+        }
+        let jitter = self.rng.f64();
+        self.core.ended(now, ended.key, &ended.outcome, jitter);
+        if let Some(hold) = ended.hold {
+            self.progress.hold(ended.key, hold);
+        }
+    }
+
+    /// Publishes the replies that are due to the unit's own Broker.
+    pub(super) fn publish_replies(&mut self) {
+        for reply in self.core.take_replies() {
+            let (publisher, tally, pool) = (
+                self.around.publisher.clone(),
+                Arc::clone(&self.tally),
+                self.unit.pool,
+            );
+            let room = self.progress.release(reply.key);
+            self.later(async move {
+                let put = Put {
+                    pool,
+                    key: reply.event.partition_key().map(|key| key.to_owned().into()),
+                    dedupe: None,
+                    class: Class::Delivery,
+                    event: reply.event,
+                };
+                let answer = publisher.publish_one(&tally, put).await;
+                drop(room);
+                Done::Reply(reply.key, answer.map(|_| ()))
+            });
+        }
+    }
+}
+
+/// The three attributes that say why an event is in a dead-letter sink.
+fn dead_letter_overlay(route: &TriggerRoute, failure: &Failure) -> Overlay {
+    let mut overlay = Overlay::default();
+    let destination = route.subscriber.as_ref().map_or("", Target::url);
+    overlay.set("knativeerrordest", destination);
+    overlay.set("knativeerrorcode", failure.code.to_string());
+    overlay.set("knativeerrordata", STANDARD.encode(&failure.data));
+    overlay
+}
+
+/// The event with the overlay made part of it.
+fn with_overlay(event: &Event, overlay: &Overlay) -> Result<Event, String> {
+    let wire = event
+        .encode(None, overlay)
+        .map_err(|error| error.to_string())?;
+    match read_request(&wire.headers, wire.body) {
+        Ok(Incoming::One(event)) => Ok(event),
+        Ok(Incoming::Batch(_)) => Err("a dead letter is one event".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::authority;
+
+    #[test]
+    fn targets_share_permits_by_scheme_and_authority() {
+        assert_eq!(&*authority("http://a:80/x?y"), "http://a:80");
+        assert_eq!(&*authority("https://a"), "https://a");
+        assert_eq!(&*authority("http://a?x"), "http://a");
+    }
+}

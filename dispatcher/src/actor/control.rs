@@ -1,0 +1,166 @@
+//! What the plane asks of an actor: changes, books, an orderly end.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use tokio::sync::oneshot;
+use tracing::warn;
+use volley_channel::{Bounds, ReadError};
+use volley_spec::report::TriggerState;
+
+use super::Actor;
+use crate::core::{Change, UnitAccount};
+
+/// A question or an order.
+pub(crate) enum Control {
+    /// Takes these changes up; answered once they are live.
+    Changes(Vec<Change>, oneshot::Sender<()>),
+    /// Says what it has done.
+    Report(oneshot::Sender<UnitReport>),
+    /// Ends: with all work done if `finish`, else with what is in flight done; at `deadline` in
+    /// any case. Answered with what is left.
+    Drain {
+        finish: bool,
+        deadline: Duration,
+        answer: oneshot::Sender<BTreeMap<String, u64>>,
+    },
+    /// The Broker was deleted: everything is dropped, counted and reported.
+    Retire(oneshot::Sender<UnitReport>),
+}
+
+/// What an actor has done.
+#[derive(Debug, Clone)]
+pub(crate) struct UnitReport {
+    pub(crate) account: UnitAccount,
+    pub(crate) bounds: Bounds,
+    pub(crate) states: BTreeMap<u128, TriggerState>,
+}
+
+/// An orderly end that is under way.
+pub(super) struct Drain {
+    pub(super) starts_nothing: bool,
+    pub(super) deadline: Duration,
+    answer: Option<oneshot::Sender<BTreeMap<String, u64>>>,
+    last_image: Option<oneshot::Receiver<()>>,
+}
+
+impl Actor {
+    pub(super) async fn on_control(&mut self, control: Control) {
+        match control {
+            Control::Changes(changes, live) => self.take_up(changes, live).await,
+            Control::Report(answer) => {
+                let report = self.report().await;
+                // Who asked may be gone.
+                answer.send(report).ok();
+            }
+            Control::Drain {
+                finish,
+                deadline,
+                answer,
+            } => {
+                self.drain = Some(Drain {
+                    starts_nothing: !finish,
+                    deadline,
+                    answer: Some(answer),
+                    last_image: None,
+                });
+            }
+            Control::Retire(answer) => {
+                self.core.remove_all();
+                let report = self.report().await;
+                self.stopped = true;
+                answer.send(report).ok();
+            }
+        }
+    }
+
+    /// Notes changes at the unit's `next`. New Triggers are live once their start is safe (R15).
+    async fn take_up(&mut self, changes: Vec<Change>, live: oneshot::Sender<()>) {
+        let bounds = self.bounds().await;
+        let now = self.around.clock.now();
+        for change in changes {
+            self.core
+                .note(change, bounds.next, bounds.next_ordinal, now);
+        }
+        let safe = self.progress.want();
+        self.later(async move {
+            if safe.await.is_ok() {
+                live.send(()).ok();
+            }
+            super::Done::Pause
+        });
+    }
+
+    async fn bounds(&mut self) -> Bounds {
+        loop {
+            match self.around.publisher.channel().bounds(self.unit).await {
+                Ok(bounds) => return bounds,
+                Err(ReadError::Gone) => return self.bounds_of_head(),
+                Err(error) => {
+                    warn!(unit = %self.unit, %error, "the unit's bounds are asked for again");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+    }
+
+    fn bounds_of_head(&self) -> Bounds {
+        let (head, ordinal) = (self.core.head(), self.core.head_ordinal());
+        Bounds {
+            first: head,
+            first_ordinal: ordinal,
+            next: head,
+            next_ordinal: ordinal,
+        }
+    }
+
+    async fn report(&mut self) -> UnitReport {
+        let bounds = self.bounds().await;
+        UnitReport {
+            account: self.core.account(bounds.next_ordinal),
+            bounds,
+            states: self.core.states(self.around.clock.wall_ms()),
+        }
+    }
+
+    /// Ends the actor when its orderly end is reached.
+    pub(super) async fn check_drain(&mut self) {
+        let Some(drain) = &mut self.drain else { return };
+        let late = self.around.clock.now() >= drain.deadline;
+        if let Some(last) = &mut drain.last_image {
+            if late || last.try_recv().is_ok() {
+                self.end_drain().await;
+            }
+            return;
+        }
+        let starts_nothing = drain.starts_nothing;
+        let bounds = self.bounds().await;
+        let done = if starts_nothing {
+            self.flights.is_empty()
+        } else {
+            self.core.is_done(bounds.next_ordinal)
+        };
+        if done || late {
+            let last = self.progress.want();
+            if let Some(drain) = &mut self.drain {
+                drain.starts_nothing = true;
+                drain.last_image = Some(last);
+            }
+            let now = self.around.clock.now();
+            self.record(now);
+        }
+    }
+
+    async fn end_drain(&mut self) {
+        let report = self.report().await;
+        let left = report
+            .account
+            .triggers
+            .iter()
+            .map(|(row, _)| (row.name.clone(), row.pending + row.unread));
+        let left = left.filter(|(_, count)| *count > 0).collect();
+        self.stopped = true;
+        if let Some(answer) = self.drain.as_mut().and_then(|drain| drain.answer.take()) {
+            answer.send(left).ok();
+        }
+    }
+}

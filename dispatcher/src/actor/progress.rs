@@ -1,0 +1,236 @@
+//! Progress to the ledger, and with it what the channel may forget (R9).
+//!
+//! Finishes ride in deltas, one write at a time, each with whatever came meanwhile. An image
+//! follows after a while or a number of bytes, and only once it is safe is the channel told to
+//! forget: a recovery reads again from the image's base.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tracing::warn;
+use volley_channel::{Caps, Epoch, Health, LedgerError, Position};
+use volley_spec::route::Overflow;
+
+use super::{Actor, Done};
+use crate::{core::AttemptKey, egress::ReplyRoom};
+
+/// An image is written at the latest after so long, if anything happened.
+const EVERY: Duration = Duration::from_secs(1);
+/// And after so many bytes of events were read, so that the channel can forget them.
+const BYTES: usize = 4 << 20;
+
+pub(super) struct Progress {
+    pub(super) epoch: Epoch,
+    deltas: bool,
+    max_image: usize,
+    default_overflow: Overflow,
+    writing: bool,
+    /// Something happened since the last image.
+    dirty: bool,
+    bytes: usize,
+    due: Option<Duration>,
+    keep: Position,
+    kept: Position,
+    side: Vec<u128>,
+    stale: Vec<u128>,
+    /// Write an image as soon as no write is under way.
+    wanted: bool,
+    /// Room of replies that wait to be stored.
+    rooms: BTreeMap<AttemptKey, ReplyRoom>,
+    /// Told when the image that is wanted is safe.
+    waiting: Vec<tokio::sync::oneshot::Sender<()>>,
+    covered: Vec<tokio::sync::oneshot::Sender<()>>,
+}
+
+impl Progress {
+    pub(super) fn new(epoch: Epoch, caps: &Caps) -> Self {
+        let in_memory = caps.durability == volley_channel::Durability::None;
+        Self {
+            epoch,
+            deltas: caps.deltas,
+            max_image: caps.max_image,
+            default_overflow: if in_memory {
+                Overflow::DropOldest
+            } else {
+                Overflow::BlockPublish
+            },
+            writing: false,
+            dirty: false,
+            bytes: 0,
+            due: None,
+            keep: Position(0),
+            kept: Position(0),
+            side: Vec::new(),
+            stale: Vec::new(),
+            wanted: false,
+            rooms: BTreeMap::new(),
+            waiting: Vec::new(),
+            covered: Vec::new(),
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Duration> {
+        self.due.filter(|_| self.dirty && !self.writing)
+    }
+
+    /// The head read so many bytes.
+    pub(super) fn read(&mut self, bytes: usize) {
+        self.dirty = true;
+        self.bytes += bytes;
+    }
+
+    pub(super) fn hold(&mut self, key: AttemptKey, room: ReplyRoom) {
+        self.rooms.insert(key, room);
+    }
+
+    pub(super) fn release(&mut self, key: AttemptKey) -> Option<ReplyRoom> {
+        self.rooms.remove(&key)
+    }
+
+    /// Wants an image now; the receiver is told when it is safe.
+    pub(super) fn want(&mut self) -> tokio::sync::oneshot::Receiver<()> {
+        let (told, tells) = tokio::sync::oneshot::channel();
+        self.wanted = true;
+        self.waiting.push(told);
+        tells
+    }
+}
+
+impl Actor {
+    /// Writes what is to be written, one write at a time.
+    pub(super) fn record(&mut self, now: Duration) {
+        self.meter_finished();
+        if self.progress.writing {
+            return;
+        }
+        let late = self.progress.due.is_some_and(|due| due <= now);
+        if self.progress.wanted || (self.progress.dirty && (late || self.progress.bytes >= BYTES)) {
+            return self.write_image(now);
+        }
+        if self.progress.dirty && self.progress.due.is_none() {
+            self.progress.due = Some(now.saturating_add(EVERY));
+        }
+        if self.progress.deltas
+            && let Some(delta) = self.core.take_delta()
+        {
+            self.progress.writing = true;
+            self.progress.dirty = true;
+            let channel = Arc::clone(self.around.publisher.channel());
+            let (unit, epoch) = (self.unit, self.progress.epoch);
+            self.later(async move {
+                Done::Delta(channel.ledger().append(unit, epoch, delta.encode()).await)
+            });
+        }
+    }
+
+    fn write_image(&mut self, now: Duration) {
+        let progress = &mut self.progress;
+        progress.keep = self.core.keep();
+        let (image, mut side) = self.core.checkpoint().encode(progress.max_image);
+        let written: Vec<u128> = side.iter().map(|(key, _)| *key).collect();
+        // What an earlier image left behind is removed only with the following one: until this
+        // one is safe it may be needed.
+        let stale = std::mem::take(&mut progress.stale);
+        side.extend(
+            stale
+                .into_iter()
+                .filter(|key| !written.contains(key))
+                .map(|key| (key, None)),
+        );
+        progress.stale = progress
+            .side
+            .iter()
+            .copied()
+            .filter(|key| !written.contains(key))
+            .collect();
+        progress.side = written;
+        (
+            progress.wanted,
+            progress.writing,
+            progress.dirty,
+            progress.bytes,
+        ) = (false, true, false, 0);
+        progress.due = Some(now.saturating_add(EVERY));
+        progress.covered.append(&mut progress.waiting);
+        let channel = Arc::clone(self.around.publisher.channel());
+        let (unit, epoch) = (self.unit, progress.epoch);
+        self.later(
+            async move { Done::Image(channel.ledger().write(unit, epoch, image, side).await) },
+        );
+    }
+
+    pub(super) fn delta_written(&mut self, answer: Result<(), LedgerError>) {
+        self.progress.writing = false;
+        match answer {
+            Ok(()) => {}
+            Err(LedgerError::Fenced) => self.fenced(),
+            // What it held is in the core: the next image carries it.
+            Err(error) => self.write_again(&error),
+        }
+    }
+
+    pub(super) fn image_written(&mut self, answer: Result<(), LedgerError>) {
+        match answer {
+            Ok(()) => {
+                self.progress.writing = false;
+                for told in self.progress.covered.drain(..) {
+                    // Who asked may be gone.
+                    told.send(()).ok();
+                }
+                self.forget();
+            }
+            Err(LedgerError::Fenced) => self.fenced(),
+            Err(error) => self.write_again(&error),
+        }
+    }
+
+    fn write_again(&mut self, error: &LedgerError) {
+        warn!(unit = %self.unit, %error, "progress is written again");
+        let pause = match error {
+            LedgerError::Down { retry_after, .. } => *retry_after,
+            _ => EVERY,
+        };
+        self.progress.dirty = true;
+        self.progress.writing = true;
+        self.progress.wanted = true;
+        self.later(async move {
+            tokio::time::sleep(pause).await;
+            Done::Delta(Ok(()))
+        });
+    }
+
+    /// Tells the channel what is no longer needed.
+    fn forget(&mut self) {
+        if self.progress.keep > self.progress.kept {
+            self.progress.kept = self.progress.keep;
+            self.around
+                .publisher
+                .channel()
+                .keep(self.unit, self.progress.kept);
+        }
+    }
+
+    /// The channel's space has changed: what is finished is given back first, then the Triggers
+    /// with the oldest positions act.
+    pub(super) fn on_health(&mut self) {
+        let health = self.health.borrow_and_update().clone();
+        match health {
+            Health::Filling { until } | Health::Full { until } => {
+                if self.core.keep() < until {
+                    self.core.make_room(until, self.progress.default_overflow);
+                }
+                self.progress.dirty = true;
+                self.progress.wanted |= self.core.keep() > self.progress.kept;
+            }
+            _ => self.core.room_made(),
+        }
+    }
+
+    fn meter_finished(&mut self) {
+        let wall = self.around.clock.wall_ms();
+        for finished in self.core.take_finished() {
+            self.meters
+                .finished(Duration::from_millis(wall.saturating_sub(finished.at_ms)));
+            self.progress.dirty = true;
+        }
+    }
+}

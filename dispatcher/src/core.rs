@@ -1,0 +1,514 @@
+//! The decisions of one unit's owner, without clock, network or storage.
+//!
+//! Everything that happens to a unit is told to the [`Core`]: events read, attempts ended, replies
+//! stored, time passed, routes changed. What it wants next is asked of it: which attempt may
+//! start, which positions to read again, which reply to publish, what to write to the ledger, how
+//! far the channel may forget. The same core runs in the product and in the randomised model that
+//! is its first test.
+//!
+//! ```text
+//!   head span --> index --> pend of each Trigger --> queue --> attempt --> outcome --> policy
+//!                   |            ^                     ^                               | | |
+//!                   v full       | catch-up pass       +---------- wait <-- retry -----+ | |
+//!                detached -------+                     +---------- dead letter <---------+ |
+//!                                                      finished <---- reply stored <-------+
+//! ```
+
+mod altered;
+mod books;
+mod changes;
+mod ended;
+mod image;
+mod owner;
+mod passes;
+mod room;
+mod shelf;
+mod trigger;
+
+#[cfg(test)]
+mod model;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+pub use books::{Counts, Dropped, Ending, Finished, UnitAccount};
+pub use changes::Change;
+pub use image::{Delta, Exception, Image, ImageError, PendingRecord};
+use shelf::Shelf;
+use trigger::{Entry, Reading, Stage, Trigger};
+use volley_channel::{Position, Span, Stored};
+use volley_event::Event;
+use volley_filter::Index;
+use volley_spec::route::{Target, TriggerRoute};
+
+use self::{altered::Altered, changes::Noted, passes::Pass};
+use crate::policy::Failure;
+pub use passes::PASSES;
+
+/// A Trigger's place in its core. Given again after a Trigger is deleted.
+pub type Slot = u32;
+
+/// Bounds of one core.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Positions of one Trigger queued or in flight (W).
+    pub window: usize,
+    /// Positions of one Trigger that wait for a retry.
+    pub waiting: usize,
+    /// Bytes of events in flight for one Trigger (B); one event may exceed it.
+    pub flying_bytes: usize,
+    /// Bytes of recent events kept near.
+    pub shelf_bytes: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            window: 1024,
+            waiting: 65_536,
+            flying_bytes: 8 << 20,
+            shelf_bytes: 16 << 20,
+        }
+    }
+}
+
+/// Names one attempt, or the reply of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AttemptKey {
+    /// The Trigger.
+    pub slot: Slot,
+    /// The event.
+    pub position: Position,
+    /// Differs for every attempt of this core, so that a late answer meets no other attempt.
+    pub serial: u64,
+}
+
+/// An attempt to make now.
+#[derive(Debug, Clone)]
+pub struct Start {
+    /// What [`Core::ended`] is told.
+    pub key: AttemptKey,
+    /// The event, as stored.
+    pub event: Stored,
+    /// Subscriber, dead-letter sink, timeout, format.
+    pub route: Arc<TriggerRoute>,
+    /// Which of the two sinks.
+    pub work: Work,
+    /// Attempts that ended before this one.
+    pub earlier: u32,
+}
+
+/// What an attempt is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Deliver to the subscriber.
+    Deliver,
+    /// Deliver to the dead-letter sink, saying why.
+    DeadLetter(Arc<Failure>),
+}
+
+/// A reply to publish to the unit's own Broker.
+#[derive(Debug, Clone)]
+pub struct ReplyToStore {
+    /// What [`Core::stored`] is told.
+    pub key: AttemptKey,
+    /// The reply, with its hop count.
+    pub event: Event,
+}
+
+/// The decisions of one unit's owner.
+#[derive(Debug)]
+pub struct Core {
+    settings: Settings,
+    triggers: Vec<Option<Trigger>>,
+    free: Vec<Slot>,
+    by_uid: BTreeMap<u128, Slot>,
+    index: Index,
+    hits: Vec<Slot>,
+    shelf: Shelf,
+    head: Position,
+    head_ordinal: u64,
+    noted: VecDeque<Noted>,
+    /// Triggers that may have something to start.
+    ready: BTreeSet<Slot>,
+    /// When something is due: a retry, a reply to publish again, or (`Position(MAX)`) a rate.
+    timers: BTreeSet<(Duration, Slot, Position)>,
+    /// Where detached Triggers stand, and those of them that may join a pass.
+    detached: BTreeSet<(Position, Slot)>,
+    eligible: BTreeSet<(Position, Slot)>,
+    passes: [Pass; 2],
+    /// Positions to read again, and for whom.
+    fetch: Vec<Position>,
+    fetching: BTreeMap<Position, Vec<Slot>>,
+    replies: Vec<ReplyToStore>,
+    serial: u64,
+    /// Of the newest image.
+    sequence: u64,
+    unmatched: u64,
+    finished: Vec<Finished>,
+    delta: BTreeMap<u128, Vec<Position>>,
+    graves: Vec<books::Grave>,
+    blocked_by_space: Option<Position>,
+    #[cfg(test)]
+    altered: Option<Altered>,
+}
+
+/// The slot in `timers` of a Trigger's rate.
+const RATE: Position = Position(u64::MAX);
+
+impl Core {
+    /// A core that has read nothing, at the start of a unit or where `head` says.
+    pub fn new(settings: Settings, head: Position, head_ordinal: u64) -> Self {
+        Self {
+            shelf: Shelf::new(settings.shelf_bytes),
+            settings,
+            triggers: Vec::new(),
+            free: Vec::new(),
+            by_uid: BTreeMap::new(),
+            index: Index::default(),
+            hits: Vec::new(),
+            head,
+            head_ordinal,
+            noted: VecDeque::new(),
+            ready: BTreeSet::new(),
+            timers: BTreeSet::new(),
+            detached: BTreeSet::new(),
+            eligible: BTreeSet::new(),
+            passes: [Pass::default(), Pass::default()],
+            fetch: Vec::new(),
+            fetching: BTreeMap::new(),
+            replies: Vec::new(),
+            serial: 0,
+            sequence: 0,
+            unmatched: 0,
+            finished: Vec::new(),
+            delta: BTreeMap::new(),
+            graves: Vec::new(),
+            blocked_by_space: None,
+            #[cfg(test)]
+            altered: None,
+        }
+    }
+
+    /// Where the head reads next.
+    pub fn head(&self) -> Position {
+        self.head
+    }
+
+    /// The ordinal of the event that the head reads next.
+    pub fn head_ordinal(&self) -> u64 {
+        self.head_ordinal
+    }
+
+    /// The head read `span`, which starts at [`head`](Self::head).
+    pub fn read(&mut self, span: Span) {
+        for stored in span.events {
+            self.take_up(stored.position);
+            self.head = stored.position.following();
+            self.head_ordinal = stored.ordinal + 1;
+            self.classify(stored);
+        }
+        self.head = self.head.max(span.next);
+        self.head_ordinal = self.head_ordinal.max(span.next_ordinal);
+        self.take_up(self.head);
+    }
+
+    /// Adds one event at the head to the Triggers that want it (R3).
+    fn classify(&mut self, stored: Stored) {
+        let mut hits = std::mem::take(&mut self.hits);
+        hits.clear();
+        self.index.matches(&stored.event, &mut hits);
+        let key = stored.event.partition_key().map(lane_hash);
+        let (mut wanted, mut users) = (false, 0);
+        for slot in hits.iter().copied() {
+            let Some(trigger) = self.triggers[slot as usize].as_mut() else {
+                continue;
+            };
+            match trigger.reading {
+                Reading::Attached { from } if stored.position >= from => {}
+                Reading::Detached { .. } => {
+                    wanted = true;
+                    continue;
+                }
+                _ => continue,
+            }
+            wanted = true;
+            if trigger.done.remove(&stored.position) {
+                continue;
+            }
+            if trigger.has_room(&self.settings) {
+                trigger.admit(stored.position, stored.at_ms, key);
+                trigger.counts.matched += 1;
+                users += 1;
+                self.ready.insert(slot);
+            } else {
+                self.detach(slot, stored.position, stored.ordinal);
+            }
+        }
+        self.unmatched += u64::from(!wanted);
+        self.hits = hits;
+        if users > 0 {
+            self.shelf.push(stored, users);
+        }
+    }
+
+    /// Takes one Trigger that may have something to start. Ask [`start`](Self::start) for it
+    /// until that gives nothing, or [`not_yet`](Self::not_yet) when there is no permit.
+    pub fn next_ready(&mut self) -> Option<Slot> {
+        self.ready.pop_first()
+    }
+
+    /// The attempt of `slot` can't start for want of a permit: it stays ready.
+    pub fn not_yet(&mut self, slot: Slot) {
+        self.ready.insert(slot);
+    }
+
+    /// The sink of the next attempt of `slot`, if one may start now: ask before taking a permit
+    /// for it. A rate that is used up sets a timer.
+    pub fn startable(&mut self, slot: Slot, now: Duration) -> Option<&Target> {
+        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
+        if !trigger.may_start(&self.settings) {
+            return None;
+        }
+        if let Some(due) = trigger.pace.and_then(|pace| pace.due(now)) {
+            self.timers.insert((due, slot, RATE));
+            return None;
+        }
+        let entry = trigger.pend.get(trigger.queue.first()?)?;
+        trigger.sink_of(entry)
+    }
+
+    /// The next attempt of `slot`, in flight from now on: do it, then tell
+    /// [`ended`](Self::ended). `None` when what was startable has to be read again first, or
+    /// ended otherwise.
+    pub fn start(&mut self, slot: Slot, now: Duration) -> Option<Start> {
+        loop {
+            let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
+            if !trigger.may_start(&self.settings) {
+                return None;
+            }
+            let position = *trigger.queue.first()?;
+            let Some(stored) = self.shelf.get(position) else {
+                trigger.move_to(position, Stage::Fetching);
+                let waiting = self.fetching.entry(position).or_default();
+                if waiting.is_empty() {
+                    self.fetch.push(position);
+                }
+                waiting.push(slot);
+                continue;
+            };
+            let event = stored.clone();
+            self.shelf.release(position);
+            let entry = &trigger.pend[&position];
+            let hops = event.event.hops();
+            if hops <= 1 && matches!(trigger.sink_of(entry), Some(Target::Broker { .. })) {
+                self.finish(slot, position, Ending::Dropped(Dropped::Ttl));
+                continue;
+            }
+            return Some(self.take_off(slot, event, now));
+        }
+    }
+
+    fn take_off(&mut self, slot: Slot, event: Stored, now: Duration) -> Start {
+        self.serial += 1;
+        let (position, serial) = (event.position, self.serial);
+        let trigger = self.trigger_mut(slot);
+        if let Some(pace) = &mut trigger.pace {
+            pace.take(now);
+        }
+        trigger.move_to(
+            position,
+            Stage::Flying {
+                serial,
+                bytes: event.event.size(),
+                hops: event.event.hops(),
+            },
+        );
+        let entry = &trigger.pend[&position];
+        let work = entry.dead.as_ref().map_or(Work::Deliver, |dead| {
+            Work::DeadLetter(Arc::clone(&dead.failure))
+        });
+        let (earlier, route) = (entry.attempts, Arc::clone(&trigger.route));
+        Start {
+            key: AttemptKey {
+                slot,
+                position,
+                serial,
+            },
+            event,
+            route,
+            work,
+            earlier,
+        }
+    }
+
+    /// Positions to read again from the channel; answer with [`fetched`](Self::fetched).
+    pub fn take_fetch(&mut self) -> Vec<Position> {
+        std::mem::take(&mut self.fetch)
+    }
+
+    /// What the channel holds at positions asked for. One that is gone ends its deliveries as
+    /// `dropped.retention`.
+    pub fn fetched(&mut self, at: &[Position], found: Vec<Option<Stored>>) {
+        let mut found = found.into_iter();
+        for position in at.iter().copied() {
+            let stored = found.next().flatten();
+            let waiting = self.fetching.remove(&position).unwrap_or_default();
+            if let Some(stored) = stored {
+                self.shelf.lay_out(stored);
+                for slot in waiting {
+                    self.fetch_ended(slot, position, None);
+                }
+            } else {
+                for slot in waiting {
+                    self.fetch_ended(slot, position, Some(Dropped::Retention));
+                }
+            }
+        }
+    }
+
+    fn fetch_ended(&mut self, slot: Slot, position: Position, lost: Option<Dropped>) {
+        let Some(trigger) = self
+            .triggers
+            .get_mut(slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if !matches!(
+            trigger.pend.get(&position),
+            Some(Entry {
+                stage: Stage::Fetching,
+                ..
+            })
+        ) {
+            return;
+        }
+        match lost {
+            None => trigger.move_to(position, Stage::Queued),
+            Some(why) => self.finish(slot, position, Ending::Dropped(why)),
+        }
+        self.ready.insert(slot);
+    }
+
+    /// Reading positions again failed as a whole: they are asked for again.
+    pub fn fetch_failed(&mut self, at: &[Position]) {
+        self.fetch.extend(
+            at.iter()
+                .filter(|position| self.fetching.contains_key(position)),
+        );
+    }
+
+    /// When [`tick`](Self::tick) has something to do next.
+    pub fn next_timer(&self) -> Option<Duration> {
+        self.timers.first().map(|(due, _, _)| *due)
+    }
+
+    /// Time has come to `now`: what is due becomes ready.
+    pub fn tick(&mut self, now: Duration) {
+        while let Some((due, slot, position)) = self.timers.first().copied() {
+            if due > now {
+                break;
+            }
+            self.timers.pop_first();
+            self.due(slot, position);
+        }
+    }
+
+    fn due(&mut self, slot: Slot, position: Position) {
+        let Some(trigger) = self
+            .triggers
+            .get_mut(slot as usize)
+            .and_then(Option::as_mut)
+        else {
+            return;
+        };
+        if let Some(Stage::Replying {
+            due: due @ Some(_),
+            serial,
+            reply,
+            ..
+        }) = trigger
+            .pend
+            .get_mut(&position)
+            .map(|entry| &mut entry.stage)
+        {
+            *due = None;
+            let key = AttemptKey {
+                slot,
+                position,
+                serial: *serial,
+            };
+            self.replies.push(ReplyToStore {
+                key,
+                event: Event::clone(reply),
+            });
+            return;
+        }
+        if matches!(
+            trigger.pend.get(&position),
+            Some(Entry {
+                stage: Stage::Waiting { .. },
+                ..
+            })
+        ) {
+            trigger.move_to(position, Stage::Queued);
+        }
+        self.ready.insert(slot);
+    }
+
+    /// Replies to publish; answer each with [`stored`](Self::stored).
+    pub fn take_replies(&mut self) -> Vec<ReplyToStore> {
+        std::mem::take(&mut self.replies)
+    }
+
+    /// Nothing below this position is needed by this core. Tell the channel only once an image
+    /// made after this answer is safe: a recovery reads again from its base.
+    pub fn keep(&self) -> Position {
+        if self.altered(Altered::KeepTooHigh) {
+            return self.head;
+        }
+        let needed = self
+            .shelf
+            .first()
+            .into_iter()
+            .chain(self.detached.first().map(|(read, _)| *read));
+        needed
+            .min()
+            .map_or(self.head, |lowest| lowest.min(self.head))
+    }
+
+    /// The uid of the Trigger in `slot`.
+    pub fn uid_of(&self, slot: Slot) -> Option<u128> {
+        Some(
+            self.triggers
+                .get(slot as usize)?
+                .as_ref()?
+                .route
+                .uid
+                .as_u128(),
+        )
+    }
+
+    fn live(&self) -> impl Iterator<Item = (Slot, &Trigger)> {
+        (0..)
+            .zip(&self.triggers)
+            .filter_map(|(slot, trigger)| Some((slot, trigger.as_ref()?)))
+    }
+
+    fn trigger_mut(&mut self, slot: Slot) -> &mut Trigger {
+        self.triggers[slot as usize]
+            .as_mut()
+            .expect("the caller looked the slot up just now")
+    }
+}
+
+/// The lane of a `partitionkey`: FNV-1a, so that it is the same in every process.
+fn lane_hash(key: &str) -> u64 {
+    key.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}

@@ -1,0 +1,81 @@
+//! Ways to break the rules on purpose, so that the model shows that it would notice.
+//!
+//! Outside tests every question here is answered "no" at compile time.
+
+use volley_channel::Position;
+
+use super::{Core, Slot, trigger::Stage};
+
+/// One rule left out.
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "only the model alters the rules")
+)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Altered {
+    /// A side record is removed before the image that makes it superfluous is written. Unsafe
+    /// here, because what leaves the side records may have moved into the image.
+    ExceptionRemovedEarly,
+    /// The base is written before the exceptions that it needs.
+    BaseBeforeExceptions,
+    /// Exceptions carry no pending list.
+    NoPendingList,
+    /// The ledger does not keep a deposed owner's writes out.
+    NoFencing,
+    /// A dead letter that its sink refused counts as done.
+    DeadLetterFailureIsDone,
+    /// A lane goes on while its first entry waits for a retry.
+    LaneSkipsWaiting,
+    /// A delivery is done before its reply is stored.
+    DoneBeforeReply,
+    /// A Trigger that detaches steps over the event that it could not take.
+    DetachStepsOver,
+    /// A Trigger that re-attaches misses the event at the head.
+    ReattachLate,
+    /// The channel is told to forget what is still pending.
+    KeepTooHigh,
+    /// A failed attempt is written to the ledger as a finish.
+    DeltaForFailure,
+    /// One attempt more than the policy allows.
+    OneRetryMore,
+    /// An image leaves out what was finished before a crash and not met again yet.
+    ImageForgetsAhead,
+}
+
+impl Core {
+    /// Whether this core runs with `rule` left out.
+    #[cfg(test)]
+    pub(crate) fn altered(&self, rule: Altered) -> bool {
+        self.altered == Some(rule)
+    }
+
+    /// Whether this core runs with `rule` left out: never.
+    #[cfg(not(test))]
+    #[inline]
+    #[expect(clippy::unused_self, reason = "the same call as in tests")]
+    pub(crate) fn altered(&self, _rule: Altered) -> bool {
+        false
+    }
+
+    pub(super) fn altered_wait(&mut self, slot: Slot, position: Position) {
+        if self.altered(Altered::LaneSkipsWaiting) {
+            self.trigger_mut(slot).skip_lane(position);
+            self.ready.insert(slot);
+        }
+        if self.altered(Altered::DeltaForFailure) {
+            let uid = self.trigger_mut(slot).route.uid.as_u128();
+            self.delta.entry(uid).or_default().push(position);
+        }
+    }
+}
+
+impl super::trigger::Trigger {
+    fn skip_lane(&mut self, position: Position) {
+        let Some(entry) = self.pend.get(&position) else {
+            return;
+        };
+        if let (Some(lane), Stage::Waiting { .. }) = (self.lane_of(entry.key), &entry.stage) {
+            self.advance_lane(lane, position);
+        }
+    }
+}

@@ -1,0 +1,267 @@
+//! The unit's half of the books: what each Trigger has read and how its deliveries ended.
+
+use std::collections::BTreeMap;
+
+use volley_channel::Position;
+use volley_spec::report::{TriggerAccount, TriggerPhase, TriggerState};
+
+use super::{
+    Core, Slot,
+    trigger::{Reading, Trigger},
+};
+
+/// How a delivery ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Ending {
+    /// Its subscriber took it, and its reply, if any, is stored.
+    Delivered,
+    /// Its dead-letter sink took it.
+    DeadLettered,
+    /// A named policy dropped it.
+    Dropped(Dropped),
+}
+
+/// The policies that drop, by the names of the books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Dropped {
+    /// It failed for good and there is no dead-letter sink.
+    RetriesExhausted,
+    /// The Broker's space was needed.
+    Overflow,
+    /// The channel no longer keeps it.
+    Retention,
+    /// It went through too many Brokers.
+    Ttl,
+    /// Its Trigger or Broker was deleted.
+    Deleted,
+    /// What is stored is damaged.
+    Corrupt,
+}
+
+impl Dropped {
+    /// The name in the books.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::RetriesExhausted => "retriesExhausted",
+            Self::Overflow => "overflow",
+            Self::Retention => "retention",
+            Self::Ttl => "ttl",
+            Self::Deleted => "deleted",
+            Self::Corrupt => "corrupt",
+        }
+    }
+}
+
+/// A delivery that ended, for metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Finished {
+    /// The Trigger's uid.
+    pub uid: u128,
+    /// The event.
+    pub position: Position,
+    /// How.
+    pub ending: Ending,
+    /// When its event was stored, in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// Counts of one Trigger in one unit since this process started.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Events that it wanted.
+    pub matched: u64,
+    /// Deliveries pending from an earlier run.
+    pub recovered: u64,
+    /// Deliveries that its subscriber took.
+    pub delivered: u64,
+    /// Deliveries that its dead-letter sink took.
+    pub dead_lettered: u64,
+    /// Deliveries dropped, by policy.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Replies that its subscriber gave.
+    pub replies: u64,
+    /// Attempts by the class of their answer.
+    pub attempts: BTreeMap<&'static str, u64>,
+}
+
+impl Counts {
+    pub(super) fn end(&mut self, ending: Ending) {
+        match ending {
+            Ending::Delivered => self.delivered += 1,
+            Ending::DeadLettered => self.dead_lettered += 1,
+            Ending::Dropped(why) => self.drop_many(why, 1),
+        }
+    }
+
+    pub(super) fn drop_many(&mut self, why: Dropped, events: u64) {
+        if events > 0 {
+            *self.dropped.entry(why.name()).or_insert(0) += events;
+        }
+    }
+
+    pub(super) fn attempt(&mut self, class: &'static str) {
+        *self.attempts.entry(class).or_insert(0) += 1;
+    }
+}
+
+/// The unit's half of the books.
+#[derive(Debug, Clone, Default)]
+pub struct UnitAccount {
+    /// The ordinal that the head reads next.
+    pub head_ordinal: u64,
+    /// Events that no Trigger wanted.
+    pub unmatched: u64,
+    /// A row a Trigger, deleted ones first, with its attempts and replies.
+    pub triggers: Vec<(TriggerAccount, Counts)>,
+}
+
+/// What stays of a deleted Trigger.
+#[derive(Debug)]
+pub(super) struct Grave {
+    name: String,
+    uid: String,
+    before: u64,
+    seen: u64,
+    counts: Counts,
+}
+
+impl Core {
+    /// The books as of now. `next_ordinal` is the ordinal that the channel gives next, which the
+    /// head may not have reached.
+    pub fn account(&self, next_ordinal: u64) -> UnitAccount {
+        let graves = self
+            .graves
+            .iter()
+            .map(|grave| (buried(grave), grave.counts.clone()));
+        let live = self
+            .live()
+            .map(|(_, trigger)| (self.row(trigger, next_ordinal), trigger.counts.clone()));
+        UnitAccount {
+            head_ordinal: self.head_ordinal,
+            unmatched: self.unmatched,
+            triggers: graves.chain(live).collect(),
+        }
+    }
+
+    /// The counts of deliveries that ended since the last call, for metrics.
+    pub fn take_finished(&mut self) -> Vec<Finished> {
+        std::mem::take(&mut self.finished)
+    }
+
+    fn row(&self, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
+        let (before, read) = match trigger.reading {
+            Reading::Unstarted => (next_ordinal, next_ordinal),
+            Reading::Attached { .. } => (
+                trigger.start_ordinal,
+                self.head_ordinal.max(trigger.start_ordinal),
+            ),
+            Reading::Detached { ordinal, .. } => (trigger.start_ordinal, ordinal),
+        };
+        let seen = read.saturating_sub(before);
+        TriggerAccount {
+            unread: next_ordinal.saturating_sub(read),
+            pending: trigger.pend.len() as u64,
+            ..account(
+                &trigger.route.key.name,
+                trigger.route.uid.to_string(),
+                phase(trigger),
+                before,
+                seen,
+                &trigger.counts,
+            )
+        }
+    }
+
+    /// Moves a Trigger's row to the graves.
+    pub(super) fn bury(&mut self, trigger: &Trigger) {
+        let row = self.row(trigger, self.head_ordinal);
+        self.graves.push(Grave {
+            name: row.name,
+            uid: row.uid,
+            before: row.before,
+            seen: row.seen,
+            counts: trigger.counts.clone(),
+        });
+    }
+
+    /// What each Trigger is doing; `now_ms` is the time since 1970.
+    pub fn states(&self, now_ms: u64) -> BTreeMap<u128, TriggerState> {
+        self.live()
+            .map(|(slot, trigger)| {
+                (
+                    trigger.route.uid.as_u128(),
+                    self.state(slot, trigger, now_ms),
+                )
+            })
+            .collect()
+    }
+
+    fn state(&self, _slot: Slot, trigger: &Trigger, now_ms: u64) -> TriggerState {
+        let oldest = trigger
+            .pend
+            .first_key_value()
+            .map(|(_, entry)| now_ms.saturating_sub(entry.at_ms));
+        TriggerState {
+            phase: phase(trigger),
+            sink: trigger.sink.clone(),
+            dead_letter_sink: trigger.dead_letter_sink.clone(),
+            dropped_overflow: trigger
+                .counts
+                .dropped
+                .get(Dropped::Overflow.name())
+                .copied()
+                .unwrap_or(0),
+            blocks_publish: self.blocks_publish(trigger),
+            pending: trigger.pend.len() as u64,
+            oldest_ms: oldest.unwrap_or(0),
+            filter_from: trigger.filter_from.map(|Position(at)| at),
+        }
+    }
+}
+
+fn phase(trigger: &Trigger) -> TriggerPhase {
+    if trigger.route.subscriber.is_none() || trigger.filter.is_none() {
+        return TriggerPhase::Parked;
+    }
+    match trigger.reading {
+        Reading::Unstarted => TriggerPhase::Parked,
+        Reading::Attached { .. } => TriggerPhase::Attached,
+        Reading::Detached { .. } => TriggerPhase::Detached,
+    }
+}
+
+fn buried(grave: &Grave) -> TriggerAccount {
+    account(
+        &grave.name,
+        grave.uid.clone(),
+        TriggerPhase::Deleted,
+        grave.before,
+        grave.seen,
+        &grave.counts,
+    )
+}
+
+fn account(
+    name: &str,
+    uid: String,
+    state: TriggerPhase,
+    before: u64,
+    seen: u64,
+    counts: &Counts,
+) -> TriggerAccount {
+    TriggerAccount {
+        name: name.to_owned(),
+        uid,
+        state,
+        before,
+        seen,
+        filtered: seen.saturating_sub(counts.matched),
+        matched: counts.matched,
+        unread: 0,
+        recovered: counts.recovered,
+        delivered: counts.delivered,
+        dead_lettered: counts.dead_lettered,
+        dropped: counts.dropped.clone(),
+        pending: 0,
+    }
+}

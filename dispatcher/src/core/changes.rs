@@ -1,0 +1,217 @@
+//! Routes that change while events flow, each from an exact position on (R15, design 6).
+
+use std::{sync::Arc, time::Duration};
+
+use volley_channel::Position;
+use volley_spec::route::TriggerRoute;
+
+use super::{
+    Core, Dropped, Ending, Slot,
+    trigger::{Pace, Reading, Stage, Trigger},
+};
+
+/// One change of a unit's routes.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// A Trigger is new, or not what it was.
+    Upsert(Arc<TriggerRoute>),
+    /// The Trigger with this uid was deleted: its backlog is discarded and counted.
+    Remove(u128),
+}
+
+/// A filter that applies from a position on.
+#[derive(Debug)]
+pub(super) struct Noted {
+    at: Position,
+    slot: Slot,
+    uid: u128,
+}
+
+impl Core {
+    /// Notes `change`. `next` and `next_ordinal` are the unit's bounds at a moment after the
+    /// change was known: what was stored before them saw the old world.
+    ///
+    /// Subscriber, delivery and limits count from the next attempt. A new filter applies from
+    /// `next` on, to a detached Trigger from what it has not read.
+    pub fn note(&mut self, change: Change, next: Position, next_ordinal: u64, now: Duration) {
+        match change {
+            Change::Remove(uid) => self.remove(uid),
+            Change::Upsert(route) => match self.by_uid.get(&route.uid.as_u128()).copied() {
+                Some(slot) => self.update(slot, route, next, next_ordinal, now),
+                None => self.add(route, next, next_ordinal),
+            },
+        }
+    }
+
+    fn add(&mut self, route: Arc<TriggerRoute>, next: Position, next_ordinal: u64) {
+        let starts = route.subscriber.is_some() && route.filter.is_some();
+        let reading = if starts {
+            Reading::Attached { from: next }
+        } else {
+            Reading::Unstarted
+        };
+        let slot = self.place(Trigger::new(route, reading, next_ordinal));
+        if starts {
+            self.schedule_filter(slot, next);
+        }
+    }
+
+    /// Gives `trigger` a slot.
+    pub(super) fn place(&mut self, trigger: Trigger) -> Slot {
+        let uid = trigger.route.uid.as_u128();
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.triggers.push(None);
+            Slot::try_from(self.triggers.len() - 1)
+                .expect("a process holds far fewer than 2^32 Triggers")
+        });
+        self.triggers[slot as usize] = Some(trigger);
+        self.by_uid.insert(uid, slot);
+        slot
+    }
+
+    fn update(
+        &mut self,
+        slot: Slot,
+        route: Arc<TriggerRoute>,
+        next: Position,
+        next_ordinal: u64,
+        now: Duration,
+    ) {
+        let trigger = self.trigger_mut(slot);
+        let old = std::mem::replace(&mut trigger.route, Arc::clone(&route));
+        if old.rate != route.rate {
+            trigger.pace = route.rate.and_then(Pace::new);
+        }
+        if old.order != route.order {
+            trigger.relay_lanes();
+        }
+        trigger.held &= route.hold_when_refused && old.subscriber == route.subscriber;
+        if old.dead_letter != route.dead_letter {
+            self.dead_letter_changed(slot, now);
+        }
+        self.filter_changed(slot, &old, next, next_ordinal);
+        self.ready.insert(slot);
+        self.refresh_eligible(slot);
+    }
+
+    fn filter_changed(
+        &mut self,
+        slot: Slot,
+        old: &TriggerRoute,
+        next: Position,
+        next_ordinal: u64,
+    ) {
+        let trigger = self.trigger_mut(slot);
+        let changed = old.filter != trigger.route.filter;
+        match trigger.reading {
+            Reading::Unstarted
+                if trigger.route.subscriber.is_some() && trigger.route.filter.is_some() =>
+            {
+                trigger.reading = Reading::Attached { from: next };
+                trigger.start_ordinal = next_ordinal;
+                self.schedule_filter(slot, next);
+            }
+            Reading::Unstarted => trigger.filter = trigger.route.filter.clone(),
+            Reading::Attached { .. } if changed => self.schedule_filter(slot, next),
+            Reading::Detached { read, .. } if changed => {
+                trigger.filter = trigger.route.filter.clone();
+                trigger.filter_from = Some(read);
+                self.schedule_filter(slot, next);
+            }
+            _ => {}
+        }
+    }
+
+    fn schedule_filter(&mut self, slot: Slot, at: Position) {
+        let uid = self.trigger_mut(slot).route.uid.as_u128();
+        self.noted.push_back(Noted { at, slot, uid });
+        if at <= self.head {
+            self.take_up(self.head);
+        }
+    }
+
+    /// Switches to the filters that apply from `position` on.
+    pub(super) fn take_up(&mut self, position: Position) {
+        while self.noted.front().is_some_and(|noted| noted.at <= position) {
+            let Some(Noted { slot, uid, at }) = self.noted.pop_front() else {
+                break;
+            };
+            if self.by_uid.get(&uid) == Some(&slot) {
+                self.switch_filter(slot, at);
+            }
+        }
+    }
+
+    fn switch_filter(&mut self, slot: Slot, at: Position) {
+        let (head, head_ordinal) = (self.head, self.head_ordinal);
+        let trigger = self.trigger_mut(slot);
+        trigger.filter = trigger.route.filter.clone();
+        let attached = matches!(trigger.reading, Reading::Attached { .. });
+        match trigger.filter.clone() {
+            Some(filter) => {
+                self.index.remove(slot);
+                self.index.add(slot, &filter);
+                self.refresh_eligible(slot);
+                self.reattach();
+            }
+            None => {
+                // It can't be served any more: it stops where it stands and keeps its backlog.
+                self.index.remove(slot);
+                if attached {
+                    self.detach(slot, at.max(head), head_ordinal);
+                }
+            }
+        }
+    }
+
+    /// Removing or changing the dead-letter sink acts on parked events at once.
+    fn dead_letter_changed(&mut self, slot: Slot, now: Duration) {
+        let trigger = self.trigger_mut(slot);
+        let removed = trigger.route.dead_letter.is_none();
+        let dead = trigger
+            .pend
+            .iter()
+            .filter(|(_, entry)| entry.dead.is_some());
+        let parked: Vec<_> = dead
+            .filter_map(|(position, entry)| match entry.stage {
+                Stage::Waiting { due } => Some((*position, Some(due))),
+                Stage::Queued | Stage::Fetching => Some((*position, None)),
+                _ => None,
+            })
+            .collect();
+        for (position, due) in parked {
+            if removed {
+                self.finish(slot, position, Ending::Dropped(Dropped::RetriesExhausted));
+            } else if let Some(due) = due {
+                self.timers.remove(&(due, slot, position));
+                self.wait_until(slot, position, now);
+            }
+        }
+    }
+
+    fn remove(&mut self, uid: u128) {
+        let Some(slot) = self.by_uid.remove(&uid) else {
+            return;
+        };
+        let Some(mut trigger) = self.triggers[slot as usize].take() else {
+            return;
+        };
+        self.index.remove(slot);
+        self.forget_reading(slot, &trigger);
+        self.ready.remove(&slot);
+        let pending = std::mem::take(&mut trigger.pend);
+        trigger
+            .counts
+            .drop_many(Dropped::Deleted, pending.len() as u64);
+        self.bury(&trigger);
+        for (position, entry) in pending {
+            if let Stage::Waiting { due } | Stage::Replying { due: Some(due), .. } = entry.stage {
+                self.timers.remove(&(due, slot, position));
+            }
+            if !entry.doomed {
+                self.shelf.drop_user(position);
+            }
+        }
+        self.free.push(slot);
+    }
+}

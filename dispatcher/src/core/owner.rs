@@ -1,0 +1,61 @@
+//! What the actor around the core asks besides: which work is next, and how things end.
+
+use std::{sync::Arc, time::Duration};
+
+use volley_channel::Position;
+use volley_spec::route::TriggerRoute;
+
+use super::{Core, Slot, trigger::Reading};
+
+impl Core {
+    /// The route of the next attempt of `slot`, if one may start now, and whether it is a dead
+    /// letter. As [`startable`](Self::startable).
+    pub fn next_work(&mut self, slot: Slot, now: Duration) -> Option<(&Arc<TriggerRoute>, bool)> {
+        self.startable(slot, now)?;
+        let trigger = self.triggers.get(slot as usize)?.as_ref()?;
+        let dead = trigger.pend.get(trigger.queue.first()?)?.dead.is_some();
+        Some((&trigger.route, dead))
+    }
+
+    /// Whether nothing is pending and everything below `next_ordinal` is read.
+    pub fn is_done(&self, next_ordinal: u64) -> bool {
+        self.head_ordinal >= next_ordinal
+            && self.triggers.iter().flatten().all(|trigger| {
+                trigger.pend.is_empty() && !matches!(trigger.reading, Reading::Detached { .. })
+            })
+    }
+
+    /// The Broker was deleted: every Trigger's backlog is dropped and counted.
+    pub fn remove_all(&mut self) {
+        let uids: Vec<u128> = self.by_uid.keys().copied().collect();
+        for uid in uids {
+            self.note(
+                super::Change::Remove(uid),
+                self.head,
+                self.head_ordinal,
+                Duration::ZERO,
+            );
+        }
+    }
+
+    /// What is stored at `at` is damaged: whoever would have read it goes on behind it. Whether a
+    /// Trigger wanted it can't be known; it is counted as matched and `dropped.corrupt`.
+    pub fn skip(&mut self, at: Position) {
+        let (head, ordinal) = (self.head, self.head_ordinal);
+        for trigger in self.triggers.iter_mut().flatten() {
+            let reaches = match trigger.reading {
+                Reading::Unstarted => false,
+                Reading::Attached { from } => head <= at && from <= at,
+                Reading::Detached { read, .. } => read <= at,
+            };
+            if reaches {
+                trigger.counts.matched += 1;
+                trigger.counts.drop_many(super::Dropped::Corrupt, 1);
+            }
+        }
+        if head <= at {
+            self.head = at.following();
+            self.head_ordinal = ordinal + 1;
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Triggers that can't keep up: they detach, share catch-up passes and re-attach at the head
+//! (R3, R5, R6).
+
+use volley_channel::{Position, Span, Stored};
+
+use super::{
+    Core, Dropped, Slot,
+    altered::Altered,
+    lane_hash,
+    trigger::{Reading, Trigger},
+};
+
+/// One reader behind the head, for all the Triggers that stand where it is.
+#[derive(Debug, Default)]
+pub(super) struct Pass {
+    at: Position,
+    members: Vec<Slot>,
+    reading: bool,
+}
+
+/// How many catch-up passes a unit has: one near the head, one far behind.
+pub const PASSES: usize = 2;
+
+/// A pass that is at most this far below a Trigger will reach it soon enough.
+const SOON: u64 = 4096;
+
+impl Core {
+    /// `slot` could not take the event at `read`: it goes on by itself from there.
+    pub(super) fn detach(&mut self, slot: Slot, read: Position, ordinal: u64) {
+        let over = self.altered(Altered::DetachStepsOver);
+        let (read, ordinal) = if over {
+            (read.following(), ordinal + 1)
+        } else {
+            (read, ordinal)
+        };
+        self.trigger_mut(slot).reading = Reading::Detached { read, ordinal };
+        self.detached.insert((read, slot));
+        self.refresh_eligible(slot);
+    }
+
+    /// Where catch-up pass `which` wants to read, if it has work and is not reading. Answer with
+    /// [`caught_up`](Self::caught_up) or [`pass_failed`](Self::pass_failed).
+    pub fn wants_pass(&mut self, which: usize) -> Option<Position> {
+        if self.passes[which].reading {
+            return None;
+        }
+        self.reattach();
+        if self.passes[which].members.is_empty() {
+            self.passes[which].at = self.seek_pass(which)?;
+        }
+        let at = self.passes[which].at;
+        self.join(which, at, at);
+        self.passes[which].reading = true;
+        Some(at)
+    }
+
+    /// Where an idle pass finds its next member: the lowest that the other pass won't reach.
+    fn seek_pass(&self, which: usize) -> Option<Position> {
+        let other = &self.passes[1 - which];
+        let busy = !other.members.is_empty();
+        let soon = |read: Position| read >= other.at && read.0 - other.at.0 <= SOON;
+        self.eligible
+            .iter()
+            .map(|(read, _)| *read)
+            .find(|read| !busy || !soon(*read))
+    }
+
+    /// Takes the eligible Triggers that stand in `from..=to` into the pass.
+    fn join(&mut self, which: usize, from: Position, to: Position) {
+        let joining: Vec<_> = self
+            .eligible
+            .range((from, 0)..=(to, Slot::MAX))
+            .copied()
+            .collect();
+        for (read, slot) in joining {
+            self.eligible.remove(&(read, slot));
+            self.trigger_mut(slot).in_pass = true;
+            self.passes[which].members.push(slot);
+        }
+    }
+
+    /// Pass `which` read `span` from where it asked. Events that the head has not read are left
+    /// to the head.
+    pub fn caught_up(&mut self, which: usize, span: Span) {
+        self.passes[which].reading = false;
+        for stored in span.events {
+            if stored.position >= self.head {
+                break;
+            }
+            self.join(which, self.passes[which].at, stored.position);
+            self.passes[which].at = stored.position.following();
+            self.offer(which, &stored);
+        }
+        let reached_head = span.next >= self.head;
+        let (at, ordinal) = if reached_head {
+            (self.head, self.head_ordinal)
+        } else {
+            (span.next, span.next_ordinal)
+        };
+        self.join(which, self.passes[which].at, at);
+        self.passes[which].at = at;
+        for slot in self.passes[which].members.clone() {
+            self.stand(slot, at, ordinal);
+        }
+        if reached_head {
+            self.dissolve(which);
+            self.reattach();
+        }
+    }
+
+    /// Shows one event to the members of a pass; one that is full leaves here.
+    fn offer(&mut self, which: usize, stored: &Stored) {
+        let key = stored.event.partition_key().map(lane_hash);
+        for slot in self.passes[which].members.clone() {
+            let room = self.triggers[slot as usize]
+                .as_ref()
+                .is_some_and(|trigger| trigger.has_room(&self.settings));
+            let trigger = self.trigger_mut(slot);
+            let Reading::Detached { read, .. } = trigger.reading else {
+                continue;
+            };
+            let unwanted = read > stored.position
+                || !trigger
+                    .filter
+                    .as_ref()
+                    .is_some_and(|filter| filter.matches(&stored.event));
+            if unwanted {
+                continue;
+            }
+            if trigger.done.remove(&stored.position) {
+                continue;
+            }
+            if stored.position < trigger.drop_below {
+                trigger.counts.matched += 1;
+                trigger.counts.drop_many(Dropped::Overflow, 1);
+            } else if room {
+                trigger.admit(stored.position, stored.at_ms, key);
+                trigger.counts.matched += 1;
+                self.shelf.add_user(stored.position);
+                self.ready.insert(slot);
+            } else {
+                self.stand(slot, stored.position, stored.ordinal);
+                self.leave(which, slot);
+            }
+        }
+    }
+
+    /// `slot` has classified everything below `read`.
+    fn stand(&mut self, slot: Slot, read: Position, ordinal: u64) {
+        let trigger = self.trigger_mut(slot);
+        let Reading::Detached { read: before, .. } = trigger.reading else {
+            return;
+        };
+        if before >= read {
+            return;
+        }
+        trigger.reading = Reading::Detached { read, ordinal };
+        self.detached.remove(&(before, slot));
+        self.detached.insert((read, slot));
+    }
+
+    fn leave(&mut self, which: usize, slot: Slot) {
+        self.passes[which].members.retain(|member| *member != slot);
+        self.trigger_mut(slot).in_pass = false;
+        self.refresh_eligible(slot);
+    }
+
+    fn dissolve(&mut self, which: usize) {
+        for slot in self.passes[which].members.clone() {
+            self.leave(which, slot);
+        }
+    }
+
+    /// Detached Triggers that stand at the head read with it again (R6).
+    pub(super) fn reattach(&mut self) {
+        let standing: Vec<_> = self.detached.range((self.head, 0)..).copied().collect();
+        for (read, slot) in standing {
+            let late = u64::from(self.altered(Altered::ReattachLate));
+            let trigger = self.trigger_mut(slot);
+            if trigger.filter.is_none() || trigger.in_pass {
+                continue;
+            }
+            trigger.reading = Reading::Attached {
+                from: Position(read.0 + late),
+            };
+            self.detached.remove(&(read, slot));
+            self.eligible.remove(&(read, slot));
+        }
+    }
+
+    /// Pass `which` could not read: it is tried again when asked for.
+    pub fn pass_failed(&mut self, which: usize) {
+        self.passes[which].reading = false;
+    }
+
+    /// The channel keeps nothing below `first`, whose ordinal is `first_ordinal`: what detached
+    /// Triggers had not read there is gone. Whether they wanted it can't be known any more; all of
+    /// it is counted as matched and `dropped.retention`.
+    pub fn truncated(&mut self, first: Position, first_ordinal: u64) {
+        for which in 0..PASSES {
+            self.passes[which].reading = false;
+            self.passes[which].at = self.passes[which].at.max(first);
+        }
+        let behind: Vec<_> = self.detached.range(..(first, 0)).copied().collect();
+        for (read, slot) in behind {
+            self.eligible.remove(&(read, slot));
+            let trigger = self.trigger_mut(slot);
+            if let Reading::Detached { ordinal, .. } = trigger.reading {
+                lose(trigger, first_ordinal.saturating_sub(ordinal));
+            }
+            self.stand(slot, first, first_ordinal);
+            self.refresh_eligible(slot);
+        }
+        if self.head < first {
+            let lost = first_ordinal.saturating_sub(self.head_ordinal);
+            let attached: Vec<_> = self.live().map(|(slot, _)| slot).collect();
+            for slot in attached {
+                let trigger = self.trigger_mut(slot);
+                if matches!(trigger.reading, Reading::Attached { .. }) {
+                    lose(trigger, lost);
+                }
+            }
+            self.head = first;
+            self.head_ordinal = first_ordinal;
+            self.take_up(first);
+        }
+    }
+
+    /// Takes a removed Trigger out of every pass and list of laggards.
+    pub(super) fn forget_reading(&mut self, slot: Slot, trigger: &Trigger) {
+        for pass in &mut self.passes {
+            pass.members.retain(|member| *member != slot);
+        }
+        if let Reading::Detached { read, .. } = trigger.reading {
+            self.detached.remove(&(read, slot));
+            self.eligible.remove(&(read, slot));
+        }
+    }
+}
+
+fn lose(trigger: &mut Trigger, events: u64) {
+    trigger.counts.matched += events;
+    trigger.counts.drop_many(Dropped::Retention, events);
+}

@@ -1,0 +1,83 @@
+//! Making room when the Broker's space runs out (design 3, Space).
+
+use volley_channel::Position;
+use volley_spec::route::Overflow;
+
+use super::{
+    Core, Dropped, Ending, Slot,
+    trigger::{Reading, Stage, Trigger},
+};
+
+impl Core {
+    /// The channel asks that nothing below `until` be kept. Triggers act by their own
+    /// `overflow`, or by `default`.
+    ///
+    /// One that blocks keeps everything from its own oldest position on: dropping what others
+    /// hold above it would free nothing, so only what lies below it is dropped.
+    pub fn make_room(&mut self, until: Position, default: Overflow) {
+        let blocker = self.blocking_floor(default);
+        self.blocked_by_space = blocker.filter(|floor| *floor < until).map(|_| until);
+        let until = blocker.map_or(until, |floor| floor.min(until));
+        let behind: Vec<Slot> = self
+            .live()
+            .filter(|(_, trigger)| {
+                !blocks(trigger, default) && trigger.floor().is_some_and(|floor| floor < until)
+            })
+            .map(|(slot, _)| slot)
+            .collect();
+        for slot in behind {
+            self.drop_oldest(slot, until);
+        }
+    }
+
+    /// There is room again.
+    pub fn room_made(&mut self) {
+        self.blocked_by_space = None;
+    }
+
+    fn blocking_floor(&self, default: Overflow) -> Option<Position> {
+        self.live()
+            .filter(|(_, trigger)| blocks(trigger, default))
+            .filter_map(|(_, trigger)| trigger.floor())
+            .min()
+    }
+
+    fn drop_oldest(&mut self, slot: Slot, until: Position) {
+        let trigger = self.trigger_mut(slot);
+        trigger.drop_below = trigger.drop_below.max(until);
+        let old: Vec<_> = trigger
+            .pend
+            .range(..until)
+            .map(|(position, _)| *position)
+            .collect();
+        for position in old {
+            let trigger = self.trigger_mut(slot);
+            let Some(entry) = trigger.pend.get_mut(&position) else {
+                continue;
+            };
+            // An attempt that has begun holds the event itself and may still succeed; only what
+            // the channel holds for it is given back.
+            if matches!(entry.stage, Stage::Flying { .. } | Stage::Replying { .. }) {
+                if !entry.doomed {
+                    entry.doomed = true;
+                    self.shelf.drop_user(position);
+                }
+            } else {
+                self.finish(slot, position, Ending::Dropped(Dropped::Overflow));
+            }
+        }
+        self.refresh_eligible(slot);
+    }
+
+    /// Whether a Trigger's backlog is what blocks the Broker's producers now.
+    pub(super) fn blocks_publish(&self, trigger: &Trigger) -> bool {
+        let behind = |until| trigger.floor().is_some_and(|floor| floor < until);
+        self.blocked_by_space.is_some_and(behind)
+            && trigger.route.overflow != Some(Overflow::DropOldest)
+    }
+}
+
+fn blocks(trigger: &Trigger, default: Overflow) -> bool {
+    !matches!(trigger.reading, Reading::Unstarted)
+        && trigger.route.overflow.unwrap_or(default) == Overflow::BlockPublish
+}

@@ -1,0 +1,131 @@
+//! The events that are still near: the last ones read, and for older ones how many still need
+//! them.
+//!
+//! Pending lists hold positions, not events. The shelf keeps the body of a recent event once for
+//! all its deliveries; what no longer fits is forgotten here and read again from the channel.
+//! Either way it knows the lowest position that somebody still needs.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use volley_channel::{Position, Stored};
+
+/// Recent events with their users, and the users of older positions.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    recent: VecDeque<Kept>,
+    bytes: usize,
+    max_bytes: usize,
+    /// Positions not in `recent` that deliveries still need, with how many.
+    other: BTreeMap<Position, u32>,
+    /// Events read again for a delivery that is about to start.
+    fetched: BTreeMap<Position, Stored>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    stored: Stored,
+    users: u32,
+}
+
+impl Shelf {
+    pub(crate) fn new(max_bytes: usize) -> Self {
+        Self {
+            recent: VecDeque::new(),
+            bytes: 0,
+            max_bytes,
+            other: BTreeMap::new(),
+            fetched: BTreeMap::new(),
+        }
+    }
+
+    /// Puts an event with `users` deliveries at the end.
+    pub(crate) fn push(&mut self, stored: Stored, users: u32) {
+        // After a recovery some deliveries of an event are known before the head reads it again.
+        let users = users + self.other.remove(&stored.position).unwrap_or(0);
+        self.fetched.remove(&stored.position);
+        self.bytes += stored.event.size();
+        self.recent.push_back(Kept { stored, users });
+        while self.bytes > self.max_bytes && self.recent.len() > 1 {
+            self.evict();
+        }
+    }
+
+    fn evict(&mut self) {
+        if let Some(kept) = self.recent.pop_front() {
+            self.bytes -= kept.stored.event.size();
+            if kept.users > 0 {
+                self.other.insert(kept.stored.position, kept.users);
+            }
+        }
+    }
+
+    /// One more delivery needs `position`, which may be older than what is near.
+    pub(crate) fn add_user(&mut self, position: Position) {
+        match self.find(position) {
+            Some(at) => self.recent[at].users += 1,
+            None => *self.other.entry(position).or_insert(0) += 1,
+        }
+    }
+
+    /// A delivery of `position` is finished.
+    pub(crate) fn drop_user(&mut self, position: Position) {
+        if let Some(at) = self.find(position) {
+            self.recent[at].users = self.recent[at].users.saturating_sub(1);
+            while self.recent.front().is_some_and(|kept| kept.users == 0) {
+                self.evict();
+            }
+        } else if let Some(users) = self.other.get_mut(&position) {
+            *users -= 1;
+            if *users == 0 {
+                self.other.remove(&position);
+                self.fetched.remove(&position);
+            }
+        }
+    }
+
+    /// The event at `position`, if it is near.
+    pub(crate) fn get(&self, position: Position) -> Option<&Stored> {
+        match self.find(position) {
+            Some(at) => Some(&self.recent[at].stored),
+            None => self.fetched.get(&position),
+        }
+    }
+
+    /// Keeps an event that was read again until it is [taken](Self::release).
+    pub(crate) fn lay_out(&mut self, stored: Stored) {
+        self.fetched.insert(stored.position, stored);
+    }
+
+    /// The delivery that asked for a fetched event has it now.
+    pub(crate) fn release(&mut self, position: Position) {
+        self.fetched.remove(&position);
+    }
+
+    /// The lowest position that a delivery needs.
+    pub(crate) fn first(&self) -> Option<Position> {
+        // A catch-up pass may need an event that the head passed over, so either can be lower.
+        let other = self.other.first_key_value().map(|(position, _)| *position);
+        let recent = self
+            .recent
+            .iter()
+            .find(|kept| kept.users > 0)
+            .map(|kept| kept.stored.position);
+        other.into_iter().chain(recent).min()
+    }
+
+    /// Index of `position`. Positions mostly have no gaps, so the first guess mostly hits.
+    fn find(&self, position: Position) -> Option<usize> {
+        let first = self.recent.front()?.stored.position;
+        let guess = usize::try_from(position.0.checked_sub(first.0)?).ok()?;
+        if self
+            .recent
+            .get(guess)
+            .is_some_and(|kept| kept.stored.position == position)
+        {
+            return Some(guess);
+        }
+        self.recent
+            .binary_search_by_key(&position, |kept| kept.stored.position)
+            .ok()
+    }
+}

@@ -1,0 +1,353 @@
+//! One Trigger in one unit: what it has read, what is pending, and in which order that may go.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
+
+use volley_channel::Position;
+use volley_event::Event;
+use volley_filter::Filter;
+use volley_spec::{
+    report::SinkHealth,
+    route::{Order, Target, TriggerRoute},
+};
+
+use super::{Counts, Settings};
+use crate::policy::Failure;
+
+/// Where a Trigger stands in the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reading {
+    /// It has not started: it has no subscriber yet, or a filter that can't be served.
+    Unstarted,
+    /// It reads with the head; events below `from` are not for it.
+    Attached { from: Position },
+    /// It reads at its own pace and has classified everything below `read`.
+    Detached { read: Position, ordinal: u64 },
+}
+
+/// One matched event that is not finished.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Attempts that ended, dead-letter attempts not counted.
+    pub(crate) attempts: u32,
+    /// Hash of the event's `partitionkey`, if it has one.
+    pub(crate) key: Option<u64>,
+    /// When the event was stored, in milliseconds since 1970.
+    pub(crate) at_ms: u64,
+    pub(crate) stage: Stage,
+    /// Set once the delivery was given up: what is due now is the dead letter.
+    pub(crate) dead: Option<Box<Dead>>,
+    /// The space of this event was taken back while an attempt was in flight: a failure of that
+    /// attempt drops it.
+    pub(crate) doomed: bool,
+}
+
+/// A delivery that was given up and has a dead-letter sink.
+#[derive(Debug)]
+pub(crate) struct Dead {
+    pub(crate) failure: Arc<Failure>,
+    pub(crate) tries: u32,
+}
+
+/// What an entry waits for.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// An earlier entry of its lane.
+    Blocked,
+    /// A free place for an attempt.
+    Queued,
+    /// Its event, which is being read again.
+    Fetching,
+    /// An attempt that is in flight.
+    Flying { serial: u64, bytes: usize, hops: u8 },
+    /// Its reply to be stored: being published, or (`due`) to be published again then.
+    Replying {
+        serial: u64,
+        reply: Box<Event>,
+        until: Duration,
+        tries: u32,
+        due: Option<Duration>,
+    },
+    /// The time of its next attempt.
+    Waiting { due: Duration },
+}
+
+/// Attempts a second, at most: the time at which the next one may start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    every: Duration,
+    next: Duration,
+}
+
+impl Pace {
+    pub(crate) fn new(per_second: f64) -> Option<Self> {
+        (per_second > 0.0)
+            .then(|| Duration::try_from_secs_f64(1.0 / per_second).ok())
+            .flatten()
+            .map(|every| Self {
+                every,
+                next: Duration::ZERO,
+            })
+    }
+
+    /// When the next attempt may start, if that is later than `now`.
+    pub(crate) fn due(&self, now: Duration) -> Option<Duration> {
+        (self.next > now).then_some(self.next)
+    }
+
+    /// An attempt starts.
+    pub(crate) fn take(&mut self, now: Duration) {
+        self.next = self.next.max(now).saturating_add(self.every);
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Trigger {
+    pub(crate) route: Arc<TriggerRoute>,
+    /// The filter that applies where it reads now; a changed one waits for its position.
+    pub(crate) filter: Option<Filter>,
+    pub(crate) reading: Reading,
+    /// Ordinal where its reading started in this process.
+    pub(crate) start_ordinal: u64,
+    pub(crate) pend: BTreeMap<Position, Entry>,
+    /// Entries that only wait for a place, lowest position first.
+    pub(crate) queue: BTreeSet<Position>,
+    /// Ordered Triggers: entries of each lane, the first one is the only one that may move.
+    lanes: BTreeMap<u64, VecDeque<Position>>,
+    /// Entries in flight or with a reply to store.
+    pub(crate) flying: usize,
+    pub(crate) flying_bytes: usize,
+    /// Entries that wait for a time.
+    pub(crate) waiting: usize,
+    pub(crate) pace: Option<Pace>,
+    /// Matched positions at or above the recovered base that an earlier run finished.
+    pub(crate) done: BTreeSet<Position>,
+    /// Matches below this position are dropped to make room.
+    pub(crate) drop_below: Position,
+    /// In a catch-up pass.
+    pub(crate) in_pass: bool,
+    /// The target refused connections and the author asked to hold then.
+    pub(crate) held: bool,
+    pub(crate) counts: Counts,
+    pub(crate) sink: Option<SinkHealth>,
+    pub(crate) dead_letter_sink: Option<SinkHealth>,
+    pub(crate) filter_from: Option<Position>,
+}
+
+impl Trigger {
+    pub(crate) fn new(route: Arc<TriggerRoute>, reading: Reading, start_ordinal: u64) -> Self {
+        Self {
+            filter: route.filter.clone(),
+            pace: route.rate.and_then(Pace::new),
+            route,
+            reading,
+            start_ordinal,
+            pend: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            lanes: BTreeMap::new(),
+            flying: 0,
+            flying_bytes: 0,
+            waiting: 0,
+            done: BTreeSet::new(),
+            drop_below: Position(0),
+            in_pass: false,
+            held: false,
+            counts: Counts::default(),
+            sink: None,
+            dead_letter_sink: None,
+            filter_from: None,
+        }
+    }
+
+    /// Whether one more position may become pending (R3, R13).
+    pub(crate) fn has_room(&self, settings: &Settings) -> bool {
+        !self.held
+            && self.waiting < settings.waiting
+            && self.pend.len() - self.waiting < settings.window
+    }
+
+    /// Whether it may join a catch-up pass (R5).
+    pub(crate) fn wants_pass(&self, settings: &Settings) -> bool {
+        let Reading::Detached { read, .. } = self.reading else {
+            return false;
+        };
+        let room = !self.held
+            && self.waiting < settings.waiting
+            && self.pend.len() - self.waiting <= settings.window / 2;
+        self.filter.is_some() && !self.in_pass && (room || read < self.drop_below)
+    }
+
+    /// Adds a matched position at the end of its lane.
+    pub(crate) fn admit(&mut self, position: Position, at_ms: u64, key: Option<u64>) {
+        let entry = Entry {
+            attempts: 0,
+            key,
+            at_ms,
+            stage: Stage::Queued,
+            dead: None,
+            doomed: false,
+        };
+        self.put(position, entry);
+    }
+
+    /// Adds an entry; behind others of its lane it is blocked, whatever its stage was.
+    pub(crate) fn put(&mut self, position: Position, mut entry: Entry) {
+        if let Some(lane) = self.lane_of(entry.key) {
+            let lane = self.lanes.entry(lane).or_default();
+            lane.push_back(position);
+            if lane.len() > 1 {
+                entry.stage = Stage::Blocked;
+            }
+        }
+        match entry.stage {
+            Stage::Queued => {
+                self.queue.insert(position);
+            }
+            Stage::Waiting { .. } => self.waiting += 1,
+            _ => {}
+        }
+        self.pend.insert(position, entry);
+    }
+
+    pub(crate) fn lane_of(&self, key: Option<u64>) -> Option<u64> {
+        match self.route.order {
+            Order::None => None,
+            Order::Key => key,
+            Order::Partition => Some(0),
+        }
+    }
+
+    /// Removes an entry and lets the next one of its lane go on.
+    pub(crate) fn remove(&mut self, position: Position) -> Option<Entry> {
+        let entry = self.pend.remove(&position)?;
+        self.leave_stage(position, &entry.stage);
+        if let Some(lane) = self.lane_of(entry.key) {
+            self.advance_lane(lane, position);
+        }
+        Some(entry)
+    }
+
+    pub(crate) fn advance_lane(&mut self, lane: u64, finished: Position) {
+        let Some(waiting) = self.lanes.get_mut(&lane) else {
+            return;
+        };
+        let was_first = waiting.front() == Some(&finished);
+        if was_first {
+            waiting.pop_front();
+        } else {
+            waiting.retain(|position| *position != finished);
+        }
+        let next = waiting.front().copied();
+        if waiting.is_empty() {
+            self.lanes.remove(&lane);
+        }
+        if let (true, Some(next)) = (was_first, next) {
+            self.move_to(next, Stage::Queued);
+        }
+    }
+
+    /// Moves an entry to another stage and keeps the counts of stages true.
+    pub(crate) fn move_to(&mut self, position: Position, stage: Stage) {
+        let Some(entry) = self.pend.get_mut(&position) else {
+            return;
+        };
+        let left = std::mem::replace(&mut entry.stage, Stage::Blocked);
+        self.leave_stage(position, &left);
+        match &stage {
+            Stage::Queued => {
+                self.queue.insert(position);
+            }
+            Stage::Waiting { .. } => self.waiting += 1,
+            Stage::Flying { bytes, .. } => {
+                self.flying += 1;
+                self.flying_bytes += bytes;
+            }
+            Stage::Replying { .. } => self.flying += 1,
+            Stage::Blocked | Stage::Fetching => {}
+        }
+        if let Some(entry) = self.pend.get_mut(&position) {
+            entry.stage = stage;
+        }
+    }
+
+    fn leave_stage(&mut self, position: Position, stage: &Stage) {
+        match stage {
+            Stage::Queued => {
+                self.queue.remove(&position);
+            }
+            Stage::Waiting { .. } => self.waiting -= 1,
+            Stage::Flying { bytes, .. } => {
+                self.flying -= 1;
+                self.flying_bytes -= bytes;
+            }
+            Stage::Replying { .. } => self.flying -= 1,
+            Stage::Blocked | Stage::Fetching => {}
+        }
+    }
+
+    /// Lays the lanes anew after the order was changed: positions keep their order, the first of
+    /// each lane goes on as it is, and what is in flight stays in flight.
+    pub(crate) fn relay_lanes(&mut self) {
+        self.lanes.clear();
+        let keys: Vec<_> = self
+            .pend
+            .iter()
+            .map(|(position, entry)| (*position, entry.key))
+            .collect();
+        for (position, key) in keys {
+            let lane = self.lane_of(key);
+            let behind = lane.is_some_and(|lane| {
+                let lane = self.lanes.entry(lane).or_default();
+                lane.push_back(position);
+                lane.len() > 1
+            });
+            let idle = matches!(self.pend[&position].stage, Stage::Queued | Stage::Blocked);
+            if idle {
+                self.move_to(
+                    position,
+                    if behind {
+                        Stage::Blocked
+                    } else {
+                        Stage::Queued
+                    },
+                );
+            }
+        }
+    }
+
+    /// Whether an attempt may start now, rate aside.
+    pub(crate) fn may_start(&self, settings: &Settings) -> bool {
+        let most = if self.held {
+            1
+        } else {
+            self.route.concurrency.max(1) as usize
+        };
+        !self.queue.is_empty()
+            && self.route.subscriber.is_some()
+            && self.flying < most
+            && (self.flying == 0 || self.flying_bytes < settings.flying_bytes)
+    }
+
+    /// Where the next attempt of `entry` goes.
+    pub(crate) fn sink_of(&self, entry: &Entry) -> Option<&Target> {
+        if entry.dead.is_some() {
+            self.route.dead_letter.as_ref()
+        } else {
+            self.route.subscriber.as_ref()
+        }
+    }
+
+    /// The lowest position that it needs, if it needs any below `head`.
+    pub(crate) fn floor(&self) -> Option<Position> {
+        let pending = self.pend.first_key_value().map(|(position, _)| *position);
+        match self.reading {
+            Reading::Detached { read, .. } => {
+                Some(pending.map_or(read, |position| position.min(read)))
+            }
+            _ => pending,
+        }
+    }
+}

@@ -1,0 +1,481 @@
+//! The data plane of one process: an actor for every unit, placed on the cores, and what they
+//! have to say.
+
+mod books;
+mod diff;
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
+use tracing::{error, info};
+use uuid::Uuid;
+use volley_channel::{Clock, NodeId, PoolId, PoolSpec, Publisher, Start, Unit};
+use volley_spec::{
+    report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
+    route::{BrokerRoute, Plan},
+};
+
+use crate::{
+    actor::{Actor, Birth, Control, Surroundings, UnitReport},
+    core::{Core, Delta, Image, Settings},
+    egress::{Egress, EgressOptions, Network},
+    meters::Meters,
+    places::Places,
+    scheduler::{Permits, Scheduler},
+};
+
+/// How many questions may wait at an actor.
+const CONTROL: usize = 64;
+
+/// What a data plane runs with.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Bounds of each unit's core.
+    pub core: Settings,
+    /// Limits of each core's egress.
+    pub egress: EgressOptions,
+    /// Permits of each core.
+    pub permits: Permits,
+    /// Where random numbers come from: the same seed gives the same run.
+    pub seed: u64,
+    /// This run of the process.
+    pub node: NodeId,
+}
+
+/// The place where tasks of one core are spawned: see [`Worker`].
+#[derive(Debug, Clone)]
+pub struct WorkerHandle {
+    tasks: mpsc::Sender<Task>,
+}
+
+type Task = volley_channel::Fut<'static, ()>;
+
+/// One core's part of the data plane: run it on the core's own runtime.
+#[derive(Debug)]
+pub struct Worker {
+    tasks: mpsc::Receiver<Task>,
+}
+
+/// A task of the data plane panicked. The process must not go on as if it worked.
+#[derive(Debug, thiserror::Error)]
+#[error("a task of the data plane died: {0}")]
+pub struct Died(String);
+
+impl Worker {
+    /// A worker and the handle to give it work.
+    pub fn new() -> (WorkerHandle, Self) {
+        let (sender, tasks) = mpsc::channel(CONTROL);
+        (WorkerHandle { tasks: sender }, Self { tasks })
+    }
+
+    /// Runs what it is given until every handle is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Died`] when a task panicked: stop the process, what it did is not known.
+    pub async fn run(mut self) -> Result<(), Died> {
+        let mut running = tokio::task::JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(ended) = running.join_next(), if !running.is_empty() => {
+                    ended.map_err(|error| Died(error.to_string()))?;
+                }
+                task = self.tasks.recv() => match task {
+                    Some(task) => { running.spawn(task); }
+                    None => break,
+                },
+            }
+        }
+        running.shutdown().await;
+        Ok(())
+    }
+}
+
+/// The data plane.
+pub struct Dispatcher {
+    options: Options,
+    publisher: Publisher,
+    clock: Clock,
+    cores: Vec<OneCore>,
+    places: Places,
+    /// Held while a plan is taken up, so that plans are taken up in their order.
+    applying: AsyncMutex<()>,
+    state: Mutex<State>,
+}
+
+struct OneCore {
+    worker: WorkerHandle,
+    egress: Egress,
+    scheduler: Scheduler,
+}
+
+#[derive(Default)]
+struct State {
+    plan: Arc<Plan>,
+    brokers: BTreeMap<Uuid, Running>,
+    graves: Vec<BrokerAccount>,
+    placed: usize,
+}
+
+#[derive(Clone)]
+struct Running {
+    route: Arc<BrokerRoute>,
+    pool: PoolId,
+    units: Vec<(Unit, mpsc::Sender<Control>)>,
+    meters: Arc<Meters>,
+    /// Ordinals of its units when this process opened them.
+    carried: u64,
+}
+
+impl std::fmt::Debug for Dispatcher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Dispatcher")
+            .field("cores", &self.cores.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Dispatcher {
+    /// A data plane without routes. `network` makes the network of each core.
+    pub fn new(
+        options: Options,
+        publisher: Publisher,
+        clock: Clock,
+        workers: Vec<WorkerHandle>,
+        network: &dyn Fn() -> Arc<dyn Network>,
+    ) -> Arc<Self> {
+        let cores = workers.into_iter().map(|worker| OneCore {
+            worker,
+            egress: Egress::new(options.egress.clone(), network(), clock),
+            scheduler: Scheduler::new(options.permits),
+        });
+        let cores: Vec<_> = cores.collect();
+        for core in &cores {
+            let egress = core.egress.clone();
+            let joining: Task = Box::pin(async move { egress.run().await });
+            // A new worker's queue has room.
+            core.worker.tasks.try_send(joining).ok();
+        }
+        Arc::new(Self {
+            cores,
+            options,
+            publisher,
+            clock,
+            places: Places::default(),
+            applying: AsyncMutex::new(()),
+            state: Mutex::default(),
+        })
+    }
+
+    /// Ends every unit in an orderly way: with all its work done where events would end with the
+    /// process, with what is in flight done elsewhere; after `timeout` in any case. Says how many
+    /// deliveries are left, by Broker and Trigger.
+    pub async fn drain(&self, timeout: Duration) -> BTreeMap<String, u64> {
+        let finish = self.publisher.channel().caps().durability == volley_channel::Durability::None;
+        let deadline = self.clock.now().saturating_add(timeout);
+        let running = self.running();
+        let mut answers = Vec::new();
+        for (key, control) in running.values().flat_map(|broker| {
+            broker
+                .units
+                .iter()
+                .map(|(_, control)| (broker.route.key.clone(), control))
+        }) {
+            let (answer, left) = oneshot::channel();
+            if control
+                .send(Control::Drain {
+                    finish,
+                    deadline,
+                    answer,
+                })
+                .await
+                .is_ok()
+            {
+                answers.push((key, left));
+            }
+        }
+        let mut left = BTreeMap::new();
+        for (key, answer) in answers {
+            for (trigger, count) in answer.await.unwrap_or_default() {
+                *left.entry(format!("{key}/{trigger}")).or_insert(0) += count;
+            }
+        }
+        for core in &self.cores {
+            core.egress.close();
+        }
+        left
+    }
+
+    /// Durations of attempts and deliveries, by Broker.
+    pub fn meters(&self) -> Vec<(volley_spec::route::ObjectKey, Arc<Meters>)> {
+        let running = self.running();
+        running
+            .into_values()
+            .map(|broker| (broker.route.key.clone(), broker.meters))
+            .collect()
+    }
+
+    async fn take_up(&self, plan: Arc<Plan>) -> Vec<Refused> {
+        let _order = self.applying.lock().await;
+        let old = Arc::clone(&self.state().plan);
+        let mut refused = Vec::new();
+        for (uid, broker) in old
+            .brokers
+            .iter()
+            .filter(|(uid, _)| !plan.brokers.contains_key(uid))
+        {
+            self.retire(*uid, broker).await;
+        }
+        for (uid, route) in &plan.brokers {
+            if let Err(message) = self.take_up_broker(*uid, route).await {
+                error!(broker = %route.key, %message, "this broker could not be taken up");
+                refused.push(Refused { uid: *uid, message });
+            }
+        }
+        self.state().plan = plan;
+        refused
+    }
+
+    async fn take_up_broker(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<(), String> {
+        let known = self.state().brokers.get(&uid).cloned();
+        let (mut running, old) = match known {
+            Some(running) => {
+                let old = Arc::clone(&running.route);
+                (running, Some(old))
+            }
+            None => (self.begin(uid, route).await?, None),
+        };
+        let changes = diff::changes(old.as_deref(), route);
+        running.route = Arc::clone(route);
+        let units = running.units.clone();
+        self.state().brokers.insert(uid, running);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut live = Vec::new();
+        for (_, control) in &units {
+            let (told, is_live) = oneshot::channel();
+            let sent = control.send(Control::Changes(changes.clone(), told)).await;
+            sent.map_err(|_| "the unit's owner has stopped".to_owned())?;
+            live.push(is_live);
+        }
+        for is_live in live {
+            is_live
+                .await
+                .map_err(|_| "the unit's owner has stopped".to_owned())?;
+        }
+        Ok(())
+    }
+
+    /// Makes a Broker's storage ready and starts an actor for each of its units.
+    async fn begin(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<Running, String> {
+        let channel = self.publisher.channel();
+        let pool = PoolId(uid.as_u128());
+        let spec = PoolSpec {
+            pool,
+            name: route.key.to_string(),
+            parts: route.partitions,
+        };
+        let state = channel
+            .prepare(&spec)
+            .await
+            .map_err(|error| error.to_string())?;
+        let meters = Arc::new(Meters::default());
+        let mut running = Running {
+            route: Arc::clone(route),
+            pool,
+            units: Vec::new(),
+            meters: Arc::clone(&meters),
+            carried: 0,
+        };
+        for unit in state.units {
+            let (control, questions) = mpsc::channel(CONTROL);
+            let actor = self
+                .actor(unit, route, questions, &meters, &mut running.carried)
+                .await?;
+            self.place(actor).await;
+            running.units.push((unit, control));
+        }
+        self.places.add(uid, pool);
+        info!(broker = %route.key, units = running.units.len(), "broker taken up");
+        Ok(running)
+    }
+
+    async fn actor(
+        &self,
+        unit: Unit,
+        route: &BrokerRoute,
+        control: mpsc::Receiver<Control>,
+        meters: &Arc<Meters>,
+        carried: &mut u64,
+    ) -> Result<(usize, Actor), String> {
+        let channel = self.publisher.channel();
+        let claim = channel
+            .ledger()
+            .claim(unit, self.options.node)
+            .await
+            .map_err(|error| error.to_string())?;
+        let bounds = channel
+            .bounds(unit)
+            .await
+            .map_err(|error| error.to_string())?;
+        *carried += bounds.next_ordinal;
+        let core = match &claim.image {
+            None => Core::new(self.options.core.clone(), bounds.next, bounds.next_ordinal),
+            Some(image) => {
+                let image = Image::decode(image, &claim.side).map_err(|error| error.to_string())?;
+                let deltas: Result<Vec<_>, _> = claim
+                    .deltas
+                    .iter()
+                    .map(|bytes| Delta::decode(bytes))
+                    .collect();
+                let deltas = deltas.map_err(|error| error.to_string())?;
+                let known = route.triggers.values().cloned().collect();
+                Core::recover(
+                    self.options.core.clone(),
+                    image,
+                    &deltas,
+                    known,
+                    bounds,
+                    self.clock.now(),
+                )
+            }
+        };
+        let cursor = channel
+            .open(unit, Start::At(core.head()))
+            .await
+            .map_err(|error| error.to_string())?;
+        let at = self.next_core();
+        let core_of = &self.cores[at];
+        let around = Surroundings {
+            publisher: self.publisher.clone(),
+            clock: self.clock,
+            egress: core_of.egress.clone(),
+            scheduler: core_of.scheduler.clone(),
+            places: self.places.clone(),
+            seed: self.options.seed ^ (unit.pool.0 as u64) ^ u64::from(unit.part),
+        };
+        let birth = Birth {
+            unit,
+            namespace: Arc::from(route.key.namespace.as_str()),
+            core,
+            epoch: claim.epoch,
+            cursor,
+            control,
+            meters: Arc::clone(meters),
+        };
+        Ok((at, Actor::new(birth, around)))
+    }
+
+    fn next_core(&self) -> usize {
+        let mut state = self.state();
+        state.placed += 1;
+        (state.placed - 1) % self.cores.len()
+    }
+
+    async fn place(&self, (at, actor): (usize, Actor)) {
+        let task: Task = Box::pin(actor.run());
+        if self.cores[at].worker.tasks.send(task).await.is_err() {
+            error!("a core of the data plane has stopped");
+        }
+    }
+
+    async fn retire(&self, uid: Uuid, route: &BrokerRoute) {
+        self.places.remove(uid);
+        let Some(running) = self.state().brokers.remove(&uid) else {
+            return;
+        };
+        let mut reports = Vec::new();
+        for (_, control) in &running.units {
+            let (answer, report) = oneshot::channel();
+            if control.send(Control::Retire(answer)).await.is_ok()
+                && let Ok(report) = report.await
+            {
+                reports.push(report);
+            }
+        }
+        let tally = self.publisher.tally(running.pool);
+        let account = books::account(
+            &running,
+            &tally,
+            tally.accepted(),
+            reports,
+            self.publisher.channel().caps().name,
+        );
+        self.state().graves.push(account);
+        if let Err(error) = self.publisher.channel().retire(running.pool).await {
+            error!(broker = %route.key, %error, "the deleted broker's storage could not be given back");
+        }
+    }
+
+    fn running(&self) -> BTreeMap<Uuid, Running> {
+        self.state().brokers.clone()
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn reports(&self, running: &Running) -> Vec<UnitReport> {
+        let mut asked = Vec::new();
+        for (_, control) in &running.units {
+            let (answer, report) = oneshot::channel();
+            if control.send(Control::Report(answer)).await.is_ok() {
+                asked.push(report);
+            }
+        }
+        let mut reports = Vec::new();
+        for report in asked {
+            reports.extend(report.await);
+        }
+        reports
+    }
+
+    async fn all_accounts(&self) -> Vec<BrokerAccount> {
+        let mut accounts = self.state().graves.clone();
+        for running in self.running().values() {
+            let tally = self.publisher.tally(running.pool);
+            let accepted = tally.accepted();
+            let reports = self.reports(running).await;
+            accounts.push(books::account(
+                running,
+                &tally,
+                accepted,
+                reports,
+                self.publisher.channel().caps().name,
+            ));
+        }
+        accounts
+    }
+
+    async fn all_states(&self) -> BTreeMap<Uuid, TriggerState> {
+        let mut states = BTreeMap::new();
+        for running in self.running().values() {
+            for report in self.reports(running).await {
+                for (uid, state) in report.states {
+                    books::merge_state(&mut states, Uuid::from_u128(uid), state);
+                }
+            }
+        }
+        states
+    }
+}
+
+impl DataPlane for Dispatcher {
+    fn apply(&self, plan: Arc<Plan>) -> Answer<'_, Vec<Refused>> {
+        Box::pin(self.take_up(plan))
+    }
+
+    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
+        Box::pin(self.all_accounts())
+    }
+
+    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
+        Box::pin(self.all_states())
+    }
+}

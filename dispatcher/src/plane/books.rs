@@ -1,0 +1,113 @@
+//! The books of a Broker, summed up over its units.
+
+use std::collections::{BTreeMap, btree_map::Entry};
+
+use uuid::Uuid;
+use volley_channel::Tally;
+use volley_spec::report::{BrokerAccount, TriggerAccount, TriggerPhase, TriggerState};
+
+use super::Running;
+use crate::actor::UnitReport;
+
+/// The Broker's account. `accepted` was read before the units were asked: the books are settled
+/// when it has not moved since, every unit has read what it holds, and both sides count the same.
+pub(super) fn account(
+    running: &Running,
+    tally: &Tally,
+    accepted: u64,
+    reports: Vec<UnitReport>,
+    channel: &'static str,
+) -> BrokerAccount {
+    let stored: u64 = reports
+        .iter()
+        .map(|report| report.bounds.next_ordinal)
+        .sum();
+    let read = reports
+        .iter()
+        .all(|report| report.account.head_ordinal == report.bounds.next_ordinal);
+    let whole = reports.len() == running.units.len();
+    let settled =
+        whole && read && accepted == tally.accepted() && stored == running.carried + accepted;
+    let unmatched = reports.iter().map(|report| report.account.unmatched).sum();
+    let mut triggers: BTreeMap<String, TriggerAccount> = BTreeMap::new();
+    for (row, _) in reports
+        .into_iter()
+        .flat_map(|report| report.account.triggers)
+    {
+        match triggers.entry(row.uid.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(row);
+            }
+            Entry::Occupied(mut sum) => add(sum.get_mut(), &row),
+        }
+    }
+    let mut triggers: Vec<_> = triggers.into_values().collect();
+    triggers.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
+    BrokerAccount {
+        namespace: running.route.key.namespace.clone(),
+        name: running.route.key.name.clone(),
+        kind: "Broker",
+        channel,
+        settled,
+        carried: running.carried,
+        accepted,
+        unheard: tally.unheard(),
+        arrived: 0,
+        forwarded: 0,
+        unmatched,
+        triggers,
+    }
+}
+
+fn add(sum: &mut TriggerAccount, row: &TriggerAccount) {
+    sum.state = behind(sum.state, row.state);
+    sum.before += row.before;
+    sum.seen += row.seen;
+    sum.filtered += row.filtered;
+    sum.matched += row.matched;
+    sum.unread += row.unread;
+    sum.recovered += row.recovered;
+    sum.delivered += row.delivered;
+    sum.dead_lettered += row.dead_lettered;
+    sum.pending += row.pending;
+    for (why, count) in &row.dropped {
+        *sum.dropped.entry(why).or_insert(0) += count;
+    }
+}
+
+/// Of two units' states the one to show: a Trigger is attached only if it is so everywhere.
+fn behind(a: TriggerPhase, b: TriggerPhase) -> TriggerPhase {
+    if a == TriggerPhase::Attached { b } else { a }
+}
+
+/// Adds what another unit says about a Trigger.
+pub(super) fn merge_state(
+    states: &mut BTreeMap<Uuid, TriggerState>,
+    uid: Uuid,
+    state: TriggerState,
+) {
+    match states.entry(uid) {
+        Entry::Vacant(place) => {
+            place.insert(state);
+        }
+        Entry::Occupied(mut known) => {
+            let known = known.get_mut();
+            known.phase = behind(known.phase, state.phase);
+            known.sink = known
+                .sink
+                .take()
+                .filter(|sink| !sink.healthy)
+                .or(state.sink);
+            known.dead_letter_sink = known
+                .dead_letter_sink
+                .take()
+                .filter(|sink| !sink.healthy)
+                .or(state.dead_letter_sink);
+            known.dropped_overflow += state.dropped_overflow;
+            known.blocks_publish |= state.blocks_publish;
+            known.pending += state.pending;
+            known.oldest_ms = known.oldest_ms.max(state.oldest_ms);
+            known.filter_from = known.filter_from.or(state.filter_from);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! The command line: `volley VERB [NOUN]`, and what every command takes.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::{
+    command::{check::CheckArgs, completions::CompletionsArgs, get::GetArgs, version::VersionArgs},
+    failure::{Failure, Kind},
+    options::ServeOptions,
+    output::Colour,
+    settings,
+};
+
+/// An event broker that stores every event before it says yes
+#[derive(Debug, Parser)]
+#[command(
+    name = "volley",
+    version,
+    disable_help_subcommand = true,
+    max_term_width = 100,
+    after_help = "Settings come from a flag, else from VOLLEY_* (the flag's name in upper case), \
+                  else from --config FILE, else they are the default.\n\
+                  Exit codes: 0 fine, 1 a negative answer, 2 wrong usage or input, 3 not found, \
+                  4 unreachable, 5 denied."
+)]
+pub(crate) struct Cli {
+    /// Settings from a YAML or JSON file: flags' names without the dashes, and their values
+    #[arg(long, global = true, value_name = "FILE", env = "VOLLEY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// When to use colour
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        env = "VOLLEY_COLOR"
+    )]
+    pub(crate) color: Colour,
+
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything in one process, from files or folders
+    ///
+    /// Try it: volley serve -f deploy/examples/quickstart --display
+    Serve(Box<ServeOptions>),
+    /// Say everything that is wrong with declared objects, without starting
+    Check(CheckArgs),
+    /// Show objects with their status, or the books (accounts)
+    Get(GetArgs),
+    /// Say which version this is
+    Version(VersionArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page
+    Man,
+}
+
+/// Reads the command line, the environment and the configuration file.
+///
+/// # Errors
+///
+/// What clap prints by itself (help, version, wrong usage) and what the file has wrong.
+pub(crate) fn read(args: Vec<OsString>) -> Result<Cli, Refused> {
+    let first = Cli::command().try_get_matches_from(&args)?;
+    let cli = Cli::from_arg_matches(&first)?;
+    let Some(path) = &cli.config else {
+        return Ok(cli);
+    };
+    let added = settings::from_file(path, &Cli::command(), &first)?;
+    if added.is_empty() {
+        return Ok(cli);
+    }
+    let with_file = args.iter().cloned().chain(added);
+    let second = Cli::command().try_get_matches_from(with_file);
+    let second = second.map_err(|error| in_file(path, &error))?;
+    Ok(Cli::from_arg_matches(&second)?)
+}
+
+/// Why no command could be read.
+#[derive(Debug)]
+pub(crate) enum Refused {
+    /// Clap has the words: help, version, wrong usage.
+    ByClap(clap::Error),
+    /// The configuration file has a mistake.
+    ByFile(Failure),
+}
+
+impl From<clap::Error> for Refused {
+    fn from(error: clap::Error) -> Self {
+        Self::ByClap(error)
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Self {
+        Self::ByFile(failure)
+    }
+}
+
+/// What clap says of a value that came from the file.
+fn in_file(path: &std::path::Path, error: &clap::Error) -> Failure {
+    Failure::new(
+        Kind::Invalid,
+        format!("{}: {}", path.display(), words(error)),
+    )
+    .hint("the key is the flag's name without its dashes")
+}
+
+/// The first line of what clap says, without its label.
+pub(crate) fn words(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first = text.lines().next().unwrap_or_default();
+    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+}

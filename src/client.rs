@@ -1,0 +1,158 @@
+//! Asks a running Volley: plain HTTP to its admin port, JSON back.
+
+use std::time::Duration;
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use tokio::{net::TcpStream, task::JoinSet, time};
+use url::Url;
+
+use crate::failure::{Failure, Kind};
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// The largest answer that is read, in bytes.
+const LARGEST: usize = 256 << 20;
+/// How many objects are asked for at once.
+const PAGE: &str = "500";
+
+/// A running Volley.
+#[derive(Debug)]
+pub(crate) struct Server {
+    url: Url,
+}
+
+impl Server {
+    /// The server at `url`.
+    ///
+    /// # Errors
+    ///
+    /// When it is no URL of a server that this build can ask.
+    pub(crate) fn new(url: &str) -> Result<Self, Failure> {
+        let read = Url::parse(url)
+            .ok()
+            .filter(|url| url.scheme() == "http" && url.has_host());
+        let url = read.ok_or_else(|| {
+            Failure::new(Kind::Invalid, format!("--server {url} is no http URL"))
+                .hint("write it like http://127.0.0.1:8081")
+        })?;
+        Ok(Self { url })
+    }
+
+    /// Every item of the list at `path`, page by page. `query` narrows it.
+    pub(crate) async fn list(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<Value>, Failure> {
+        let mut items = Vec::new();
+        let mut at: Option<String> = None;
+        loop {
+            let mut pairs = query.to_vec();
+            pairs.push(("limit", PAGE));
+            if let Some(at) = &at {
+                pairs.push(("continue", at));
+            }
+            let mut page = self.get(path, &pairs).await?;
+            let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) else {
+                return Err(self.strange("its list has no items"));
+            };
+            items.extend(more);
+            let next = page["continue"].as_str().map(str::to_owned);
+            match next.filter(|next| !next.is_empty()) {
+                Some(next) if at.as_ref() == Some(&next) => {
+                    return Err(self.strange("its list does not end"));
+                }
+                Some(next) => at = Some(next),
+                None => return Ok(items),
+            }
+        }
+    }
+
+    /// What is at `path`.
+    pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
+        let mut url = self.url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        let (status, body) = time::timeout(PATIENCE, self.ask(&url))
+            .await
+            .map_err(|_| {
+                self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))
+            })??;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        match (status, json) {
+            (StatusCode::OK, Some(json)) => Ok(json),
+            (StatusCode::OK, None) => Err(self.strange("its answer is no JSON")),
+            (status, json) => Err(self.refused(status, json.as_ref())),
+        }
+    }
+
+    async fn ask(&self, url: &Url) -> Result<(StatusCode, Bytes), Failure> {
+        let host = url.host_str().unwrap_or_default();
+        let port = url.port_or_known_default().unwrap_or(80);
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let stream = TcpStream::connect((bare, port))
+            .await
+            .map_err(|error| self.unreachable(&error.to_string()))?;
+        let broken = |error: hyper::Error| self.unreachable(&error.to_string());
+        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(broken)?;
+        let mut running = JoinSet::new();
+        running.spawn(connection);
+        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
+        let request = Request::get(target)
+            .header(header::HOST, format!("{host}:{port}"))
+            .header(header::ACCEPT, "application/json")
+            .body(Empty::<Bytes>::new())
+            .map_err(|error| Failure::from_error(Kind::Invalid, &error))?;
+        let response = sender.send_request(request).await.map_err(broken)?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), LARGEST).collect().await;
+        let body = body.map_err(|error| self.unreachable(&error.to_string()))?;
+        Ok((status, body.to_bytes()))
+    }
+
+    fn unreachable(&self, why: &str) -> Failure {
+        let url = &self.url;
+        Failure::new(Kind::Unreachable, format!("can't reach {url}: {why}"))
+            .hint("is volley serve running? --server URL or VOLLEY_SERVER names its admin port")
+    }
+
+    fn strange(&self, why: &str) -> Failure {
+        let url = &self.url;
+        Failure::new(
+            Kind::Failed,
+            format!("{url} does not answer like a Volley: {why}"),
+        )
+        .hint("--server URL names the admin port, not the data port")
+    }
+
+    /// What an answer other than 200 means; its problem details have the words.
+    fn refused(&self, status: StatusCode, problem: Option<&Value>) -> Failure {
+        let word = |field: &str| problem.and_then(|problem| problem[field].as_str());
+        let said = word("detail").or(word("title")).unwrap_or_default();
+        let kind = match status.as_u16() {
+            400 => Kind::Invalid,
+            401 | 403 => Kind::Denied,
+            404 => Kind::NotFound,
+            429 | 502..=504 => Kind::Unreachable,
+            _ => Kind::Failed,
+        };
+        let url = &self.url;
+        let message = if said.is_empty() {
+            format!("{url} answered {status}")
+        } else {
+            said.to_owned()
+        };
+        Failure::new(kind, message).hint(word("hint").unwrap_or_default())
+    }
+}
+
+#[cfg(test)]
+mod tests;

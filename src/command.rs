@@ -1,0 +1,6 @@
+//! The commands that are not `serve`: each reads its arguments, asks or checks, and prints.
+
+pub(crate) mod check;
+pub(crate) mod completions;
+pub(crate) mod get;
+pub(crate) mod version;

@@ -1,0 +1,104 @@
+//! `volley check PATH...`: everything that is wrong with declared objects, without starting.
+
+use std::{collections::BTreeSet, path::PathBuf};
+
+use clap::Args;
+use serde_json::json;
+use url::Url;
+use volley_broker::objects::{LoadError, Loaded, OnProblem, load};
+use volley_channel::Clock;
+use volley_spec::{Problem, Severity, plan::Facts};
+
+use crate::{
+    failure::{Failure, Kind},
+    options::CHANNELS,
+    output::{self, Colour, Paint, Plain},
+};
+
+/// What to check, and how to say it.
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    /// Files or folders (.yaml, .yml, .json; folders with all that is in them)
+    #[arg(required = true, value_name = "PATH")]
+    pub(crate) paths: Vec<PathBuf>,
+
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Plain,
+}
+
+/// Prints every problem; fails when one of them is an error.
+pub(crate) fn run(args: &CheckArgs, colour: Colour) -> Result<(), Failure> {
+    let loaded = read(args.paths.clone())?;
+    let problems = problems_of(&loaded);
+    match args.output {
+        Plain::Json => output::print(&output::json(&json!({ "problems": problems })))?,
+        Plain::Text => {
+            output::print(&text(&problems, colour.on_stdout()))?;
+            output::remark(&summary(&problems, loaded.objects().count()));
+        }
+    }
+    if problems.iter().any(Problem::is_error) {
+        return Err(Failure::answered(Kind::Negative));
+    }
+    Ok(())
+}
+
+/// Reads the paths as a start would that leaves out what has problems.
+fn read(paths: Vec<PathBuf>) -> Result<Loaded, Failure> {
+    load(paths, OnProblem::Skip, Clock::system()).map_err(|error| match error {
+        LoadError::NoSuchPath(_) => Failure::new(Kind::Invalid, error.to_string()),
+        error => Failure::from_error(Kind::Failed, &error),
+    })
+}
+
+/// The problems of the files and those seen over all objects, in the order of the files.
+fn problems_of(loaded: &Loaded) -> Vec<Problem> {
+    let first_life = |_: &volley_spec::Identity| 1;
+    let facts = Facts {
+        public_url: Url::parse("http://127.0.0.1:8080").expect("it is a URL"),
+        own_urls: Vec::new(),
+        backend: CHANNELS[0],
+        backends: BTreeSet::from(CHANNELS),
+        incarnation: &first_life,
+    };
+    let mut problems = loaded.problems().to_vec();
+    problems.extend(loaded.warnings(&facts));
+    problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
+    problems
+}
+
+/// The problems as text, one a line.
+pub(crate) fn text(problems: &[Problem], colour: bool) -> String {
+    let line = |problem: &Problem| {
+        let (paint, word) = match problem.severity {
+            Severity::Error => (Paint::Red, ": error: "),
+            Severity::Warning => (Paint::Yellow, ": warning: "),
+        };
+        let painted = paint.on(colour, word.trim_matches([':', ' ']));
+        let line = problem
+            .to_string()
+            .replacen(word, &format!(": {painted}: "), 1);
+        line + "\n"
+    };
+    problems.iter().map(line).collect()
+}
+
+fn summary(problems: &[Problem], objects: usize) -> String {
+    let errors = problems.iter().filter(|problem| problem.is_error()).count();
+    let warnings = problems.len() - errors;
+    format!(
+        "{}, {}; {} without errors",
+        counted(errors, "error"),
+        counted(warnings, "warning"),
+        counted(objects, "object")
+    )
+}
+
+fn counted(number: usize, what: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{ending}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! `volley get KIND [NAME]`: objects with their status, and the books, from a running Volley.
+
+mod accounts;
+mod age;
+mod columns;
+
+use clap::Args;
+use serde_json::{Value, json};
+use volley_channel::Clock;
+use volley_spec::ObjectKind;
+
+use crate::{
+    client::Server,
+    failure::{Failure, Kind},
+    output::{self, Form},
+    suggest::nearest,
+};
+
+/// The word for the books.
+const ACCOUNTS: &str = "accounts";
+
+/// What to show, and how.
+#[derive(Debug, Args)]
+pub(crate) struct GetArgs {
+    /// brokers, triggers, configmaps, secrets, services or accounts; also KIND/NAME
+    #[arg(value_name = "KIND")]
+    pub(crate) kind: String,
+
+    /// The object's name
+    #[arg(value_name = "NAME")]
+    pub(crate) name: Option<String>,
+
+    /// The namespace to look in
+    #[arg(short, long, env = "VOLLEY_NAMESPACE", default_value = "default")]
+    pub(crate) namespace: String,
+
+    /// Look in all namespaces
+    #[arg(short = 'A', long, conflicts_with = "name")]
+    pub(crate) all_namespaces: bool,
+
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Form,
+
+    /// The admin port of the Volley to ask
+    #[arg(
+        long,
+        env = "VOLLEY_SERVER",
+        value_name = "URL",
+        default_value = "http://127.0.0.1:8081"
+    )]
+    pub(crate) server: String,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Objects(ObjectKind),
+    Accounts,
+}
+
+/// Asks the server and prints.
+pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
+    let (kind, name) = named(args)?;
+    let server = Server::new(&args.server)?;
+    let list = name.is_none();
+    let items = match (&kind, name) {
+        (Wanted::Objects(kind), Some(name)) => {
+            let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.namespace);
+            vec![server.get(&path, &[]).await?]
+        }
+        (kind, name) => {
+            let mut query = Vec::new();
+            if !args.all_namespaces {
+                query.push(("namespace", args.namespace.as_str()));
+            }
+            if let Some(name) = name {
+                query.push(("name", name));
+            }
+            let found = server
+                .list(&format!("/api/v1/{}", kind.plural()), &query)
+                .await?;
+            if found.is_empty()
+                && let Some(name) = name
+            {
+                let namespace = &args.namespace;
+                let message = format!("there are no books of {namespace}/{name}");
+                return Err(
+                    Failure::new(Kind::NotFound, message).hint("volley get accounts -A lists all")
+                );
+            }
+            found
+        }
+    };
+    output::print(&shown(args, &kind, items, list, clock.wall_ms())?)
+}
+
+/// The kind and the name that were asked for, also written KIND/NAME.
+fn named(args: &GetArgs) -> Result<(Wanted, Option<&str>), Failure> {
+    let (kind, name) = match (args.kind.split_once('/'), &args.name) {
+        (Some((kind, name)), None) => (kind, Some(name)),
+        (Some(_), Some(_)) => {
+            return Err(Failure::new(Kind::Invalid, "the name is there twice")
+                .hint("write KIND NAME or KIND/NAME"));
+        }
+        (None, name) => (args.kind.as_str(), name.as_deref()),
+    };
+    if name.is_some() && args.all_namespaces {
+        return Err(Failure::new(
+            Kind::Invalid,
+            "a name can't be looked for in all namespaces",
+        )
+        .hint("leave out -A and name its namespace with -n"));
+    }
+    let plain = |text: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        !text.is_empty() && text.chars().all(fits) && !text.starts_with('.')
+    };
+    for text in [Some(args.namespace.as_str()), name].into_iter().flatten() {
+        if !plain(text) {
+            return Err(Failure::new(Kind::Invalid, format!("{text:?} is no name")));
+        }
+    }
+    Ok((wanted(kind)?, name))
+}
+
+fn wanted(word: &str) -> Result<Wanted, Failure> {
+    if matches!(
+        word.to_ascii_lowercase().as_str(),
+        "account" | "accounts" | "books"
+    ) {
+        return Ok(Wanted::Accounts);
+    }
+    if let Some(kind) = ObjectKind::from_word(word) {
+        return Ok(Wanted::Objects(kind));
+    }
+    let mut known: Vec<&str> = ObjectKind::ALL.iter().map(|kind| kind.plural()).collect();
+    known.push(ACCOUNTS);
+    let hint = nearest(word, known.iter().copied()).map_or_else(
+        || format!("ask for {}", known.join(", ")),
+        |near| format!("did you mean {near}?"),
+    );
+    Err(Failure::new(
+        Kind::Invalid,
+        format!("this build serves no kind \"{word}\""),
+    )
+    .hint(hint))
+}
+
+impl Wanted {
+    fn plural(&self) -> &'static str {
+        match self {
+            Self::Objects(kind) => kind.plural(),
+            Self::Accounts => ACCOUNTS,
+        }
+    }
+}
+
+/// The answer in the form that was asked for.
+fn shown(
+    args: &GetArgs,
+    kind: &Wanted,
+    items: Vec<Value>,
+    list: bool,
+    now_ms: u64,
+) -> Result<String, Failure> {
+    match args.output {
+        Form::Json => Ok(output::json(&document(kind, items, list))),
+        Form::Yaml => output::yaml(&document(kind, items, list)),
+        Form::Name => Ok(items.iter().map(|item| named_line(kind, item)).collect()),
+        Form::Table | Form::Wide => {
+            if items.is_empty() {
+                output::remark(&nothing(args, kind));
+                return Ok(String::new());
+            }
+            if matches!(kind, Wanted::Objects(_)) {
+                items
+                    .iter()
+                    .filter_map(columns::warning)
+                    .for_each(|line| output::remark(&line));
+            }
+            let wide = args.output == Form::Wide;
+            let everywhere = args.all_namespaces;
+            Ok(match kind {
+                Wanted::Objects(kind) => columns::table(*kind, &items, wide, everywhere, now_ms),
+                Wanted::Accounts => accounts::table(&items, wide, everywhere),
+            })
+        }
+    }
+}
+
+/// One document: the object, or a list of all that was found.
+fn document(kind: &Wanted, mut items: Vec<Value>, list: bool) -> Value {
+    match kind {
+        Wanted::Objects(_) if !list => items.pop().unwrap_or_default(),
+        Wanted::Objects(_) => json!({"apiVersion": "v1", "kind": "List", "items": items}),
+        Wanted::Accounts => json!({ "items": items }),
+    }
+}
+
+/// `trigger.eventing.knative.dev/hello`, as kubectl writes it.
+fn named_line(kind: &Wanted, item: &Value) -> String {
+    match kind {
+        Wanted::Objects(kind) => {
+            let singular = kind.name().to_ascii_lowercase();
+            let group = kind.api_version().split_once('/').map(|(group, _)| group);
+            let group = group.map(|group| format!(".{group}")).unwrap_or_default();
+            let name = item["metadata"]["name"].as_str().unwrap_or_default();
+            format!("{singular}{group}/{name}\n")
+        }
+        Wanted::Accounts => format!("{}\n", item["name"].as_str().unwrap_or_default()),
+    }
+}
+
+fn nothing(args: &GetArgs, kind: &Wanted) -> String {
+    let what = kind.plural();
+    if args.all_namespaces {
+        format!("no {what} found")
+    } else {
+        format!("no {what} found in namespace {}", args.namespace)
+    }
+}
+
+#[cfg(test)]
+mod tests;

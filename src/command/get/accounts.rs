@@ -1,0 +1,84 @@
+//! The books as a table: a line a Broker, and under it a line a Trigger.
+
+use serde_json::Value;
+
+use crate::output;
+
+/// The books as a table. Wide shows every figure of the laws.
+pub(super) fn table(items: &[Value], wide: bool, everywhere: bool) -> String {
+    let mut names = vec!["BROKER", "TRIGGER", "STATE"];
+    if everywhere {
+        names.insert(0, "NAMESPACE");
+    }
+    let figures: &[(&str, &str)] = if wide { &WIDE } else { &NARROW };
+    let at = names.len();
+    names.insert(at, "ACCEPTED");
+    names.extend(figures.iter().map(|(name, _)| *name));
+    names.push("DROPPED");
+    let mut rows = Vec::new();
+    for broker in items {
+        rows.push(row(broker, None, figures, everywhere));
+        let triggers = broker["triggers"].as_array();
+        for trigger in triggers.into_iter().flatten() {
+            rows.push(row(broker, Some(trigger), figures, everywhere));
+        }
+    }
+    output::table(&names, &rows)
+}
+
+const NARROW: [(&str, &str); 5] = [
+    ("UNREAD", "unread"),
+    ("MATCHED", "matched"),
+    ("DELIVERED", "delivered"),
+    ("DEAD_LETTERED", "deadLettered"),
+    ("PENDING", "pending"),
+];
+
+const WIDE: [(&str, &str); 9] = [
+    ("BEFORE", "before"),
+    ("SEEN", "seen"),
+    ("UNREAD", "unread"),
+    ("FILTERED", "filtered"),
+    ("MATCHED", "matched"),
+    ("RECOVERED", "recovered"),
+    ("DELIVERED", "delivered"),
+    ("DEAD_LETTERED", "deadLettered"),
+    ("PENDING", "pending"),
+];
+
+fn row(
+    broker: &Value,
+    trigger: Option<&Value>,
+    figures: &[(&str, &str)],
+    everywhere: bool,
+) -> Vec<String> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let number = |value: &Value| value.as_u64().map(|n| n.to_string()).unwrap_or_default();
+    let mut row = Vec::new();
+    if everywhere {
+        row.push(text(&broker["namespace"]));
+    }
+    row.push(text(&broker["name"]));
+    match trigger {
+        None => {
+            row.extend([String::new(), String::new(), number(&broker["accepted"])]);
+            row.extend(figures.iter().map(|_| String::new()));
+            row.push(String::new());
+        }
+        Some(trigger) => {
+            row.extend([
+                text(&trigger["name"]),
+                text(&trigger["state"]),
+                String::new(),
+            ]);
+            row.extend(figures.iter().map(|(_, field)| number(&trigger[field])));
+            let dropped = trigger["dropped"].as_object();
+            let each = dropped
+                .into_iter()
+                .flatten()
+                .filter_map(|(_, count)| count.as_u64());
+            row.push(each.sum::<u64>().to_string());
+        }
+    }
+    row
+}

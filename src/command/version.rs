@@ -1,0 +1,30 @@
+//! `volley version`: which build this is.
+
+use clap::Args;
+use serde_json::json;
+
+use crate::{
+    failure::Failure,
+    options::CHANNELS,
+    output::{self, Plain},
+};
+
+/// How to say it.
+#[derive(Debug, Args)]
+pub(crate) struct VersionArgs {
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Plain,
+}
+
+/// Prints the version.
+pub(crate) fn run(args: &VersionArgs) -> Result<(), Failure> {
+    let version = env!("CARGO_PKG_VERSION");
+    let channels: Vec<&str> = CHANNELS.iter().map(|backend| backend.name()).collect();
+    match args.output {
+        Plain::Text => output::print(&format!("volley {version}\n")),
+        Plain::Json => output::print(&output::json(
+            &json!({"version": version, "channels": channels}),
+        )),
+    }
+}

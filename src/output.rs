@@ -1,0 +1,160 @@
+//! What goes to stdout, in which form and colour.
+
+use std::{
+    env,
+    io::{self, IsTerminal, Write},
+};
+
+use clap::ValueEnum;
+use serde_json::Value;
+
+use crate::failure::{Failure, Kind};
+
+/// How to print what was found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Form {
+    /// Columns for people.
+    #[default]
+    Table,
+    /// More columns.
+    Wide,
+    /// One JSON document.
+    Json,
+    /// One YAML document.
+    Yaml,
+    /// KIND/NAME, a line each.
+    Name,
+}
+
+/// How to print where there is nothing to list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Plain {
+    /// Lines for people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(crate) enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Colour {
+    /// Whether stdout gets colour.
+    pub(crate) fn on_stdout(self) -> bool {
+        let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => wanted && io::stdout().is_terminal(),
+        }
+    }
+}
+
+/// A colour of the terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Paint {
+    /// Something is wrong.
+    Red,
+    /// Something may be wrong.
+    Yellow,
+    /// Something is fine.
+    Green,
+}
+
+impl Paint {
+    /// `text` in this colour, if `on`.
+    pub(crate) fn on(self, on: bool, text: &str) -> String {
+        let number = match self {
+            Self::Red => 31,
+            Self::Green => 32,
+            Self::Yellow => 33,
+        };
+        if on {
+            format!("\u{1b}[{number}m{text}\u{1b}[0m")
+        } else {
+            text.to_owned()
+        }
+    }
+}
+
+/// Writes `text` to stdout. A reader that has gone away ends nothing: it has seen enough.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+            Kind::Failed,
+            format!("can't write to stdout: {error}"),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a line to stderr, as far as somebody reads it.
+pub(crate) fn remark(line: &str) {
+    let _nobody_reads = writeln!(io::stderr(), "{line}");
+}
+
+/// `value` as one JSON document, indented for people.
+pub(crate) fn json(value: &Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// `value` as one YAML document.
+pub(crate) fn yaml(value: &Value) -> Result<String, Failure> {
+    serde_saphyr::to_string(value).map_err(|error| Failure::from_error(Kind::Failed, &error))
+}
+
+/// Columns under their names, each as wide as its widest entry, three blanks apart.
+pub(crate) fn table(names: &[&str], rows: &[Vec<String>]) -> String {
+    let width = |column: usize| {
+        let entries = rows.iter().map(|row| row[column].chars().count());
+        entries
+            .chain([names[column].chars().count()])
+            .max()
+            .unwrap_or_default()
+    };
+    let widths: Vec<usize> = (0..names.len()).map(width).collect();
+    let mut text = String::new();
+    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+    for row in std::iter::once(&names).chain(rows) {
+        let mut line = String::new();
+        for (entry, width) in row.iter().zip(&widths) {
+            line.push_str(entry);
+            line.extend(std::iter::repeat_n(' ', width - entry.chars().count() + 3));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_entry() {
+        let row = |a: &str, b: &str| vec![a.to_owned(), b.to_owned()];
+        assert_eq!(
+            table(&["NAME", "AGE"], &[row("a", "5s"), row("längste", "")]),
+            "NAME      AGE\na         5s\nlängste\n"
+        );
+    }
+
+    #[test]
+    fn colour_is_only_used_when_it_is_on() {
+        assert_eq!(Paint::Red.on(false, "x"), "x");
+        assert_eq!(Paint::Red.on(true, "x"), "\u{1b}[31mx\u{1b}[0m");
+        assert!(Colour::Always.on_stdout() && !Colour::Never.on_stdout());
+    }
+}

@@ -1,0 +1,288 @@
+//! `volley serve`: everything in one process.
+//!
+//! ```text
+//!   main thread (control): signals, files, admin port, acceptor, display
+//!   data threads, one a core: connections of producers, units' actors, connections to sinks
+//! ```
+//!
+//! The ports are bound at once, so that a second process is told at once; connections are taken
+//! only when the objects are loaded and live.
+
+mod display;
+mod end;
+mod log;
+mod threads;
+
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _, Write as _},
+    net::SocketAddr,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
+
+use serde_json::json;
+use tokio::net::TcpListener;
+use url::Url;
+use volley_broker::{
+    admin::{Admin, AdminOptions, Shape, serve as serve_admin},
+    ingress::{self, Ingress, IngressOptions},
+    objects::{
+        Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Surroundings, Watch, load,
+    },
+};
+use volley_channel::{
+    Clock, NodeId, Publisher, SharedChannel,
+    memory::{MemoryChannel, MemoryOptions},
+};
+use volley_dispatcher::{BOUNDS_MS, Dispatcher, Options, Permits};
+use volley_spec::Problem;
+
+use crate::{
+    failure::{Failure, Kind},
+    options::{CHANNELS, ServeOptions},
+};
+
+use self::{end::Ending, threads::Threads};
+
+/// How often readiness is looked at while starting.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+///
+/// What keeps it from starting: no files (2), problems in them (2), a port in use (1).
+pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+    log::begin(&options)?;
+    if options.files.is_empty() {
+        let hint = "try: volley serve -f deploy/examples/quickstart --display";
+        return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    runtime.block_on(serve(options))
+}
+
+async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
+    let clock = Clock::system();
+    let data = bind(options.listen, "the data port").await?;
+    let admin = bind(options.admin, "the admin port").await?;
+    let display = match options.display() {
+        Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
+        None => None,
+    };
+    let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
+    tell(loaded.problems());
+
+    let (data_address, admin_address) = (local(&data)?, local(&admin)?);
+    let channel: SharedChannel =
+        MemoryChannel::new(MemoryOptions::new(options.memory_max_bytes, clock));
+    let publisher = Publisher::new(Arc::clone(&channel));
+    let node = NodeId(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
+    let ingress = Ingress::new(ingress_options(&options), clock);
+
+    let (threads, cores) = Threads::begin(threads(&options), &ingress)?;
+    let plane = Dispatcher::new(
+        plane_options(node),
+        publisher.clone(),
+        clock,
+        threads.workers(),
+        &threads::network,
+    );
+    let incarnations = LedgerIncarnations::open(channel, node)
+        .await
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let hands = Hands {
+        incarnations: Box::new(incarnations),
+        plane: Arc::clone(&plane) as Arc<_>,
+        paths: Arc::new(IngressPaths::new(Arc::clone(&ingress), publisher)),
+        clock,
+        watch: Watch::new(&options.files),
+    };
+    let keeper = Keeper::new(loaded, surroundings(&options, data_address)?, hands);
+    let board = keeper.board();
+    let admin_options = AdminOptions {
+        open: options.admin_open || admin_address.ip().is_loopback(),
+        ..AdminOptions::default()
+    };
+    let routes = Admin::new(
+        admin_options,
+        Arc::clone(&plane) as Arc<_>,
+        Arc::clone(&board) as Arc<_>,
+        Arc::clone(&ingress),
+    )
+    .with_metrics(durations(&plane))
+    .router();
+
+    let mut tasks = tokio::task::JoinSet::new();
+    tasks.spawn(keeper.run());
+    tasks.spawn(serve_admin(admin, routes, std::future::pending()));
+    if let Some(display) = display {
+        tasks.spawn(display.run());
+    }
+    let mut ending = Ending::listen()?;
+    while !board.readiness().ready {
+        tokio::select! {
+            biased;
+            () = ending.asked() => return Ok(ExitCode::SUCCESS),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+    }
+    // From here on connections are taken.
+    let mut accepting = tokio::task::JoinSet::new();
+    accepting.spawn({
+        let ingress = Arc::clone(&ingress);
+        async move { ingress::accept(data, &ingress, cores).await }
+    });
+    ready(data_address, admin_address);
+    tokio::select! {
+        biased;
+        () = ending.asked() => {}
+        died = threads.died() => {
+            tracing::error!(%died, "a data thread ended; the process can't go on");
+            return Ok(ExitCode::FAILURE);
+        }
+        Some(ended) = tasks.join_next() => {
+            tracing::error!(?ended, "a task that has to run for ever ended; the process can't go on");
+            return Ok(ExitCode::FAILURE);
+        }
+    }
+    let drain = end::Drain {
+        delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
+        timeout: options.shutdown_timeout,
+    };
+    let code = end::orderly(drain, &ingress, &plane, &threads, accepting, &mut ending).await;
+    tasks.abort_all();
+    Ok(code)
+}
+
+async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let failure = Failure::new(Kind::Failed, format!("{what} {address} can't be opened: {error}"));
+        match error.kind() {
+            io::ErrorKind::AddrInUse => failure.hint("another process listens there; stop it, or choose another port (0 takes a free one)"),
+            _ => failure,
+        }
+    })
+}
+
+fn local(listener: &TcpListener) -> Result<SocketAddr, Failure> {
+    listener
+        .local_addr()
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))
+}
+
+fn explain(error: LoadError) -> Failure {
+    if let LoadError::Problems(problems) = &error {
+        tell(problems);
+    }
+    let failure = Failure::from_error(Kind::Invalid, &error);
+    match error {
+        LoadError::Problems(_) => {
+            failure.hint("mend them, or start without these objects: --on-problem skip")
+        }
+        _ => failure,
+    }
+}
+
+fn tell(problems: &[Problem]) {
+    let mut out = io::stderr().lock();
+    for problem in problems {
+        // Where nobody listens there is nothing left to say.
+        drop(writeln!(out, "{problem}"));
+    }
+}
+
+fn threads(options: &ServeOptions) -> usize {
+    let asked = options
+        .threads
+        .and_then(|threads| usize::try_from(threads).ok());
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+fn ingress_options(options: &ServeOptions) -> IngressOptions {
+    IngressOptions {
+        max_event_bytes: usize::try_from(options.max_event_bytes).unwrap_or(usize::MAX),
+        max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
+        ..IngressOptions::default()
+    }
+}
+
+fn plane_options(node: NodeId) -> Options {
+    Options {
+        core: Default::default(),
+        egress: Default::default(),
+        permits: Permits::default(),
+        seed: fastrand::u64(..),
+        node,
+    }
+}
+
+fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings, Failure> {
+    let own = Url::parse(&format!("http://{data}"))
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    Ok(Surroundings {
+        public_url: options.public_url.clone().unwrap_or_else(|| own.clone()),
+        own_urls: vec![own],
+        backend: options.channel,
+        backends: BTreeSet::from(CHANNELS),
+    })
+}
+
+/// The histograms of the data plane, which the admin port does not know of by itself.
+fn durations(plane: &Arc<Dispatcher>) -> volley_broker::admin::MoreMetrics {
+    let plane = Arc::clone(plane);
+    let bounds: Vec<f64> = BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
+    Box::new(move |page| {
+        let meters = plane.meters();
+        let attempts = (
+            "volley_delivery_attempt_duration_seconds",
+            "How long attempts took.",
+        );
+        let deliveries = (
+            "volley_delivery_latency_seconds",
+            "From an event's acceptance to the end of its delivery.",
+        );
+        for ((name, help), pick) in [(attempts, true), (deliveries, false)] {
+            page.family(name, help, Shape::Histogram);
+            for (key, meters) in &meters {
+                let histogram = if pick {
+                    &meters.attempts
+                } else {
+                    &meters.deliveries
+                };
+                let labels = [
+                    ("namespace", key.namespace.as_str()),
+                    ("broker", key.name.as_str()),
+                ];
+                page.histogram(
+                    name,
+                    &labels,
+                    &bounds,
+                    &histogram.buckets(),
+                    histogram.seconds(),
+                );
+            }
+        }
+    })
+}
+
+/// The one line that scripts wait for.
+fn ready(data: SocketAddr, admin: SocketAddr) {
+    let mut out = io::stdout().lock();
+    let said = if io::stdout().is_terminal() {
+        writeln!(
+            out,
+            "ready: post events to http://{data}, look at http://{admin}"
+        )
+    } else {
+        let line = json!({"ready": true, "data": format!("http://{data}"), "admin": format!("http://{admin}")});
+        writeln!(out, "{line}")
+    };
+    // Where nobody listens there is nothing left to say.
+    drop(said.and_then(|()| out.flush()));
+}
