@@ -85,6 +85,14 @@ impl Failure {
         self
     }
 
+    /// Says what to do about it, if it is that something was not found.
+    pub(crate) fn hint_not_found(self, hint: impl Into<String>) -> Self {
+        if self.kind == Kind::NotFound {
+            return self.hint(hint);
+        }
+        self
+    }
+
     /// Says on `out` what went wrong, as one JSON object if asked for, and gives the exit code.
     pub(crate) fn report(&self, as_json: bool, mut out: impl io::Write) -> ExitCode {
         let said = if self.silent {

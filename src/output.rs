@@ -67,8 +67,6 @@ pub(crate) enum Paint {
     Red,
     /// Something may be wrong.
     Yellow,
-    /// Something is fine.
-    Green,
 }
 
 impl Paint {
@@ -76,7 +74,6 @@ impl Paint {
     pub(crate) fn on(self, on: bool, text: &str) -> String {
         let number = match self {
             Self::Red => 31,
-            Self::Green => 32,
             Self::Yellow => 33,
         };
         if on {

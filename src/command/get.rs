@@ -67,7 +67,13 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
     let items = match (&kind, name) {
         (Wanted::Objects(kind), Some(name)) => {
             let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.namespace);
-            vec![server.get(&path, &[]).await?]
+            let found = server.get(&path, &[]).await;
+            let plural = kind.plural();
+            let hint = format!(
+                "volley get {plural} -n {} lists what is there",
+                args.namespace
+            );
+            vec![found.map_err(|failure| failure.hint_not_found(hint))?]
         }
         (kind, name) => {
             let mut query = Vec::new();

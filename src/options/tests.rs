@@ -148,7 +148,7 @@ fn values_out_of_range_are_refused_with_the_way_to_write_them() {
         (["--threads", "0"], "1..=1024"),
         (["--listen", "8080"], "127.0.0.1:8080"),
         (["--drain-delay", "5"], "25s"),
-        (["--drain-delay", "-1s"], "--drain-delay"),
+        (["--drain-delay=-1s", "--display"], "25s"),
         (["--orphans", "forever"], "or discard"),
         (["--channel", "rabbit"], "log, memory, kafka or nats"),
         (["--channel", "kafka"], "this build has no channel kafka"),
