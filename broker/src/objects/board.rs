@@ -14,7 +14,7 @@ use uuid::Uuid;
 use volley_channel::Clock;
 use volley_spec::{
     Identity, Object, ObjectKind, Problem,
-    plan::{Outcome, Status},
+    plan::{Judgement, Outcome, Status},
     read::{Declared, Skipped},
     report::{DataPlane, Refused, TriggerState},
     route::ObjectKey,
@@ -47,6 +47,8 @@ struct State {
     held: BTreeMap<Identity, String>,
     /// The first plan is live.
     started: bool,
+    /// How many objects are not Ready, as of the latest plan that is live.
+    not_ready: usize,
     /// A plan was handed to the data plane that has not answered yet.
     changing: bool,
 }
@@ -93,6 +95,12 @@ impl Board {
         let now_ms = self.clock.wall_ms();
         let mut state = self.write();
         let blocked = state.blocked_by(&states);
+        if let (Some(namespace), Some(name)) = (namespace, name) {
+            let identity = Identity::new(kind, namespace, name);
+            let found = state.entries.get_mut(&identity);
+            let shown = found.map(|entry| entry.show(&identity, &states, &blocked, now_ms));
+            return shown.into_iter().collect();
+        }
         let wanted = |identity: &Identity| {
             identity.kind == kind
                 && namespace.is_none_or(|namespace| namespace == identity.key.namespace)
@@ -133,9 +141,7 @@ impl Board {
     pub fn readiness(&self) -> Readiness {
         let state = self.read();
         let errors: Vec<&Problem> = state.problems.iter().filter(|p| p.is_error()).collect();
-        let not_ready =
-            |entry: &&Entry| !entry.status.conditions.is_empty() && !entry.status.is_ready();
-        let waiting = state.entries.values().filter(not_ready).count();
+        let waiting = state.not_ready;
         let mut detail = format!("{} declared", state.entries.len());
         if waiting > 0 {
             let _fits = write!(detail, ", {waiting} not Ready");
@@ -200,13 +206,10 @@ impl Board {
                 continue;
             };
             let held = state.held.get(identity).cloned();
-            let entry = state.entries.entry(identity.clone()).or_insert_with(|| {
-                let mut entry = Entry::new(declared.object.clone(), judged.uid, now_ms);
-                entry.status = judged.status.clone();
-                status::not_live(&entry.object, &mut entry.status);
-                entry.transitions.note_plan(&entry.status, now_ms);
-                entry
-            });
+            let entry = state
+                .entries
+                .entry(identity.clone())
+                .or_insert_with(|| Entry::new(declared.object.clone(), judged.uid, now_ms));
             if entry.uid != judged.uid {
                 // Deleted and made again between two plans.
                 *entry = Entry::new(declared.object.clone(), judged.uid, now_ms);
@@ -219,8 +222,8 @@ impl Board {
         }
     }
 
-    /// Writes down what the data plane answered: all of `outcome` is live but `refused`.
-    pub(super) fn live(&self, outcome: &Outcome, refused: &[Refused]) {
+    /// Writes down what the data plane answered: all of `judged` is live but `refused`.
+    pub(super) fn live(&self, judged: BTreeMap<Identity, Judgement>, refused: &[Refused]) {
         let refused: BTreeMap<Uuid, &str> = refused
             .iter()
             .map(|refused| (refused.uid, refused.message.as_str()))
@@ -231,11 +234,11 @@ impl Board {
         state.started = true;
         let mut brokers: BTreeMap<ObjectKey, Status> = BTreeMap::new();
         // Brokers come before Triggers in the order of kinds.
-        for (identity, judged) in &outcome.objects {
-            let Some(entry) = state.entries.get_mut(identity) else {
+        for (identity, judged) in judged {
+            let Some(entry) = state.entries.get_mut(&identity) else {
                 continue;
             };
-            let mut status = judged.status.clone();
+            let mut status = judged.status;
             if let Some(why) = refused.get(&judged.uid) {
                 status::refused(&entry.object, &mut status, why);
             }
@@ -252,10 +255,13 @@ impl Board {
                 }
                 _ => {}
             }
-            entry.transitions.note_plan(&status, now_ms);
+            entry.transitions.note_plan(&entry.status, &status, now_ms);
             entry.status = status;
             entry.observed = entry.generation;
         }
+        let not_ready =
+            |entry: &&Entry| !entry.status.conditions.is_empty() && !entry.status.is_ready();
+        state.not_ready = state.entries.values().filter(not_ready).count();
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {
@@ -326,7 +332,7 @@ impl Entry {
             status.observe_blocked_by(Some(trigger));
         }
         status::accepted(&mut status, self.held.as_deref());
-        self.transitions.note(&status, now_ms);
+        self.transitions.note(&self.status, &status, now_ms);
         self.to_json(&status)
     }
 }

@@ -245,10 +245,21 @@ impl Keeper {
         let live = plan.brokers.keys().filter(|uid| !unknown.contains(uid));
         self.answering.extend(live.copied());
         self.open(&plan);
-        self.board.live(&self.outcome, &refused);
+        self.settle(&refused);
         self.pending = false;
         self.tell_refused(&refused);
         refused.is_empty()
+    }
+
+    /// Shows what the data plane took up. Statuses are kept only as long as they are needed to
+    /// try again.
+    fn settle(&mut self, refused: &[Refused]) {
+        let judged = if refused.is_empty() {
+            std::mem::take(&mut self.outcome.objects)
+        } else {
+            self.outcome.objects.clone()
+        };
+        self.board.live(judged, refused);
     }
 
     /// Lets exactly the Brokers answer that the data plane runs.

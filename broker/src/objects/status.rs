@@ -1,7 +1,5 @@
 //! An object as the API shows it: as written, with uid, generation and status.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -33,48 +31,81 @@ pub(super) struct Entry {
 }
 
 /// Since when each condition is what it is, in milliseconds since 1970.
+///
+/// Most conditions of most objects never turn, so only those that did are kept.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Transitions(BTreeMap<&'static str, (Truth, u64)>);
+pub(super) struct Transitions {
+    /// When the object was first live: what did not turn since is as it was then.
+    begun_ms: Option<u64>,
+    turned: Vec<Turn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    name: &'static str,
+    to: Truth,
+    at_ms: u64,
+}
 
 impl Transitions {
-    /// Notes what a plan says. What only the data plane knows of is left as it was.
-    pub(super) fn note_plan(&mut self, status: &Status, now_ms: u64) {
-        for condition in &status.conditions {
-            if condition.severity.is_empty() || !self.0.contains_key(condition.name) {
-                self.turn(condition, now_ms);
+    /// Notes that a plan turned the object's status from `old` to `new`. What only the data plane
+    /// knows of is left as it was.
+    pub(super) fn note_plan(&mut self, old: &Status, new: &Status, now_ms: u64) {
+        if self.begun_ms.is_none() {
+            self.begun_ms = Some(now_ms);
+            return;
+        }
+        for condition in &new.conditions {
+            if condition.severity.is_empty() || self.find(condition.name).is_none() {
+                self.turn(condition, old, now_ms);
             }
         }
     }
 
-    /// Notes everything that is said of the object now.
-    pub(super) fn note(&mut self, status: &Status, now_ms: u64) {
-        self.0.retain(|name, _| status.condition(name).is_some());
-        for condition in &status.conditions {
-            self.turn(condition, now_ms);
+    /// Notes what is said of an object now, whose plan says `planned`.
+    pub(super) fn note(&mut self, planned: &Status, said: &Status, now_ms: u64) {
+        self.turned
+            .retain(|turn| said.condition(turn.name).is_some());
+        for condition in &said.conditions {
+            self.turn(condition, planned, now_ms);
         }
     }
 
-    fn turn(&mut self, condition: &Condition, now_ms: u64) {
-        let known = self.0.get(condition.name);
-        if known.is_none_or(|(truth, _)| *truth != condition.status) {
-            self.0.insert(condition.name, (condition.status, now_ms));
+    fn turn(&mut self, condition: &Condition, old: &Status, now_ms: u64) {
+        let (name, to) = (condition.name, condition.status);
+        let known = self.find(name).map(|turn| turn.to);
+        let known = known.or_else(|| old.condition(name).map(|old| old.status));
+        if known == Some(to) {
+            return;
         }
+        self.turned.retain(|turn| turn.name != name);
+        self.turned.push(Turn {
+            name,
+            to,
+            at_ms: now_ms,
+        });
+    }
+
+    fn find(&self, name: &str) -> Option<&Turn> {
+        self.turned.iter().find(|turn| turn.name == name)
     }
 
     fn since(&self, name: &str) -> Option<u64> {
-        self.0.get(name).map(|(_, since)| *since)
+        self.find(name).map(|turn| turn.at_ms).or(self.begun_ms)
     }
 }
 
 impl Entry {
     /// A new object that the data plane is yet to take up.
     pub(super) fn new(object: Object, uid: Uuid, now_ms: u64) -> Self {
+        let mut status = Status::default();
+        not_live(&object, &mut status);
         Self {
             object,
             uid,
             generation: 1,
             observed: 0,
-            status: Status::default(),
+            status,
             created_ms: now_ms,
             held: None,
             transitions: Transitions::default(),
@@ -121,7 +152,7 @@ impl Entry {
 }
 
 /// Marks `status` as being about something that the data plane has not taken up yet.
-pub(super) fn not_live(object: &Object, status: &mut Status) {
+fn not_live(object: &Object, status: &mut Status) {
     let why = "the data plane is taking it up";
     refuse(object, status, Truth::Unknown, "NotLive", why);
 }
