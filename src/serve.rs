@@ -11,6 +11,7 @@
 mod display;
 mod end;
 mod log;
+mod measures;
 mod threads;
 
 use std::{
@@ -26,7 +27,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
 use volley_broker::{
-    admin::{Admin, AdminOptions, Shape, serve as serve_admin},
+    admin::{Admin, AdminOptions, serve as serve_admin},
     ingress::{self, Ingress, IngressOptions},
     objects::{
         Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Surroundings, Watch, load,
@@ -36,7 +37,7 @@ use volley_channel::{
     Clock, NodeId, Publisher, SharedChannel,
     memory::{MemoryChannel, MemoryOptions},
 };
-use volley_dispatcher::{BOUNDS_MS, Dispatcher, Options, Permits};
+use volley_dispatcher::{Dispatcher, Options, Permits};
 use volley_spec::Problem;
 
 use crate::{
@@ -115,7 +116,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         Arc::clone(&board) as Arc<_>,
         Arc::clone(&ingress),
     )
-    .with_metrics(durations(&plane))
+    .with_metrics(measures::of(&plane))
     .router();
 
     let mut tasks = tokio::task::JoinSet::new();
@@ -230,44 +231,6 @@ fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings
         own_urls: vec![own],
         backend: options.channel,
         backends: BTreeSet::from(CHANNELS),
-    })
-}
-
-/// The histograms of the data plane, which the admin port does not know of by itself.
-fn durations(plane: &Arc<Dispatcher>) -> volley_broker::admin::MoreMetrics {
-    let plane = Arc::clone(plane);
-    let bounds: Vec<f64> = BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
-    Box::new(move |page| {
-        let meters = plane.meters();
-        let attempts = (
-            "volley_delivery_attempt_duration_seconds",
-            "How long attempts took.",
-        );
-        let deliveries = (
-            "volley_delivery_latency_seconds",
-            "From an event's acceptance to the end of its delivery.",
-        );
-        for ((name, help), pick) in [(attempts, true), (deliveries, false)] {
-            page.family(name, help, Shape::Histogram);
-            for (key, meters) in &meters {
-                let histogram = if pick {
-                    &meters.attempts
-                } else {
-                    &meters.deliveries
-                };
-                let labels = [
-                    ("namespace", key.namespace.as_str()),
-                    ("broker", key.name.as_str()),
-                ];
-                page.histogram(
-                    name,
-                    &labels,
-                    &bounds,
-                    &histogram.buckets(),
-                    histogram.seconds(),
-                );
-            }
-        }
     })
 }
 

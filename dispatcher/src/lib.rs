@@ -19,6 +19,6 @@ mod plane;
 pub mod policy;
 mod scheduler;
 
-pub use meters::{BOUNDS_MS, Histogram, Meters};
+pub use meters::{BOUNDS_MS, CLASSES, Histogram, Meters, TriggerMeters};
 pub use plane::{Died, Dispatcher, Options, Worker, WorkerHandle};
 pub use scheduler::{Permits, Scheduler};

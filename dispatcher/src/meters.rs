@@ -1,7 +1,11 @@
 //! How long attempts and deliveries take, as counters that metrics are made from.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    collections::BTreeMap,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -45,6 +49,41 @@ impl Histogram {
     }
 }
 
+/// The classes of answers, as the label `code_class` names them.
+pub const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "none"];
+
+/// The meters of one Trigger.
+#[derive(Debug, Default)]
+pub struct TriggerMeters {
+    attempts: [AtomicU64; CLASSES.len()],
+    replies: AtomicU64,
+}
+
+impl TriggerMeters {
+    pub(crate) fn attempt(&self, class: &str) {
+        if let Some(at) = CLASSES.iter().position(|known| *known == class) {
+            self.attempts[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn reply(&self) {
+        self.replies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Attempts by the class of their answer.
+    pub fn attempts(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        CLASSES
+            .iter()
+            .zip(&self.attempts)
+            .map(|(class, count)| (*class, count.load(Ordering::Relaxed)))
+    }
+
+    /// Replies that its subscriber gave.
+    pub fn replies(&self) -> u64 {
+        self.replies.load(Ordering::Relaxed)
+    }
+}
+
 /// The meters of one Broker.
 #[derive(Debug, Default)]
 pub struct Meters {
@@ -52,6 +91,7 @@ pub struct Meters {
     pub attempts: Histogram,
     /// One delivery each, from when its event was stored to its end.
     pub deliveries: Histogram,
+    triggers: Mutex<BTreeMap<String, Arc<TriggerMeters>>>,
 }
 
 impl Meters {
@@ -61,5 +101,25 @@ impl Meters {
 
     pub(crate) fn finished(&self, took: Duration) {
         self.deliveries.observe(took);
+    }
+
+    /// The meters of the Trigger `name`, from zero if it is new.
+    pub(crate) fn trigger(&self, name: &str) -> Arc<TriggerMeters> {
+        let mut triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = triggers.get(name) {
+            return Arc::clone(known);
+        }
+        let new = Arc::<TriggerMeters>::default();
+        triggers.insert(name.to_owned(), Arc::clone(&new));
+        new
+    }
+
+    /// The meters of the Broker's Triggers, by name; one that was deleted keeps its own.
+    pub fn triggers(&self) -> Vec<(String, Arc<TriggerMeters>)> {
+        let triggers = self.triggers.lock().unwrap_or_else(PoisonError::into_inner);
+        triggers
+            .iter()
+            .map(|(name, meters)| (name.clone(), Arc::clone(meters)))
+            .collect()
     }
 }

@@ -14,7 +14,8 @@ use super::{Actor, Done};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint},
-    outcome::{FailedKind, Outcome},
+    meters::{Meters, TriggerMeters},
+    outcome::{Answer, FailedKind, Outcome},
     policy::Failure,
     scheduler::{Applicant, Granted, Permit, TargetName},
 };
@@ -43,6 +44,7 @@ const WIRES: usize = 16;
 
 struct Known {
     route: Arc<TriggerRoute>,
+    meters: Arc<TriggerMeters>,
     subscriber: Option<Sink>,
     dead_letter: Option<Sink>,
 }
@@ -71,7 +73,7 @@ impl Sinks {
         }
     }
 
-    fn known(&mut self, slot: Slot, route: &Arc<TriggerRoute>) -> &Known {
+    fn known(&mut self, slot: Slot, route: &Arc<TriggerRoute>, meters: &Meters) -> &Known {
         let at = slot as usize;
         if self.by_slot.len() <= at {
             self.by_slot.resize_with(at + 1, || None);
@@ -85,6 +87,7 @@ impl Sinks {
         }
         place.get_or_insert_with(|| Known {
             route: Arc::clone(route),
+            meters: meters.trigger(&route.key.name),
             subscriber: route.subscriber.as_ref().map(Sink::of),
             dead_letter: route.dead_letter.as_ref().map(Sink::of),
         })
@@ -173,7 +176,7 @@ impl Actor {
             let Some((route, dead)) = self.core.next_work(slot, now) else {
                 return;
             };
-            let known = self.sinks.known(slot, route);
+            let known = self.sinks.known(slot, route, &self.meters);
             let sink = if dead {
                 known.dead_letter.clone()
             } else {
@@ -320,7 +323,7 @@ impl Actor {
             Err(error) => Outcome::Answered {
                 status: 503,
                 retry_after: None,
-                answer: crate::outcome::Answer::Nothing,
+                answer: Answer::Nothing,
                 excerpt: error.to_string().into(),
             },
         };
@@ -339,10 +342,27 @@ impl Actor {
         if let Some(flight) = self.flights.remove(&ended.key.serial) {
             self.meters.attempt(now.saturating_sub(flight.began));
         }
+        self.meter_attempt(&ended);
         let jitter = self.rng.f64();
         self.core.ended(now, ended.key, &ended.outcome, jitter);
         if let Some(hold) = ended.hold {
             self.progress.hold(ended.key, hold);
+        }
+    }
+
+    fn meter_attempt(&self, ended: &Ended) {
+        let known = self.sinks.by_slot.get(ended.key.slot as usize);
+        if let Some(Some(known)) = known {
+            known.meters.attempt(ended.outcome.code_class());
+            if matches!(
+                &ended.outcome,
+                Outcome::Answered {
+                    answer: Answer::Reply(_),
+                    ..
+                }
+            ) {
+                known.meters.reply();
+            }
         }
     }
 

@@ -1,0 +1,114 @@
+//! What the data plane measures, for `/metrics`: the admin port does not know of it by itself.
+
+use std::sync::Arc;
+
+use volley_broker::admin::{MoreMetrics, Page, Shape};
+use volley_dispatcher::{BOUNDS_MS, Dispatcher, Histogram, Meters};
+use volley_spec::route::ObjectKey;
+
+/// Triggers beyond so many are summed into `trigger="_other"`.
+const TRIGGERS: usize = 1_000;
+
+type Measured = Vec<(ObjectKey, Arc<Meters>)>;
+
+/// Adds the data plane's metrics to the page.
+pub(super) fn of(plane: &Arc<Dispatcher>) -> MoreMetrics {
+    let plane = Arc::clone(plane);
+    Box::new(move |page| {
+        let brokers = plane.meters();
+        durations(
+            page,
+            &brokers,
+            "volley_delivery_attempt_duration_seconds",
+            "How long attempts took.",
+            |meters| &meters.attempts,
+        );
+        durations(
+            page,
+            &brokers,
+            "volley_delivery_latency_seconds",
+            "From an event's acceptance to the end of its delivery.",
+            |meters| &meters.deliveries,
+        );
+        attempts(page, &brokers);
+        replies(page, &brokers);
+    })
+}
+
+fn durations(
+    page: &mut Page,
+    brokers: &Measured,
+    name: &str,
+    help: &str,
+    pick: fn(&Meters) -> &Histogram,
+) {
+    let bounds: Vec<f64> = BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
+    page.family(name, help, Shape::Histogram);
+    for (key, meters) in brokers {
+        let labels = [
+            ("namespace", key.namespace.as_str()),
+            ("broker", key.name.as_str()),
+        ];
+        let histogram = pick(meters);
+        page.histogram(
+            name,
+            &labels,
+            &bounds,
+            &histogram.buckets(),
+            histogram.seconds(),
+        );
+    }
+}
+
+fn attempts(page: &mut Page, brokers: &Measured) {
+    const NAME: &str = "volley_delivery_attempts_total";
+    page.family(
+        NAME,
+        "Attempts, by the class of their answer.",
+        Shape::Counter,
+    );
+    for (key, meters) in brokers {
+        let mut others = [0; volley_dispatcher::CLASSES.len()];
+        for (at, (trigger, meters)) in meters.triggers().iter().enumerate() {
+            for (other, (class, count)) in others.iter_mut().zip(meters.attempts()) {
+                if at >= TRIGGERS {
+                    *other += count;
+                } else if count > 0 {
+                    attempt(page, NAME, key, trigger, class, count);
+                }
+            }
+        }
+        for (class, count) in volley_dispatcher::CLASSES.into_iter().zip(others) {
+            if count > 0 {
+                attempt(page, NAME, key, "_other", class, count);
+            }
+        }
+    }
+}
+
+fn attempt(page: &mut Page, name: &str, key: &ObjectKey, trigger: &str, class: &str, count: u64) {
+    let labels = [
+        ("namespace", key.namespace.as_str()),
+        ("broker", key.name.as_str()),
+        ("trigger", trigger),
+        ("code_class", class),
+    ];
+    page.sample(name, &labels, count as f64);
+}
+
+fn replies(page: &mut Page, brokers: &Measured) {
+    const NAME: &str = "volley_replies_total";
+    page.family(NAME, "Replies that subscribers gave.", Shape::Counter);
+    for (key, meters) in brokers {
+        let sum: u64 = meters
+            .triggers()
+            .iter()
+            .map(|(_, meters)| meters.replies())
+            .sum();
+        let labels = [
+            ("namespace", key.namespace.as_str()),
+            ("broker", key.name.as_str()),
+        ];
+        page.sample(NAME, &labels, sum as f64);
+    }
+}
