@@ -28,9 +28,10 @@ use tokio::net::TcpListener;
 use url::Url;
 use volley_broker::{
     admin::{Admin, AdminOptions, serve as serve_admin},
-    ingress::{self, Ingress, IngressOptions},
+    ingress::{self, CoreHandle, Ingress, IngressOptions},
     objects::{
-        Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Surroundings, Watch, load,
+        Board, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded, Surroundings,
+        Watch, load,
     },
 };
 use volley_channel::{
@@ -79,14 +80,89 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
     tell(loaded.problems());
 
-    let (data_address, admin_address) = (local(&data)?, local(&admin)?);
+    let addresses = (local(&data)?, local(&admin)?);
+    let (mut running, cores) = assemble(&options, clock, loaded, admin, addresses).await?;
+    if let Some(display) = display {
+        running.tasks.spawn(display.run());
+    }
+    let mut ending = Ending::listen()?;
+    if !running.come_up(&mut ending).await {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // From here on connections are taken.
+    let mut accepting = tokio::task::JoinSet::new();
+    let ingress = Arc::clone(&running.ingress);
+    accepting.spawn(async move { ingress::accept(data, &ingress, cores).await });
+    ready(addresses.0, addresses.1);
+    if !running.go_on(&mut ending).await {
+        return Ok(ExitCode::FAILURE);
+    }
+    let drain = end::Drain {
+        delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
+        timeout: options.shutdown_timeout,
+    };
+    let Running {
+        ingress,
+        plane,
+        threads,
+        ..
+    } = &running;
+    Ok(end::orderly(drain, ingress, plane, threads, accepting, &mut ending).await)
+}
+
+/// Everything that runs.
+struct Running {
+    ingress: Arc<Ingress>,
+    plane: Arc<Dispatcher>,
+    threads: Threads,
+    board: Arc<Board>,
+    /// Tasks that run as long as the process.
+    tasks: tokio::task::JoinSet<()>,
+}
+
+impl Running {
+    /// Waits until every object is live or known not to be. False: asked to end before that.
+    async fn come_up(&mut self, ending: &mut Ending) -> bool {
+        while !self.board.readiness().ready {
+            tokio::select! {
+                biased;
+                () = ending.asked() => return false,
+                () = tokio::time::sleep(LOOK) => {}
+            }
+        }
+        true
+    }
+
+    /// Waits until it is asked to end. False: something that has to run for ever has ended.
+    async fn go_on(&mut self, ending: &mut Ending) -> bool {
+        tokio::select! {
+            biased;
+            () = ending.asked() => return true,
+            died = self.threads.died() => {
+                tracing::error!(%died, "a data thread ended; the process can't go on");
+            }
+            Some(ended) = self.tasks.join_next() => {
+                tracing::error!(?ended, "a task ended that has to run for ever; the process can't go on");
+            }
+        }
+        false
+    }
+}
+
+/// Puts the rooms together and starts everything but the acceptor.
+async fn assemble(
+    options: &ServeOptions,
+    clock: Clock,
+    loaded: Loaded,
+    admin: TcpListener,
+    (data_address, admin_address): (SocketAddr, SocketAddr),
+) -> Result<(Running, Vec<CoreHandle<std::net::TcpStream>>), Failure> {
     let channel: SharedChannel =
         MemoryChannel::new(MemoryOptions::new(options.memory_max_bytes, clock));
     let publisher = Publisher::new(Arc::clone(&channel));
     let node = NodeId(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
-    let ingress = Ingress::new(ingress_options(&options), clock);
-
-    let (threads, cores) = Threads::begin(threads(&options), &ingress)?;
+    let ingress = Ingress::new(ingress_options(options), clock);
+    let (threads, cores) = Threads::begin(threads(options), &ingress)?;
     let plane = Dispatcher::new(
         plane_options(node),
         publisher.clone(),
@@ -104,61 +180,31 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         clock,
         watch: Watch::new(&options.files),
     };
-    let keeper = Keeper::new(loaded, surroundings(&options, data_address)?, hands);
+    let keeper = Keeper::new(loaded, surroundings(options, data_address)?, hands);
     let board = keeper.board();
-    let admin_options = AdminOptions {
-        open: options.admin_open || admin_address.ip().is_loopback(),
-        ..AdminOptions::default()
-    };
+    let open = options.admin_open || admin_address.ip().is_loopback();
     let routes = Admin::new(
-        admin_options,
+        AdminOptions {
+            open,
+            ..AdminOptions::default()
+        },
         Arc::clone(&plane) as Arc<_>,
         Arc::clone(&board) as Arc<_>,
         Arc::clone(&ingress),
     )
     .with_metrics(measures::of(&plane))
     .router();
-
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(keeper.run());
     tasks.spawn(serve_admin(admin, routes, std::future::pending()));
-    if let Some(display) = display {
-        tasks.spawn(display.run());
-    }
-    let mut ending = Ending::listen()?;
-    while !board.readiness().ready {
-        tokio::select! {
-            biased;
-            () = ending.asked() => return Ok(ExitCode::SUCCESS),
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-    // From here on connections are taken.
-    let mut accepting = tokio::task::JoinSet::new();
-    accepting.spawn({
-        let ingress = Arc::clone(&ingress);
-        async move { ingress::accept(data, &ingress, cores).await }
-    });
-    ready(data_address, admin_address);
-    tokio::select! {
-        biased;
-        () = ending.asked() => {}
-        died = threads.died() => {
-            tracing::error!(%died, "a data thread ended; the process can't go on");
-            return Ok(ExitCode::FAILURE);
-        }
-        Some(ended) = tasks.join_next() => {
-            tracing::error!(?ended, "a task that has to run for ever ended; the process can't go on");
-            return Ok(ExitCode::FAILURE);
-        }
-    }
-    let drain = end::Drain {
-        delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
-        timeout: options.shutdown_timeout,
+    let running = Running {
+        ingress,
+        plane,
+        threads,
+        board,
+        tasks,
     };
-    let code = end::orderly(drain, &ingress, &plane, &threads, accepting, &mut ending).await;
-    tasks.abort_all();
-    Ok(code)
+    Ok((running, cores))
 }
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {

@@ -117,7 +117,11 @@ pub fn failure(outcome: &Outcome) -> Failure {
 }
 
 fn cut(mut text: String) -> Bytes {
-    text.truncate(text.floor_char_boundary(EXCERPT));
+    let mut end = text.len().min(EXCERPT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
     Bytes::from(text)
 }
 

@@ -6,12 +6,15 @@
 
 use std::{
     collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 use tokio::sync::mpsc;
 
 use crate::core::Slot;
+
+/// Beyond so many names of targets, the ones out of use are swept out.
+const TARGETS: usize = 1024;
 
 /// Permits of one core.
 #[derive(Clone, Debug)]
@@ -37,14 +40,19 @@ impl Default for Permits {
     }
 }
 
-/// A target as the scheduler counts it: scheme and authority.
-pub(crate) type TargetName = Arc<str>;
+/// A target as the scheduler counts it. Look it up once by [`Scheduler::target`] and keep it.
+#[derive(Debug)]
+pub(crate) struct TargetShare {
+    load: Mutex<Load>,
+}
+
+pub(crate) type SharedTarget = Arc<TargetShare>;
 
 /// The right to have one attempt in flight. Dropping it serves the next in line.
 #[derive(Debug)]
 pub(crate) struct Permit {
     scheduler: Scheduler,
-    target: TargetName,
+    target: SharedTarget,
 }
 
 /// A permit for somebody who stood in line.
@@ -67,8 +75,9 @@ pub(crate) struct Applicant {
 struct State {
     permits: Permits,
     in_flight: usize,
-    targets: HashMap<TargetName, Load>,
-    line: Line<(TargetName, Applicant)>,
+    /// Only looked up; targets that nobody uses any more are swept out now and then.
+    targets: HashMap<String, Weak<TargetShare>>,
+    line: Line<(SharedTarget, Applicant)>,
 }
 
 #[derive(Debug, Default)]
@@ -113,10 +122,6 @@ impl<T> Line<T> {
         }
         next
     }
-
-    fn is_empty(&self) -> bool {
-        self.turns.is_empty()
-    }
 }
 
 impl Scheduler {
@@ -138,10 +143,28 @@ impl Scheduler {
         self.state().permits
     }
 
+    /// The target of this name (scheme and authority).
+    pub(crate) fn target(&self, name: &str) -> SharedTarget {
+        let mut state = self.state();
+        if let Some(known) = state.targets.get(name).and_then(Weak::upgrade) {
+            return known;
+        }
+        if state.targets.len() >= TARGETS && state.targets.len().is_power_of_two() {
+            state.targets.retain(|_, target| target.strong_count() > 0);
+        }
+        let target = Arc::new(TargetShare {
+            load: Mutex::default(),
+        });
+        state
+            .targets
+            .insert(name.to_owned(), Arc::downgrade(&target));
+        target
+    }
+
     /// A permit, or a place in line for one: `applicant` is answered when its turn comes.
     pub(crate) fn acquire(
         &self,
-        target: &TargetName,
+        target: &SharedTarget,
         applicant: impl FnOnce() -> Applicant,
     ) -> Option<Permit> {
         let mut state = self.state();
@@ -155,29 +178,23 @@ impl Scheduler {
         None
     }
 
-    fn release(&self, target: &TargetName) {
-        let mut state = self.state();
-        state.give_back(target);
-        let next = state.next(target);
-        drop(state);
-        let mut next = next;
-        while let Some((target, applicant)) = next {
+    fn release(&self, target: &SharedTarget) {
+        let next = {
+            let mut state = self.state();
+            state.give_back(target);
+            state.next(target)
+        };
+        if let Some((target, applicant)) = next {
             let permit = Permit {
                 scheduler: self.clone(),
                 target,
             };
+            let granted = Granted {
+                slot: applicant.slot,
+                permit,
+            };
             // An actor that is gone drops its permit, which serves the next by itself.
-            if applicant
-                .answer
-                .try_send(Granted {
-                    slot: applicant.slot,
-                    permit,
-                })
-                .is_ok()
-            {
-                return;
-            }
-            next = None;
+            drop(applicant.answer.try_send(granted));
         }
     }
 
@@ -186,17 +203,19 @@ impl Scheduler {
     }
 }
 
+impl TargetShare {
+    fn load(&self) -> MutexGuard<'_, Load> {
+        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl State {
-    fn take(&mut self, target: &TargetName) -> bool {
+    fn take(&mut self, target: &SharedTarget) -> bool {
         if self.in_flight >= self.permits.all {
             return false;
         }
-        let most = self.permits.per_target;
-        let load = match self.targets.get_mut(target) {
-            Some(load) => load,
-            None => self.targets.entry(Arc::clone(target)).or_default(),
-        };
-        if load.in_flight >= most {
+        let mut load = target.load();
+        if load.in_flight >= self.permits.per_target {
             return false;
         }
         load.in_flight += 1;
@@ -204,35 +223,26 @@ impl State {
         true
     }
 
-    fn stand(&mut self, target: &TargetName, applicant: Applicant) {
+    fn stand(&mut self, target: &SharedTarget, applicant: Applicant) {
         let namespace = Arc::clone(&applicant.namespace);
-        let most = self.permits.per_target;
-        match self
-            .targets
-            .get_mut(target)
-            .filter(|load| load.in_flight >= most)
-        {
-            Some(load) => load.line.push(&namespace, applicant),
-            None => self.line.push(&namespace, (Arc::clone(target), applicant)),
+        let mut load = target.load();
+        if load.in_flight >= self.permits.per_target {
+            load.line.push(&namespace, applicant);
+        } else {
+            self.line.push(&namespace, (Arc::clone(target), applicant));
         }
     }
 
-    fn give_back(&mut self, target: &TargetName) {
+    fn give_back(&mut self, target: &SharedTarget) {
         self.in_flight -= 1;
-        if let Some(load) = self.targets.get_mut(target) {
-            load.in_flight -= 1;
-            if load.in_flight == 0 && load.line.is_empty() && self.targets.len() > 1024 {
-                self.targets.remove(target);
-            }
-        }
+        target.load().in_flight -= 1;
     }
 
     /// Who is next after a permit of `freed` came back: one who waits for that target joins the
     /// line of all, whose first one that can be served is.
-    fn next(&mut self, freed: &TargetName) -> Option<(TargetName, Applicant)> {
-        if let Some(load) = self.targets.get_mut(freed)
-            && let Some(applicant) = load.line.pop()
-        {
+    fn next(&mut self, freed: &SharedTarget) -> Option<(SharedTarget, Applicant)> {
+        let waiting = freed.load().line.pop();
+        if let Some(applicant) = waiting {
             let namespace = Arc::clone(&applicant.namespace);
             self.line.push(&namespace, (Arc::clone(freed), applicant));
         }
@@ -285,7 +295,7 @@ mod tests {
             all: 4,
             per_target: 2,
         });
-        let (hanging, fine): (TargetName, TargetName) = (Arc::from("hang"), Arc::from("fine"));
+        let (hanging, fine) = (scheduler.target("hang"), scheduler.target("fine"));
         let held: Vec<_> = (0..2)
             .map(|slot| scheduler.acquire(&hanging, line("a", slot).0))
             .collect();
@@ -304,7 +314,7 @@ mod tests {
             all: 1,
             per_target: 1,
         });
-        let target: TargetName = Arc::from("sink");
+        let target = scheduler.target("sink");
         let mut held = scheduler.acquire(&target, line("first", 0).0);
         let mut waiting: Vec<_> = ["noisy", "noisy", "noisy", "quiet"]
             .into_iter()
@@ -334,7 +344,7 @@ mod tests {
             all: 1,
             per_target: 1,
         });
-        let target: TargetName = Arc::from("sink");
+        let target = scheduler.target("sink");
         let held = scheduler.acquire(&target, line("a", 0).0);
         let (gone, receiver) = line("a", 1);
         assert!(scheduler.acquire(&target, gone).is_none());

@@ -17,7 +17,7 @@ use crate::{
     meters::{Meters, TriggerMeters},
     outcome::{Answer, FailedKind, Outcome},
     policy::Failure,
-    scheduler::{Applicant, Granted, Permit, TargetName},
+    scheduler::{Applicant, Granted, Permit, Scheduler, SharedTarget},
 };
 
 /// An attempt in flight.
@@ -51,7 +51,7 @@ struct Known {
 
 #[derive(Clone)]
 enum Sink {
-    Http(Arc<Endpoint>, TargetName),
+    Http(Arc<Endpoint>, SharedTarget),
     Broker(Uuid),
     Unusable(Arc<str>),
 }
@@ -73,7 +73,13 @@ impl Sinks {
         }
     }
 
-    fn known(&mut self, slot: Slot, route: &Arc<TriggerRoute>, meters: &Meters) -> &Known {
+    fn known(
+        &mut self,
+        slot: Slot,
+        route: &Arc<TriggerRoute>,
+        meters: &Meters,
+        scheduler: &Scheduler,
+    ) -> &Known {
         let at = slot as usize;
         if self.by_slot.len() <= at {
             self.by_slot.resize_with(at + 1, || None);
@@ -88,8 +94,14 @@ impl Sinks {
         place.get_or_insert_with(|| Known {
             route: Arc::clone(route),
             meters: meters.trigger(&route.key.name),
-            subscriber: route.subscriber.as_ref().map(Sink::of),
-            dead_letter: route.dead_letter.as_ref().map(Sink::of),
+            subscriber: route
+                .subscriber
+                .as_ref()
+                .map(|target| Sink::of(target, scheduler)),
+            dead_letter: route
+                .dead_letter
+                .as_ref()
+                .map(|target| Sink::of(target, scheduler)),
         })
     }
 
@@ -120,11 +132,13 @@ impl Sinks {
 }
 
 impl Sink {
-    fn of(target: &Target) -> Self {
+    fn of(target: &Target, scheduler: &Scheduler) -> Self {
         match target {
             Target::Broker { uid, .. } => Self::Broker(*uid),
             Target::Http(http) => match Endpoint::parse(http) {
-                Ok(endpoint) => Self::Http(Arc::new(endpoint), authority(&http.url)),
+                Ok(endpoint) => {
+                    Self::Http(Arc::new(endpoint), scheduler.target(authority(&http.url)))
+                }
                 Err(error) => Self::Unusable(Arc::from(error.to_string())),
             },
         }
@@ -132,12 +146,12 @@ impl Sink {
 }
 
 /// Scheme and authority: what shares connections and permits.
-fn authority(url: &str) -> TargetName {
+fn authority(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let end = url[after_scheme..]
         .find(['/', '?', '#'])
         .map_or(url.len(), |at| after_scheme + at);
-    Arc::from(&url[..end])
+    &url[..end]
 }
 
 fn wire_format(format: Format) -> WireFormat {
@@ -176,7 +190,9 @@ impl Actor {
             let Some((route, dead)) = self.core.next_work(slot, now) else {
                 return;
             };
-            let known = self.sinks.known(slot, route, &self.meters);
+            let known = self
+                .sinks
+                .known(slot, route, &self.meters, &self.around.scheduler);
             let sink = if dead {
                 known.dead_letter.clone()
             } else {
@@ -197,7 +213,7 @@ impl Actor {
         }
     }
 
-    fn acquire(&mut self, slot: Slot, target: &TargetName) -> Option<Permit> {
+    fn acquire(&mut self, slot: Slot, target: &SharedTarget) -> Option<Permit> {
         let applicant = || Applicant {
             namespace: Arc::clone(&self.namespace),
             slot,
@@ -419,8 +435,8 @@ mod tests {
 
     #[test]
     fn targets_share_permits_by_scheme_and_authority() {
-        assert_eq!(&*authority("http://a:80/x?y"), "http://a:80");
-        assert_eq!(&*authority("https://a"), "https://a");
-        assert_eq!(&*authority("http://a?x"), "http://a");
+        assert_eq!(authority("http://a:80/x?y"), "http://a:80");
+        assert_eq!(authority("https://a"), "https://a");
+        assert_eq!(authority("http://a?x"), "http://a");
     }
 }
