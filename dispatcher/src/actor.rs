@@ -29,10 +29,11 @@ use self::{
 };
 use crate::{
     core::{AttemptKey, Core, Slot},
-    egress::{Egress, Ended},
+    egress::Ended,
+    exits::Exits,
     meters::Meters,
     places::Places,
-    scheduler::{Granted, Scheduler},
+    scheduler::Granted,
 };
 
 /// What an actor needs of its surroundings.
@@ -40,8 +41,7 @@ use crate::{
 pub(crate) struct Surroundings {
     pub(crate) publisher: Publisher,
     pub(crate) clock: Clock,
-    pub(crate) egress: Egress,
-    pub(crate) scheduler: Scheduler,
+    pub(crate) exits: Exits,
     /// Which Brokers this process serves: sinks that are published to directly.
     pub(crate) places: Places,
     pub(crate) seed: u64,
@@ -102,7 +102,7 @@ pub(crate) struct Birth {
 
 impl Actor {
     pub(crate) fn new(birth: Birth, around: Surroundings) -> Self {
-        let permits = around.scheduler.permits();
+        let permits = around.exits.permits().max(1);
         let channel = around.publisher.channel();
         let mut actor = Self {
             unit: birth.unit,
@@ -112,8 +112,8 @@ impl Actor {
             sinks: Sinks::new(&birth.namespace),
             namespace: birth.namespace,
             work: FuturesUnordered::new(),
-            outcomes: mpsc::channel(permits.all.max(1)),
-            granted: mpsc::channel(permits.all.max(1)),
+            outcomes: mpsc::channel(permits),
+            granted: mpsc::channel(permits),
             in_line: HashMap::new(),
             control: birth.control,
             health: channel.health(birth.unit),

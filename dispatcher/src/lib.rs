@@ -12,6 +12,7 @@
 mod actor;
 pub mod core;
 pub mod egress;
+mod exits;
 mod meters;
 pub mod outcome;
 mod places;

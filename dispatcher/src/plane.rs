@@ -23,6 +23,7 @@ use crate::{
     actor::{Actor, Birth, Control, Surroundings, UnitReport},
     core::{Core, Delta, Image, Settings},
     egress::{Egress, EgressOptions, Network},
+    exits::{self, Exit, Exits},
     meters::Meters,
     places::Places,
     scheduler::{Permits, Scheduler},
@@ -65,6 +66,15 @@ pub struct Worker {
 #[error("a task of the data plane died: {0}")]
 pub struct Died(String);
 
+impl WorkerHandle {
+    /// Gives a new worker its first tasks.
+    fn give(&self, task: Task) {
+        if self.tasks.try_send(task).is_err() {
+            error!("a core of the data plane has stopped");
+        }
+    }
+}
+
 impl Worker {
     /// A worker and the handle to give it work.
     pub fn new() -> (WorkerHandle, Self) {
@@ -101,17 +111,12 @@ pub struct Dispatcher {
     options: Options,
     publisher: Publisher,
     clock: Clock,
-    cores: Vec<OneCore>,
+    workers: Vec<WorkerHandle>,
+    exits: Arc<[Exit]>,
     places: Places,
     /// Held while a plan is taken up, so that plans are taken up in their order.
     applying: AsyncMutex<()>,
     state: Mutex<State>,
-}
-
-struct OneCore {
-    worker: WorkerHandle,
-    egress: Egress,
-    scheduler: Scheduler,
 }
 
 #[derive(Default)]
@@ -135,7 +140,7 @@ struct Running {
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dispatcher")
-            .field("cores", &self.cores.len())
+            .field("cores", &self.workers.len())
             .finish_non_exhaustive()
     }
 }
@@ -149,20 +154,20 @@ impl Dispatcher {
         workers: Vec<WorkerHandle>,
         network: &dyn Fn() -> Arc<dyn Network>,
     ) -> Arc<Self> {
-        let cores = workers.into_iter().map(|worker| OneCore {
-            worker,
-            egress: Egress::new(options.egress.clone(), network(), clock),
-            scheduler: Scheduler::new(options.permits),
-        });
-        let cores: Vec<_> = cores.collect();
-        for core in &cores {
-            let egress = core.egress.clone();
-            let joining: Task = Box::pin(async move { egress.run().await });
+        let mut exits = Vec::new();
+        for (number, worker) in workers.iter().enumerate() {
+            let egress = Egress::new(options.egress.clone(), network(), clock);
+            let scheduler = Scheduler::new(number, options.permits);
+            let (exit, posted) = Exit::new(egress.clone(), scheduler);
+            exits.push(exit);
+            let joining = egress.clone();
             // A new worker's queue has room.
-            core.worker.tasks.try_send(joining).ok();
+            worker.give(Box::pin(async move { joining.run().await }));
+            worker.give(Box::pin(exits::deliver(egress, posted)));
         }
         Arc::new(Self {
-            cores,
+            workers,
+            exits: Arc::from(exits),
             options,
             publisher,
             clock,
@@ -205,8 +210,8 @@ impl Dispatcher {
                 *left.entry(format!("{key}/{trigger}")).or_insert(0) += count;
             }
         }
-        for core in &self.cores {
-            core.egress.close();
+        for exit in self.exits.iter() {
+            exit.egress.close();
         }
         left
     }
@@ -351,12 +356,10 @@ impl Dispatcher {
             .await
             .map_err(|error| error.to_string())?;
         let at = self.next_core();
-        let core_of = &self.cores[at];
         let around = Surroundings {
             publisher: self.publisher.clone(),
             clock: self.clock,
-            egress: core_of.egress.clone(),
-            scheduler: core_of.scheduler.clone(),
+            exits: Exits::new(Arc::clone(&self.exits), at),
             places: self.places.clone(),
             seed: self.options.seed ^ (unit.pool.0 as u64) ^ u64::from(unit.part),
         };
@@ -375,12 +378,12 @@ impl Dispatcher {
     fn next_core(&self) -> usize {
         let mut state = self.state();
         state.placed += 1;
-        (state.placed - 1) % self.cores.len()
+        (state.placed - 1) % self.workers.len()
     }
 
     async fn place(&self, (at, actor): (usize, Actor)) {
         let task: Task = Box::pin(actor.run());
-        if self.cores[at].worker.tasks.send(task).await.is_err() {
+        if self.workers[at].tasks.send(task).await.is_err() {
             error!("a core of the data plane has stopped");
         }
     }

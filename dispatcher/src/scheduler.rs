@@ -19,6 +19,8 @@ const TARGETS: usize = 1024;
 /// Permits of one core.
 #[derive(Clone, Debug)]
 pub struct Scheduler {
+    /// The core that it is for.
+    core: usize,
     state: Arc<Mutex<State>>,
 }
 
@@ -125,8 +127,8 @@ impl<T> Line<T> {
 }
 
 impl Scheduler {
-    /// A scheduler with all its permits free.
-    pub fn new(permits: Permits) -> Self {
+    /// A scheduler of `core` with all its permits free.
+    pub fn new(core: usize, permits: Permits) -> Self {
         let state = State {
             permits,
             in_flight: 0,
@@ -134,6 +136,7 @@ impl Scheduler {
             line: Line::default(),
         };
         Self {
+            core,
             state: Arc::new(Mutex::new(state)),
         }
     }
@@ -204,6 +207,11 @@ impl Scheduler {
 }
 
 impl TargetShare {
+    /// Attempts in flight now.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.load().in_flight
+    }
+
     fn load(&self) -> MutexGuard<'_, Load> {
         self.load.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -262,6 +270,13 @@ impl State {
     }
 }
 
+impl Permit {
+    /// The core that it is for.
+    pub(crate) fn core(&self) -> usize {
+        self.scheduler.core
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         self.scheduler.release(&self.target);
@@ -291,10 +306,13 @@ mod tests {
 
     #[test]
     fn a_hanging_target_leaves_permits_for_others() {
-        let scheduler = Scheduler::new(Permits {
-            all: 4,
-            per_target: 2,
-        });
+        let scheduler = Scheduler::new(
+            0,
+            Permits {
+                all: 4,
+                per_target: 2,
+            },
+        );
         let (hanging, fine) = (scheduler.target("hang"), scheduler.target("fine"));
         let held: Vec<_> = (0..2)
             .map(|slot| scheduler.acquire(&hanging, line("a", slot).0))
@@ -310,10 +328,13 @@ mod tests {
 
     #[test]
     fn those_in_line_are_served_round_robin_by_namespace() {
-        let scheduler = Scheduler::new(Permits {
-            all: 1,
-            per_target: 1,
-        });
+        let scheduler = Scheduler::new(
+            0,
+            Permits {
+                all: 1,
+                per_target: 1,
+            },
+        );
         let target = scheduler.target("sink");
         let mut held = scheduler.acquire(&target, line("first", 0).0);
         let mut waiting: Vec<_> = ["noisy", "noisy", "noisy", "quiet"]
@@ -340,10 +361,13 @@ mod tests {
 
     #[test]
     fn a_permit_for_an_actor_that_is_gone_serves_the_next() {
-        let scheduler = Scheduler::new(Permits {
-            all: 1,
-            per_target: 1,
-        });
+        let scheduler = Scheduler::new(
+            0,
+            Permits {
+                all: 1,
+                per_target: 1,
+            },
+        );
         let target = scheduler.target("sink");
         let held = scheduler.acquire(&target, line("a", 0).0);
         let (gone, receiver) = line("a", 1);

@@ -14,10 +14,11 @@ use super::{Actor, Done};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint},
+    exits::{Exits, Spread},
     meters::{Meters, TriggerMeters},
     outcome::{Answer, FailedKind, Outcome},
     policy::Failure,
-    scheduler::{Applicant, Granted, Permit, Scheduler, SharedTarget},
+    scheduler::{Applicant, Granted, Permit},
 };
 
 /// An attempt in flight.
@@ -51,7 +52,7 @@ struct Known {
 
 #[derive(Clone)]
 enum Sink {
-    Http(Arc<Endpoint>, SharedTarget),
+    Http(Arc<Endpoint>, Spread),
     Broker(Uuid),
     Unusable(Arc<str>),
 }
@@ -78,7 +79,7 @@ impl Sinks {
         slot: Slot,
         route: &Arc<TriggerRoute>,
         meters: &Meters,
-        scheduler: &Scheduler,
+        exits: &Exits,
     ) -> &Known {
         let at = slot as usize;
         if self.by_slot.len() <= at {
@@ -97,11 +98,11 @@ impl Sinks {
             subscriber: route
                 .subscriber
                 .as_ref()
-                .map(|target| Sink::of(target, scheduler)),
+                .map(|target| Sink::of(target, exits)),
             dead_letter: route
                 .dead_letter
                 .as_ref()
-                .map(|target| Sink::of(target, scheduler)),
+                .map(|target| Sink::of(target, exits)),
         })
     }
 
@@ -132,13 +133,11 @@ impl Sinks {
 }
 
 impl Sink {
-    fn of(target: &Target, scheduler: &Scheduler) -> Self {
+    fn of(target: &Target, exits: &Exits) -> Self {
         match target {
             Target::Broker { uid, .. } => Self::Broker(*uid),
             Target::Http(http) => match Endpoint::parse(http) {
-                Ok(endpoint) => {
-                    Self::Http(Arc::new(endpoint), scheduler.target(authority(&http.url)))
-                }
+                Ok(endpoint) => Self::Http(Arc::new(endpoint), exits.target(authority(&http.url))),
                 Err(error) => Self::Unusable(Arc::from(error.to_string())),
             },
         }
@@ -181,6 +180,13 @@ impl Actor {
     /// A permit came for a Trigger that stood in line.
     pub(super) fn on_granted(&mut self, granted: Granted) {
         self.in_line.remove(&granted.slot);
+        if self
+            .drain
+            .as_ref()
+            .is_some_and(|drain| drain.starts_nothing)
+        {
+            return;
+        }
         let now = self.around.clock.now();
         self.start_of(granted.slot, now, Some(granted.permit));
     }
@@ -192,7 +198,7 @@ impl Actor {
             };
             let known = self
                 .sinks
-                .known(slot, route, &self.meters, &self.around.scheduler);
+                .known(slot, route, &self.meters, &self.around.exits);
             let sink = if dead {
                 known.dead_letter.clone()
             } else {
@@ -213,13 +219,13 @@ impl Actor {
         }
     }
 
-    fn acquire(&mut self, slot: Slot, target: &SharedTarget) -> Option<Permit> {
+    fn acquire(&mut self, slot: Slot, target: &Spread) -> Option<Permit> {
         let applicant = || Applicant {
             namespace: Arc::clone(&self.namespace),
             slot,
             answer: self.granted.0.clone(),
         };
-        let permit = self.around.scheduler.acquire(target, applicant);
+        let permit = self.around.exits.acquire(target, applicant);
         if permit.is_none() {
             self.in_line.insert(slot, ());
         }
@@ -227,6 +233,9 @@ impl Actor {
     }
 
     fn launch(&mut self, start: Start, sink: Sink, permit: Option<Permit>, now: Duration) {
+        let core = permit
+            .as_ref()
+            .map_or(self.around.exits.own(), Permit::core);
         self.flights.insert(
             start.key.serial,
             Flight {
@@ -235,7 +244,7 @@ impl Actor {
             },
         );
         let launched = match sink {
-            Sink::Http(endpoint, _) => self.send(&start, endpoint),
+            Sink::Http(endpoint, _) => self.send(&start, endpoint, core),
             Sink::Broker(uid) => self.publish_to(&start, uid, now),
             Sink::Unusable(why) => Err(why.to_string()),
         };
@@ -251,7 +260,7 @@ impl Actor {
         }
     }
 
-    fn send(&mut self, start: &Start, to: Arc<Endpoint>) -> Result<(), String> {
+    fn send(&mut self, start: &Start, to: Arc<Endpoint>, core: usize) -> Result<(), String> {
         let delivery = &start.route.delivery;
         let (wire, extra, wants_reply) = match &start.work {
             Work::Deliver => {
@@ -281,7 +290,7 @@ impl Actor {
             timeout: delivery.timeout,
             wants_reply,
         };
-        self.around.egress.start(attempt, &self.outcomes.0);
+        self.around.exits.start(core, attempt, &self.outcomes.0);
         Ok(())
     }
 
