@@ -69,7 +69,7 @@ fn adding_to_a_slot_that_is_taken_replaces_what_was_there() {
     index.add(3, &compiled(&[Expr::exact([("type", "a")])]));
     index.add(3, &compiled(&[Expr::prefix([("type", "b")])]));
     assert_eq!(index.len(), 1);
-    assert_eq!(hits(&mut index, &event(&[("type", "a")])), []);
+    assert_eq!(hits(&mut index, &event(&[("type", "a")])), [] as [u32; 0]);
     assert_eq!(hits(&mut index, &event(&[("type", "b")])), [3]);
     index.add(3, &Filter::everything());
     assert_eq!(hits(&mut index, &event(&[("type", "c")])), [3]);
@@ -83,7 +83,7 @@ fn removing_what_is_not_there_does_nothing() {
     assert!(index.remove(7));
     assert!(!index.remove(7));
     assert!(index.is_empty());
-    assert_eq!(hits(&mut index, &event::<&str>(&[])), []);
+    assert_eq!(hits(&mut index, &event::<&str>(&[])), [] as [u32; 0]);
 }
 
 #[test]
@@ -129,7 +129,7 @@ fn a_filter_that_contradicts_itself_is_never_hit() {
         &compiled(&[Expr::exact([("type", "a")]), Expr::exact([("type", "b")])]),
     );
     for kind in ["a", "b"] {
-        assert_eq!(hits(&mut index, &event(&[("type", kind)])), []);
+        assert_eq!(hits(&mut index, &event(&[("type", kind)])), [] as [u32; 0]);
     }
 }
 
