@@ -27,6 +27,8 @@ mod trigger;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod rules;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -42,7 +44,7 @@ use trigger::{Entry, Reading, Stage, Trigger};
 use volley_channel::{Position, Span, Stored};
 use volley_event::Event;
 use volley_filter::Index;
-use volley_spec::route::{Target, TriggerRoute};
+use volley_spec::route::{Overflow, Target, TriggerRoute};
 
 use self::{altered::Altered, changes::Noted, passes::Pass};
 use crate::policy::Failure;
@@ -151,7 +153,10 @@ pub struct Core {
     finished: Vec<Finished>,
     delta: BTreeMap<u128, Vec<Position>>,
     graves: Vec<books::Grave>,
-    blocked_by_space: Option<Position>,
+    /// What the space is wanted up to while a Trigger blocks, and what one does by default.
+    blocked_by_space: Option<(Position, Overflow)>,
+    /// The pass that failed to read just now.
+    failed_pass: Option<usize>,
     #[cfg(test)]
     altered: Option<Altered>,
 }
@@ -188,6 +193,7 @@ impl Core {
             delta: BTreeMap::new(),
             graves: Vec::new(),
             blocked_by_space: None,
+            failed_pass: None,
             #[cfg(test)]
             altered: None,
         }
@@ -358,7 +364,8 @@ impl Core {
             let stored = found.next().flatten();
             let waiting = self.fetching.remove(&position).unwrap_or_default();
             if let Some(stored) = stored {
-                self.shelf.lay_out(stored);
+                let takers = waiting.iter().filter(|slot| self.fetches(**slot, position));
+                self.shelf.lay_out(stored, takers.count());
                 for slot in waiting {
                     self.fetch_ended(slot, position, None);
                 }
@@ -370,6 +377,11 @@ impl Core {
         }
     }
 
+    fn fetches(&self, slot: Slot, position: Position) -> bool {
+        let trigger = self.triggers.get(slot as usize).and_then(Option::as_ref);
+        trigger.is_some_and(|trigger| trigger.fetches(position))
+    }
+
     fn fetch_ended(&mut self, slot: Slot, position: Position, lost: Option<Dropped>) {
         let Some(trigger) = self
             .triggers
@@ -378,17 +390,11 @@ impl Core {
         else {
             return;
         };
-        if !matches!(
-            trigger.pend.get(&position),
-            Some(Entry {
-                stage: Stage::Fetching,
-                ..
-            })
-        ) {
+        if !trigger.fetches(position) {
             return;
         }
         match lost {
-            None => trigger.move_to(position, Stage::Queued),
+            None => trigger.go_on(position),
             Some(why) => self.finish(slot, position, Ending::Dropped(why)),
         }
         self.ready.insert(slot);
@@ -455,7 +461,7 @@ impl Core {
                 ..
             })
         ) {
-            trigger.move_to(position, Stage::Queued);
+            trigger.go_on(position);
         }
         self.ready.insert(slot);
     }

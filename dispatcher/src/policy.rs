@@ -117,11 +117,9 @@ pub fn failure(outcome: &Outcome) -> Failure {
 }
 
 fn cut(mut text: String) -> Bytes {
-    let mut end = text.len().min(EXCERPT);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    text.truncate(end);
+    let whole = |at: &usize| text.is_char_boundary(*at);
+    let end = (0..=EXCERPT.min(text.len())).rev().find(whole);
+    text.truncate(end.unwrap_or(0));
     Bytes::from(text)
 }
 

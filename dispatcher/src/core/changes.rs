@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use volley_channel::Position;
+use volley_filter::Filter;
 use volley_spec::route::TriggerRoute;
 
 use super::{
@@ -25,6 +26,7 @@ pub(super) struct Noted {
     at: Position,
     slot: Slot,
     uid: u128,
+    filter: Option<Filter>,
 }
 
 impl Core {
@@ -43,7 +45,7 @@ impl Core {
         }
     }
 
-    fn add(&mut self, route: Arc<TriggerRoute>, next: Position, next_ordinal: u64) {
+    pub(super) fn add(&mut self, route: Arc<TriggerRoute>, next: Position, next_ordinal: u64) {
         let starts = route.subscriber.is_some() && route.filter.is_some();
         let reading = if starts {
             Reading::Attached { from: next }
@@ -114,17 +116,24 @@ impl Core {
             Reading::Unstarted => trigger.filter = trigger.route.filter.clone(),
             Reading::Attached { .. } if changed => self.schedule_filter(slot, next),
             Reading::Detached { read, .. } if changed => {
-                trigger.filter = trigger.route.filter.clone();
-                trigger.filter_from = Some(read);
-                self.schedule_filter(slot, next);
+                // Changes noted while it was attached are overtaken: it reads with this one now.
+                let (uid, filter) = (trigger.route.uid.as_u128(), trigger.route.filter.clone());
+                self.noted.retain(|noted| noted.uid != uid);
+                self.switch_filter(slot, read, filter);
             }
             _ => {}
         }
     }
 
     fn schedule_filter(&mut self, slot: Slot, at: Position) {
-        let uid = self.trigger_mut(slot).route.uid.as_u128();
-        self.noted.push_back(Noted { at, slot, uid });
+        let route = &self.trigger_mut(slot).route;
+        let (uid, filter) = (route.uid.as_u128(), route.filter.clone());
+        self.noted.push_back(Noted {
+            at,
+            slot,
+            uid,
+            filter,
+        });
         if at <= self.head {
             self.take_up(self.head);
         }
@@ -133,21 +142,24 @@ impl Core {
     /// Switches to the filters that apply from `position` on.
     pub(super) fn take_up(&mut self, position: Position) {
         while self.noted.front().is_some_and(|noted| noted.at <= position) {
-            let Some(Noted { slot, uid, at }) = self.noted.pop_front() else {
+            let Some(noted) = self.noted.pop_front() else {
                 break;
             };
-            if self.by_uid.get(&uid) == Some(&slot) {
-                self.switch_filter(slot, at);
+            if self.by_uid.get(&noted.uid) == Some(&noted.slot) {
+                self.switch_filter(noted.slot, noted.at, noted.filter);
             }
         }
     }
 
-    fn switch_filter(&mut self, slot: Slot, at: Position) {
+    fn switch_filter(&mut self, slot: Slot, at: Position, filter: Option<Filter>) {
         let (head, head_ordinal) = (self.head, self.head_ordinal);
         let trigger = self.trigger_mut(slot);
-        trigger.filter = trigger.route.filter.clone();
+        trigger.filter.clone_from(&filter);
+        if let Reading::Detached { read, .. } = trigger.reading {
+            trigger.filter_from = Some(read);
+        }
         let attached = matches!(trigger.reading, Reading::Attached { .. });
-        match trigger.filter.clone() {
+        match filter {
             Some(filter) => {
                 self.index.remove(slot);
                 self.index.add(slot, &filter);
@@ -175,7 +187,7 @@ impl Core {
         let parked: Vec<_> = dead
             .filter_map(|(position, entry)| match entry.stage {
                 Stage::Waiting { due } => Some((*position, Some(due))),
-                Stage::Queued | Stage::Fetching => Some((*position, None)),
+                Stage::Queued | Stage::Fetching | Stage::Blocked => Some((*position, None)),
                 _ => None,
             })
             .collect();

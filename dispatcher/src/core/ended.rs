@@ -99,11 +99,20 @@ impl Core {
             return self.finish(key.slot, key.position, Ending::DeadLettered);
         }
         let trigger = self.trigger_mut(key.slot);
+        // The sink may have been taken away while this attempt was under way.
+        let removed = trigger.route.dead_letter.is_none();
         let Some(entry) = trigger.pend.get_mut(&key.position) else {
             return;
         };
         if entry.doomed {
             return self.finish(key.slot, key.position, Ending::Dropped(Dropped::Overflow));
+        }
+        if removed {
+            return self.finish(
+                key.slot,
+                key.position,
+                Ending::Dropped(Dropped::RetriesExhausted),
+            );
         }
         let Some(dead) = &mut entry.dead else { return };
         dead.tries = dead.tries.saturating_add(1);
@@ -128,6 +137,7 @@ impl Core {
             .move_to(position, Stage::Waiting { due });
         self.timers.insert((due, slot, position));
         self.altered_wait(slot, position);
+        self.refresh_eligible(slot);
     }
 
     /// No further attempt at the subscriber: the dead letter is due at once, or the drop.
@@ -154,6 +164,7 @@ impl Core {
             failure: Arc::new(failure),
             tries: 0,
         }));
+        trigger.settle_hold();
         // A zero wait and not the queue: whoever asked for attempts in this turn goes first.
         self.wait_until(slot, position, now);
     }
@@ -270,6 +281,7 @@ impl Core {
         }
         let trigger = self.trigger_mut(slot);
         trigger.counts.end(ending);
+        trigger.settle_hold();
         let uid = trigger.route.uid.as_u128();
         if !entry.doomed {
             self.shelf.drop_user(position);

@@ -7,6 +7,9 @@
 //! grows, so each statement stays true for ever; an old one costs duplicates, never a loss. That
 //! is why side records are written before the image that needs them, and removed after it.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -85,6 +88,9 @@ pub enum ImageError {
 }
 
 const FORMAT: u8 = 1;
+
+/// The `read` of a Trigger that has not started: nothing that is stored is owed to it.
+const NEVER: Position = Position(u64::MAX);
 
 impl Image {
     /// The image and the side records that make at most `limit` bytes of it: the largest
@@ -304,7 +310,7 @@ impl Core {
         core.sequence = image.sequence;
         for route in known {
             let exception = image.exceptions.remove(&route.uid.as_u128());
-            core.resume(route, exception, now);
+            core.resume(route, exception, bounds, now);
         }
         if bounds.first > core.head {
             core.truncated(bounds.first, bounds.first_ordinal);
@@ -312,13 +318,26 @@ impl Core {
         core
     }
 
-    fn resume(&mut self, route: Arc<TriggerRoute>, exception: Option<Exception>, now: Duration) {
+    fn resume(
+        &mut self,
+        route: Arc<TriggerRoute>,
+        exception: Option<Exception>,
+        bounds: Bounds,
+        now: Duration,
+    ) {
+        if exception
+            .as_ref()
+            .is_some_and(|exception| exception.read == NEVER)
+        {
+            return self.add(route, bounds.next, bounds.next_ordinal);
+        }
         let exception = exception.unwrap_or_else(|| Exception {
             read: self.head,
             ordinal: self.head_ordinal,
             ..Exception::default()
         });
-        let behind = exception.read < self.head;
+        // Without a filter the head would pass by what it is owed.
+        let behind = exception.read < self.head || route.filter.is_none();
         let reading = if behind {
             Reading::Detached {
                 read: exception.read,
@@ -384,6 +403,10 @@ impl Core {
     pub fn checkpoint(&mut self) -> Image {
         self.delta.clear();
         self.sequence += 1;
+        let head = self.head;
+        for trigger in self.triggers.iter_mut().flatten() {
+            trigger.forget_done(head);
+        }
         self.image()
     }
 
@@ -403,8 +426,10 @@ impl Core {
 
     fn exception(&self, trigger: &Trigger) -> Option<Exception> {
         let (read, ordinal) = match trigger.reading {
-            Reading::Unstarted => return None,
-            Reading::Attached { from } if from > self.head => (from, trigger.start_ordinal),
+            Reading::Unstarted => (NEVER, 0),
+            Reading::Attached { from } if from > self.head => {
+                (from, trigger.start_ordinal.max(self.head_ordinal))
+            }
             Reading::Attached { .. } if trigger.pend.is_empty() && trigger.done.is_empty() => {
                 return None;
             }
@@ -503,98 +528,5 @@ impl<'a> Reader<'a> {
         Ok(u128::from_le_bytes(
             bytes.try_into().expect("sixteen bytes were taken"),
         ))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn sample() -> Image {
-        let pending = |count: u64| {
-            (1..=count)
-                .map(|n| PendingRecord {
-                    position: Position(n * 7),
-                    attempts: n as u32,
-                    key: (n % 2 == 0).then_some(n),
-                    at_ms: n,
-                })
-                .collect()
-        };
-        let exceptions = (1..=9u64).map(|n| {
-            (
-                u128::from(n),
-                Exception {
-                    read: Position(n * 100),
-                    ordinal: n * 90,
-                    pending: pending(n * 3),
-                    ahead: vec![Position(n * 200)],
-                },
-            )
-        });
-        Image {
-            sequence: 3,
-            base: Position(5000),
-            base_ordinal: 4000,
-            exceptions: exceptions.collect(),
-        }
-    }
-
-    #[test]
-    fn an_image_comes_back_whole_whatever_part_of_it_is_in_side_records() {
-        for limit in [0, 40, 200, 500, 100_000] {
-            let (image, side) = sample().encode(limit);
-            let side: Vec<_> = side
-                .into_iter()
-                .filter_map(|(uid, bytes)| Some((uid, bytes?)))
-                .collect();
-            assert_eq!(
-                Image::decode(&image, &side),
-                Ok(sample()),
-                "limit {limit}, {} side records",
-                side.len()
-            );
-        }
-    }
-
-    #[test]
-    fn a_cut_image_is_damaged_and_a_newer_one_is_named() {
-        let (image, _) = sample().encode(usize::MAX);
-        let whole = Image::decode(&image, &[]).expect("it was just written");
-        for length in 1..image.len() {
-            // A cut between two exceptions can't be seen here: the ledger writes whole values.
-            if let Ok(read) = Image::decode(&image[..length], &[]) {
-                assert!(read.exceptions.len() < whole.exceptions.len());
-            }
-        }
-        assert_eq!(Image::decode(&[9, 0, 0, 0], &[]), Err(ImageError::Newer(9)));
-        assert_eq!(Image::decode(&[], &[]), Err(ImageError::Damaged(0)));
-    }
-
-    #[test]
-    fn a_delta_comes_back_whole() {
-        let delta = Delta {
-            finished: BTreeMap::from([
-                (7, vec![Position(3), Position(900)]),
-                (9, vec![Position(1)]),
-            ]),
-        };
-        assert_eq!(Delta::decode(&delta.encode()), Ok(delta));
-    }
-
-    #[test]
-    fn finishes_below_read_leave_pending_and_others_are_met_again() {
-        let mut image = sample();
-        let delta = Delta {
-            finished: BTreeMap::from([
-                (1, vec![Position(7), Position(400)]),
-                (77, vec![Position(6000)]),
-            ]),
-        };
-        image.finish(&delta);
-        assert_eq!(image.exceptions[&1].pending.len(), 2);
-        assert_eq!(image.exceptions[&1].ahead, [Position(200), Position(400)]);
-        assert_eq!(image.exceptions[&77].ahead, [Position(6000)]);
-        assert_eq!(image.exceptions[&77].read, image.base);
     }
 }

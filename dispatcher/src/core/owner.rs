@@ -2,7 +2,6 @@
 
 use std::{sync::Arc, time::Duration};
 
-use volley_channel::Position;
 use volley_spec::route::TriggerRoute;
 
 use super::{Core, Slot, trigger::Reading};
@@ -35,27 +34,6 @@ impl Core {
                 self.head_ordinal,
                 Duration::ZERO,
             );
-        }
-    }
-
-    /// What is stored at `at` is damaged: whoever would have read it goes on behind it. Whether a
-    /// Trigger wanted it can't be known; it is counted as matched and `dropped.corrupt`.
-    pub fn skip(&mut self, at: Position) {
-        let (head, ordinal) = (self.head, self.head_ordinal);
-        for trigger in self.triggers.iter_mut().flatten() {
-            let reaches = match trigger.reading {
-                Reading::Unstarted => false,
-                Reading::Attached { from } => head <= at && from <= at,
-                Reading::Detached { read, .. } => read <= at,
-            };
-            if reaches {
-                trigger.counts.matched += 1;
-                trigger.counts.drop_many(super::Dropped::Corrupt, 1);
-            }
-        }
-        if head <= at {
-            self.head = at.following();
-            self.head_ordinal = ordinal + 1;
         }
     }
 }

@@ -83,7 +83,9 @@ impl Core {
     /// to the head.
     pub fn caught_up(&mut self, which: usize, span: Span) {
         self.passes[which].reading = false;
-        for stored in span.events {
+        let from = self.passes[which].at;
+        let missed = |stored: &Stored| stored.position >= from;
+        for stored in span.events.into_iter().filter(missed) {
             if stored.position >= self.head {
                 break;
             }
@@ -97,6 +99,10 @@ impl Core {
         } else {
             (span.next, span.next_ordinal)
         };
+        if at < self.passes[which].at {
+            // Nothing was read, or only what has been truncated since.
+            return;
+        }
         self.join(which, self.passes[which].at, at);
         self.passes[which].at = at;
         for slot in self.passes[which].members.clone() {
@@ -119,12 +125,11 @@ impl Core {
             let Reading::Detached { read, .. } = trigger.reading else {
                 continue;
             };
-            let unwanted = read > stored.position
-                || !trigger
-                    .filter
-                    .as_ref()
-                    .is_some_and(|filter| filter.matches(&stored.event));
-            if unwanted {
+            // Without a filter nobody can say what it wants: it stops before the next event.
+            let filter = trigger.filter.as_ref();
+            let served = filter.is_some();
+            if read > stored.position || filter.is_some_and(|filter| !filter.matches(&stored.event))
+            {
                 continue;
             }
             if trigger.done.remove(&stored.position) {
@@ -133,7 +138,7 @@ impl Core {
             if stored.position < trigger.drop_below {
                 trigger.counts.matched += 1;
                 trigger.counts.drop_many(Dropped::Overflow, 1);
-            } else if room {
+            } else if room && served {
                 trigger.admit(stored.position, stored.at_ms, key);
                 trigger.counts.matched += 1;
                 self.shelf.add_user(stored.position);
@@ -191,33 +196,83 @@ impl Core {
     /// Pass `which` could not read: it is tried again when asked for.
     pub fn pass_failed(&mut self, which: usize) {
         self.passes[which].reading = false;
+        self.failed_pass = Some(which);
+    }
+
+    /// What is stored at `at` is damaged: whoever would have read it goes on behind it. Whether a
+    /// Trigger wanted it can't be known; it is counted as matched and `dropped.corrupt`.
+    ///
+    /// For a catch-up pass it is called right after [`pass_failed`](Self::pass_failed).
+    pub fn skip(&mut self, at: Position) {
+        match self.failed_pass.take() {
+            Some(which) if at < self.head => self.skip_in_pass(which, at),
+            _ if at >= self.head => self.skip_at_head(at),
+            _ => {}
+        }
+    }
+
+    fn skip_at_head(&mut self, at: Position) {
+        self.take_up(at);
+        for trigger in self.triggers.iter_mut().flatten() {
+            if matches!(trigger.reading, Reading::Attached { from } if from <= at) {
+                lose(trigger, Dropped::Corrupt, 1);
+            }
+        }
+        self.head = at.following();
+        self.head_ordinal += 1;
+        self.take_up(self.head);
+    }
+
+    fn skip_in_pass(&mut self, which: usize, at: Position) {
+        if at < self.passes[which].at {
+            return;
+        }
+        self.join(which, self.passes[which].at, at);
+        self.passes[which].at = at.following();
+        for slot in self.passes[which].members.clone() {
+            let trigger = self.trigger_mut(slot);
+            if let Reading::Detached { read, ordinal } = trigger.reading
+                && read <= at
+            {
+                lose(trigger, Dropped::Corrupt, 1);
+                self.stand(slot, at.following(), ordinal + 1);
+            }
+        }
     }
 
     /// The channel keeps nothing below `first`, whose ordinal is `first_ordinal`: what detached
     /// Triggers had not read there is gone. Whether they wanted it can't be known any more; all of
     /// it is counted as matched and `dropped.retention`.
     pub fn truncated(&mut self, first: Position, first_ordinal: u64) {
-        for which in 0..PASSES {
-            self.passes[which].reading = false;
-            self.passes[which].at = self.passes[which].at.max(first);
+        for pass in &mut self.passes {
+            pass.at = pass.at.max(first);
         }
         let behind: Vec<_> = self.detached.range(..(first, 0)).copied().collect();
         for (read, slot) in behind {
             self.eligible.remove(&(read, slot));
             let trigger = self.trigger_mut(slot);
             if let Reading::Detached { ordinal, .. } = trigger.reading {
-                lose(trigger, first_ordinal.saturating_sub(ordinal));
+                lose(
+                    trigger,
+                    Dropped::Retention,
+                    first_ordinal.saturating_sub(ordinal),
+                );
             }
             self.stand(slot, first, first_ordinal);
             self.refresh_eligible(slot);
         }
         if self.head < first {
-            let lost = first_ordinal.saturating_sub(self.head_ordinal);
+            let head_ordinal = self.head_ordinal;
             let attached: Vec<_> = self.live().map(|(slot, _)| slot).collect();
             for slot in attached {
                 let trigger = self.trigger_mut(slot);
                 if matches!(trigger.reading, Reading::Attached { .. }) {
-                    lose(trigger, lost);
+                    let from = head_ordinal.max(trigger.start_ordinal);
+                    lose(
+                        trigger,
+                        Dropped::Retention,
+                        first_ordinal.saturating_sub(from),
+                    );
                 }
             }
             self.head = first;
@@ -238,7 +293,7 @@ impl Core {
     }
 }
 
-fn lose(trigger: &mut Trigger, events: u64) {
+fn lose(trigger: &mut Trigger, why: Dropped, events: u64) {
     trigger.counts.matched += events;
-    trigger.counts.drop_many(Dropped::Retention, events);
+    trigger.counts.drop_many(why, events);
 }

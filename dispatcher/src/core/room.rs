@@ -16,7 +16,9 @@ impl Core {
     /// hold above it would free nothing, so only what lies below it is dropped.
     pub fn make_room(&mut self, until: Position, default: Overflow) {
         let blocker = self.blocking_floor(default);
-        self.blocked_by_space = blocker.filter(|floor| *floor < until).map(|_| until);
+        self.blocked_by_space = blocker
+            .filter(|floor| *floor < until)
+            .map(|_| (until, default));
         let until = blocker.map_or(until, |floor| floor.min(until));
         let behind: Vec<Slot> = self
             .live()
@@ -71,9 +73,9 @@ impl Core {
 
     /// Whether a Trigger's backlog is what blocks the Broker's producers now.
     pub(super) fn blocks_publish(&self, trigger: &Trigger) -> bool {
-        let behind = |until| trigger.floor().is_some_and(|floor| floor < until);
-        self.blocked_by_space.is_some_and(behind)
-            && trigger.route.overflow != Some(Overflow::DropOldest)
+        self.blocked_by_space.is_some_and(|(until, default)| {
+            blocks(trigger, default) && trigger.floor().is_some_and(|floor| floor < until)
+        })
     }
 }
 

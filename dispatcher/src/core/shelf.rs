@@ -17,8 +17,8 @@ pub(crate) struct Shelf {
     max_bytes: usize,
     /// Positions not in `recent` that deliveries still need, with how many.
     other: BTreeMap<Position, u32>,
-    /// Events read again for a delivery that is about to start.
-    fetched: BTreeMap<Position, Stored>,
+    /// Events read again, and how many deliveries that are about to start asked for each.
+    fetched: BTreeMap<Position, (Stored, usize)>,
 }
 
 #[derive(Debug)]
@@ -87,18 +87,25 @@ impl Shelf {
     pub(crate) fn get(&self, position: Position) -> Option<&Stored> {
         match self.find(position) {
             Some(at) => Some(&self.recent[at].stored),
-            None => self.fetched.get(&position),
+            None => self.fetched.get(&position).map(|(stored, _)| stored),
         }
     }
 
-    /// Keeps an event that was read again until it is [taken](Self::release).
-    pub(crate) fn lay_out(&mut self, stored: Stored) {
-        self.fetched.insert(stored.position, stored);
+    /// Keeps an event that was read again until all `takers` have [taken](Self::release) it.
+    pub(crate) fn lay_out(&mut self, stored: Stored, takers: usize) {
+        if takers > 0 {
+            self.fetched.insert(stored.position, (stored, takers));
+        }
     }
 
     /// The delivery that asked for a fetched event has it now.
     pub(crate) fn release(&mut self, position: Position) {
-        self.fetched.remove(&position);
+        if let Some((_, takers)) = self.fetched.get_mut(&position) {
+            *takers -= 1;
+            if *takers == 0 {
+                self.fetched.remove(&position);
+            }
+        }
     }
 
     /// The lowest position that a delivery needs.

@@ -84,13 +84,11 @@ pub(crate) struct Pace {
 
 impl Pace {
     pub(crate) fn new(per_second: f64) -> Option<Self> {
-        (per_second > 0.0)
-            .then(|| Duration::try_from_secs_f64(1.0 / per_second).ok())
-            .flatten()
-            .map(|every| Self {
-                every,
-                next: Duration::ZERO,
-            })
+        // A rate too small for a duration is one attempt and then none, not no limit.
+        (per_second > 0.0).then(|| Self {
+            every: Duration::try_from_secs_f64(1.0 / per_second).unwrap_or(Duration::MAX),
+            next: Duration::ZERO,
+        })
     }
 
     /// When the next attempt may start, if that is later than `now`.
@@ -120,6 +118,8 @@ pub(crate) struct Trigger {
     /// Entries in flight or with a reply to store.
     pub(crate) flying: usize,
     pub(crate) flying_bytes: usize,
+    /// Entries whose event is being read again.
+    pub(crate) fetching: usize,
     /// Entries that wait for a time.
     pub(crate) waiting: usize,
     pub(crate) pace: Option<Pace>,
@@ -150,6 +150,7 @@ impl Trigger {
             lanes: BTreeMap::new(),
             flying: 0,
             flying_bytes: 0,
+            fetching: 0,
             waiting: 0,
             done: BTreeSet::new(),
             drop_below: Position(0),
@@ -177,7 +178,8 @@ impl Trigger {
         let room = !self.held
             && self.waiting < settings.waiting
             && self.pend.len() - self.waiting <= settings.window / 2;
-        self.filter.is_some() && !self.in_pass && (room || read < self.drop_below)
+        // What is to be dropped is passed over even when nobody can say what it would want.
+        !self.in_pass && (read < self.drop_below || (room && self.filter.is_some()))
     }
 
     /// Adds a matched position at the end of its lane.
@@ -245,7 +247,49 @@ impl Trigger {
             self.lanes.remove(&lane);
         }
         if let (true, Some(next)) = (was_first, next) {
-            self.move_to(next, Stage::Queued);
+            // After a change of the order the next one may be in flight or waiting already.
+            let blocked = |entry: &Entry| matches!(entry.stage, Stage::Blocked);
+            if self.pend.get(&next).is_some_and(blocked) {
+                self.move_to(next, Stage::Queued);
+            }
+        }
+    }
+
+    /// What it waited for has come: it is queued, or blocked behind an earlier one of its lane.
+    pub(crate) fn go_on(&mut self, position: Position) {
+        let Some(entry) = self.pend.get(&position) else {
+            return;
+        };
+        let first = self
+            .lane_of(entry.key)
+            .and_then(|lane| self.lanes.get(&lane)?.front())
+            .is_none_or(|first| *first == position);
+        self.move_to(position, if first { Stage::Queued } else { Stage::Blocked });
+    }
+
+    /// Positions below where it reads are never met again: its filter changed, or they are gone.
+    pub(crate) fn forget_done(&mut self, head: Position) {
+        if self.done.is_empty() {
+            return;
+        }
+        let read = match self.reading {
+            Reading::Unstarted => return,
+            Reading::Attached { from } => from.max(head),
+            Reading::Detached { read, .. } => read,
+        };
+        self.done = self.done.split_off(&read);
+    }
+
+    /// Whether the event at `position` is being read again for it.
+    pub(crate) fn fetches(&self, position: Position) -> bool {
+        let fetching = |entry: &Entry| matches!(entry.stage, Stage::Fetching);
+        self.pend.get(&position).is_some_and(fetching)
+    }
+
+    /// A Trigger is held only as long as it has an event to probe its subscriber with.
+    pub(crate) fn settle_hold(&mut self) {
+        if self.held {
+            self.held = self.pend.values().any(|entry| entry.dead.is_none());
         }
     }
 
@@ -266,7 +310,8 @@ impl Trigger {
                 self.flying_bytes += bytes;
             }
             Stage::Replying { .. } => self.flying += 1,
-            Stage::Blocked | Stage::Fetching => {}
+            Stage::Fetching => self.fetching += 1,
+            Stage::Blocked => {}
         }
         if let Some(entry) = self.pend.get_mut(&position) {
             entry.stage = stage;
@@ -284,7 +329,8 @@ impl Trigger {
                 self.flying_bytes -= bytes;
             }
             Stage::Replying { .. } => self.flying -= 1,
-            Stage::Blocked | Stage::Fetching => {}
+            Stage::Fetching => self.fetching -= 1,
+            Stage::Blocked => {}
         }
     }
 
@@ -327,7 +373,7 @@ impl Trigger {
         };
         !self.queue.is_empty()
             && self.route.subscriber.is_some()
-            && self.flying < most
+            && self.flying + self.fetching < most
             && (self.flying == 0 || self.flying_bytes < settings.flying_bytes)
     }
 

@@ -128,6 +128,10 @@ impl World {
         Err(format!("not everything ended: {:?}", self.owner.core))
     }
 
+    fn trace(&mut self, line: std::fmt::Arguments<'_>) {
+        writeln!(self.trace, "{line}").expect("a string takes every line");
+    }
+
     fn idle(&self) -> bool {
         let account = self.owner.core.account(self.log.len() as u64);
         let idle = |row: &volley_spec::report::TriggerAccount| row.pending == 0 && row.unread == 0;
@@ -272,7 +276,8 @@ impl World {
         for uid in unready {
             self.note_new(Arc::clone(&self.routes[&uid]));
         }
-        let _ = writeln!(self.trace, "take-over {}", self.durable.epoch);
+        let epoch = self.durable.epoch;
+        self.trace(format_args!("take-over {epoch}"));
     }
 
     fn recover(&mut self) -> Owner {
@@ -427,11 +432,10 @@ impl World {
             if let Some(start) = owner.core.start(slot, self.now) {
                 let uid = start.route.uid.as_u128();
                 let dead = matches!(start.work, Work::DeadLetter(_));
-                let _ = writeln!(
-                    self.trace,
+                self.trace(format_args!(
                     "e{} start {uid} {} dead={dead}",
                     owner.epoch, start.key.position
-                );
+                ));
                 // A zombie may start what its successor has ended; it is judged by what it ends.
                 self.truth.starts(uid, start.key.position, dead)?;
                 owner.flying.push(start);
@@ -472,12 +476,11 @@ impl World {
         } else if taken {
             self.truth.dead_letter_taken(uid, position);
         }
-        let _ = writeln!(
-            self.trace,
+        self.trace(format_args!(
             "e{} end {uid} {position} {}",
             owner.epoch,
             outcome.code_class()
-        );
+        ));
         let jitter = self.rng.f64();
         owner.core.ended(self.now, start.key, &outcome, jitter);
         Ok(())

@@ -1,0 +1,9 @@
+//! The rules one at a time, as values: what is told to the core, and what it wants then.
+//!
+//! [`bench`] is the small world around it: a log, a clock and attempts that end as told. The
+//! [model](super::model) is where the rules meet each other.
+
+mod bench;
+mod changing;
+mod lagging;
+mod pending;
