@@ -28,7 +28,8 @@ use self::{
     progress::Progress,
 };
 use crate::{
-    core::{AttemptKey, Core, Slot},
+    budget::Positions,
+    core::{AttemptKey, Core, Settings, Slot},
     egress::Ended,
     exits::Exits,
     meters::Meters,
@@ -44,6 +45,10 @@ pub(crate) struct Surroundings {
     pub(crate) exits: Exits,
     /// Which Brokers this process serves: sinks that are published to directly.
     pub(crate) places: Places,
+    /// How many positions may be pending in this process.
+    pub(crate) positions: Positions,
+    /// The bounds of a Trigger while there are enough.
+    pub(crate) usual: Settings,
     pub(crate) seed: u64,
 }
 
@@ -87,6 +92,8 @@ pub(crate) struct Actor {
     drain: Option<Drain>,
     reading: bool,
     stopped: bool,
+    /// Positions pending when they were last told.
+    pending: usize,
 }
 
 /// What a new actor is given.
@@ -124,6 +131,7 @@ impl Actor {
             drain: None,
             reading: true,
             stopped: false,
+            pending: 0,
             around,
         };
         actor.read_head(birth.cursor);
@@ -148,6 +156,7 @@ impl Actor {
             }
             self.turn(&mut ended).await;
         }
+        self.around.positions.moved(self.pending, 0);
     }
 
     /// Everything that follows from what happened, until there is nothing more to do.
@@ -160,6 +169,7 @@ impl Actor {
             self.on_ended(now, ended);
         }
         self.core.tick(now);
+        self.keep_within_budget();
         self.start_attempts(now);
         self.publish_replies();
         self.read_again();
@@ -183,6 +193,18 @@ impl Actor {
             Done::Image(answer) => self.image_written(answer),
             Done::Pause => {}
         }
+    }
+
+    /// Tells what is pending here, and takes over what a Trigger may have pending now.
+    fn keep_within_budget(&mut self) {
+        let (positions, usual) = (&self.around.positions, &self.around.usual);
+        positions.moved(self.pending, self.core.pending());
+        self.pending = self.core.pending();
+        let (window, waiting) = (
+            positions.share(usual.window),
+            positions.share(usual.waiting),
+        );
+        self.core.set_bounds(window, waiting);
     }
 
     fn next_timer(&self) -> Option<Duration> {

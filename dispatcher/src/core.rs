@@ -150,6 +150,8 @@ pub struct Core {
     /// Of the newest image.
     sequence: u64,
     unmatched: u64,
+    /// Positions pending over all Triggers.
+    pending: usize,
     finished: Vec<Finished>,
     delta: BTreeMap<u128, Vec<Position>>,
     graves: Vec<books::Grave>,
@@ -189,6 +191,7 @@ impl Core {
             serial: 0,
             sequence: 0,
             unmatched: 0,
+            pending: 0,
             finished: Vec::new(),
             delta: BTreeMap::new(),
             graves: Vec::new(),
@@ -255,6 +258,7 @@ impl Core {
             }
         }
         self.unmatched += u64::from(!wanted);
+        self.pending += users as usize;
         self.hits = hits;
         if users > 0 {
             self.shelf.push(stored, users);

@@ -10,6 +10,7 @@
 //! attempt.
 
 mod actor;
+mod budget;
 pub mod core;
 pub mod egress;
 mod exits;

@@ -31,6 +31,8 @@ pub struct Permits {
     pub all: usize,
     /// To one target.
     pub per_target: usize,
+    /// Positions pending in the whole process, at most about; one takes up to 200 bytes.
+    pub positions: usize,
 }
 
 impl Default for Permits {
@@ -38,6 +40,7 @@ impl Default for Permits {
         Self {
             all: 4096,
             per_target: 512,
+            positions: 4 << 20,
         }
     }
 }
@@ -311,6 +314,7 @@ mod tests {
             Permits {
                 all: 4,
                 per_target: 2,
+                ..Permits::default()
             },
         );
         let (hanging, fine) = (scheduler.target("hang"), scheduler.target("fine"));
@@ -333,6 +337,7 @@ mod tests {
             Permits {
                 all: 1,
                 per_target: 1,
+                ..Permits::default()
             },
         );
         let target = scheduler.target("sink");
@@ -366,6 +371,7 @@ mod tests {
             Permits {
                 all: 1,
                 per_target: 1,
+                ..Permits::default()
             },
         );
         let target = scheduler.target("sink");

@@ -212,6 +212,7 @@ impl Core {
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
         let pending = std::mem::take(&mut trigger.pend);
+        self.pending -= pending.len();
         trigger
             .counts
             .drop_many(Dropped::Deleted, pending.len() as u64);

@@ -279,6 +279,7 @@ impl Core {
             }
             _ => {}
         }
+        self.pending -= 1;
         let trigger = self.trigger_mut(slot);
         trigger.counts.end(ending);
         trigger.settle_hold();

@@ -396,6 +396,7 @@ impl Core {
         if let (Some(due), true) = (timer, waits) {
             self.timers.insert((due, slot, record.position));
         }
+        self.pending += 1;
         self.shelf.add_user(record.position);
     }
 

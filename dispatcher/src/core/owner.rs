@@ -24,6 +24,18 @@ impl Core {
             })
     }
 
+    /// Positions pending over all Triggers.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Sets how many positions of one Trigger may be queued or in flight, and how many may wait
+    /// for a retry. What is pending already stays.
+    pub fn set_bounds(&mut self, window: usize, waiting: usize) {
+        self.settings.window = window;
+        self.settings.waiting = waiting;
+    }
+
     /// The Broker was deleted: every Trigger's backlog is dropped and counted.
     pub fn remove_all(&mut self) {
         let uids: Vec<u128> = self.by_uid.keys().copied().collect();

@@ -141,6 +141,7 @@ impl Core {
             } else if room && served {
                 trigger.admit(stored.position, stored.at_ms, key);
                 trigger.counts.matched += 1;
+                self.pending += 1;
                 self.shelf.add_user(stored.position);
                 self.ready.insert(slot);
             } else {
