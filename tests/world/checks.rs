@@ -5,6 +5,7 @@
 //! Trigger has a verdict: it must have been wanted, may have been, or was not.
 
 mod ledger;
+mod tests;
 
 use std::{collections::BTreeMap, time::Duration};
 

@@ -1,0 +1,176 @@
+//! The checks can fail: each of these takes a good trace, spoils it in one place, and is caught.
+
+use std::time::Duration;
+
+use super::broken_laws;
+use crate::{
+    schedule::{Order, Schedule},
+    trace::{Fact, Who},
+    world,
+};
+
+type Facts = Vec<(Duration, Fact)>;
+
+/// Spoils the first good trace that can be spoilt so, and holds that a law names it.
+fn is_caught(law: &str, spoil: impl Fn(&Schedule, &mut Facts) -> Option<()>) {
+    for seed in 0..30 {
+        let schedule = Schedule::of(seed);
+        let mut facts = world::run(&schedule);
+        assert_eq!(broken_laws(&schedule, &facts), Vec::<String>::new());
+        if spoil(&schedule, &mut facts).is_some() {
+            let broken = broken_laws(&schedule, &facts);
+            assert!(
+                broken.iter().any(|text| text.contains(law)),
+                "seed {seed}: {law}: {broken:?}"
+            );
+            return;
+        }
+    }
+    panic!("no trace can be spoilt so: {law}");
+}
+
+fn alive(schedule: &Schedule, who: &Who) -> bool {
+    let last = &schedule.worlds[schedule.worlds.len() - 1].1;
+    last.get(&who.trigger)
+        .is_some_and(|trigger| trigger.life == who.life)
+}
+
+/// Where a sink said that it took an event for a Trigger that lives to the end.
+fn a_taken_one(schedule: &Schedule, facts: &Facts) -> Option<usize> {
+    facts.iter().position(|(_, fact)| {
+        let Fact::Said {
+            number,
+            status: 200..=299,
+        } = fact
+        else {
+            return false;
+        };
+        facts.iter().any(|(_, fact)| match fact {
+            Fact::Attempt {
+                number: of,
+                who,
+                dead,
+                reply,
+                ..
+            } => of == number && !dead && reply.is_none() && alive(schedule, who),
+            _ => false,
+        })
+    })
+}
+
+#[test]
+fn an_event_that_was_answered_and_never_stored() {
+    is_caught("answered 202 and lost", |_, facts| {
+        let at = facts.iter().position(|(_, fact)| match fact {
+            Fact::Answered { ids, status, .. } => *status == Some(202) && !ids.is_empty(),
+            _ => false,
+        })?;
+        let Fact::Answered { ids, .. } = &facts[at].1 else {
+            return None;
+        };
+        let lost = ids[0].clone();
+        facts.retain(|(_, fact)| match fact {
+            Fact::Stored { event, .. } => event.id != lost,
+            _ => true,
+        });
+        Some(())
+    });
+}
+
+#[test]
+fn an_event_that_no_sink_took() {
+    is_caught("the books say", |schedule, facts| {
+        let at = a_taken_one(schedule, facts)?;
+        facts.remove(at);
+        Some(())
+    });
+}
+
+#[test]
+fn an_event_that_was_taken_twice() {
+    is_caught("too often", |schedule, facts| {
+        let at = a_taken_one(schedule, facts)?;
+        let again = facts[at].clone();
+        facts.insert(at, again);
+        Some(())
+    });
+}
+
+#[test]
+fn an_event_that_nobody_posted() {
+    is_caught("nobody sent it whole", |_, facts| {
+        let stored = facts.iter_mut().find_map(|(_, fact)| match fact {
+            Fact::Stored {
+                event,
+                reply: false,
+                ..
+            } => Some(event),
+            _ => None,
+        });
+        "made-up".clone_into(&mut stored?.id);
+        Some(())
+    });
+}
+
+#[test]
+fn an_event_sent_to_a_trigger_that_never_wanted_it() {
+    is_caught("never wanted", |_, facts| {
+        let attempt = facts.iter_mut().find_map(|(_, fact)| match fact {
+            Fact::Attempt { who, .. } => Some(who),
+            _ => None,
+        });
+        attempt?.life += 100;
+        Some(())
+    });
+}
+
+#[test]
+fn two_events_of_a_lane_in_the_wrong_order() {
+    is_caught("in lane", |schedule, facts| {
+        let (_, first) = &schedule.worlds[0];
+        let always = |name: &str| {
+            let orders = schedule.worlds.iter().map(|(_, world)| world.get(name));
+            orders
+                .map(|trigger| trigger.map(|trigger| (trigger.order, trigger.life)))
+                .all(|known| known == Some((Order::Partition, 1)))
+        };
+        let name = first.keys().find(|name| always(name))?;
+        let mut attempts = facts.iter_mut().filter_map(|(_, fact)| match fact {
+            Fact::Attempt {
+                who,
+                id,
+                dead: false,
+                ..
+            } if who.trigger == *name => Some(id),
+            _ => None,
+        });
+        let (one, two) = (attempts.next()?, attempts.next_back()?);
+        std::mem::swap(one, two);
+        Some(())
+    });
+}
+
+#[test]
+fn books_that_do_not_add_up() {
+    is_caught("laws", |_, facts| {
+        let row = facts.iter_mut().find_map(|(_, fact)| match fact {
+            Fact::Books(books) => books.triggers.first_mut(),
+            _ => None,
+        });
+        row?.filtered += 1;
+        Some(())
+    });
+}
+
+#[test]
+fn a_drain_that_leaves_something() {
+    is_caught("a drain left", |_, facts| {
+        facts.iter_mut().find_map(|(_, fact)| match fact {
+            Fact::Left(left) => {
+                left.push(("default/b/t0".to_owned(), 1));
+                Some(())
+            }
+            _ => None,
+        })
+    });
+}
