@@ -154,7 +154,7 @@ impl Ingress {
         self.phases.now()
     }
 
-    /// Tells when the phase changes.
+    /// Tells when the phase becomes [`Phase::Closing`] or a later one.
     pub fn watch_phase(&self) -> watch::Receiver<Phase> {
         self.phases.watch()
     }

@@ -43,6 +43,8 @@ impl Phases {
         }
     }
 
+    /// Wakes those who wait from [`Phase::Closing`] on. A connection asks to be woken once, for the
+    /// close; an earlier phase must not use that up.
     pub(super) fn watch(&self) -> watch::Receiver<Phase> {
         self.wake.subscribe()
     }
@@ -53,7 +55,7 @@ impl Phases {
         self.wake.send_if_modified(|seen| {
             let later = *seen < now;
             *seen = now.max(*seen);
-            later
+            later && now >= Phase::Closing
         });
     }
 }

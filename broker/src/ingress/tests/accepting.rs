@@ -106,6 +106,32 @@ async fn a_connection_goes_to_the_core_with_the_fewest() {
     assert_eq!(open(), [0, 0]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn an_idle_connection_is_closed_with_the_port_whatever_phases_came_before() {
+    let mut stage = Stage::new().await;
+    let (connect, listener) = mpsc::channel(8);
+    let (handle, one) = core();
+    stage.tasks.spawn(one.run(Arc::clone(&stage.ingress)));
+    let ingress = Arc::clone(&stage.ingress);
+    stage
+        .tasks
+        .spawn(async move { accept(listener, &ingress, vec![handle]).await });
+    let (here, there) = duplex(1 << 16);
+    connect.send(there).await.expect("the listener lives");
+    let mut client = Client(here);
+    client.send(post("/ns/b", EVENT, "x")).await;
+    assert_eq!(status(&client.answer().await), 202);
+    stage.ingress.advance(Phase::Draining);
+    // The connection's task is woken by this phase too.
+    sleep(Duration::from_millis(1)).await;
+    stage.ingress.advance(Phase::Closing);
+    let begun = tokio::time::Instant::now();
+    assert_eq!(client.rest().await, "");
+    // Virtual time: the grace, not the time that a head may take.
+    assert!(begun.elapsed() < Duration::from_secs(1));
+    stage.ended().await;
+}
+
 /// A source that knows one name.
 struct Hooks;
 
