@@ -325,8 +325,9 @@ impl Core {
     fn take_off(&mut self, slot: Slot, event: Stored, now: Duration) -> Start {
         self.serial += 1;
         let (position, serial) = (event.position, self.serial);
+        let kept = !self.altered(Altered::RateIgnored);
         let trigger = self.trigger_mut(slot);
-        if let Some(pace) = &mut trigger.pace {
+        if let (Some(pace), true) = (&mut trigger.pace, kept) {
             pace.take(now);
         }
         trigger.move_to(
@@ -429,6 +430,7 @@ impl Core {
     }
 
     fn due(&mut self, slot: Slot, position: Position) {
+        let forgets = self.altered(Altered::LaneForgottenWhenDue);
         let Some(trigger) = self
             .triggers
             .get_mut(slot as usize)
@@ -465,7 +467,11 @@ impl Core {
                 ..
             })
         ) {
-            trigger.go_on(position);
+            if forgets {
+                trigger.move_to(position, Stage::Queued);
+            } else {
+                trigger.go_on(position);
+            }
         }
         self.ready.insert(slot);
     }

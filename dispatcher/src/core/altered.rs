@@ -40,6 +40,32 @@ pub(crate) enum Altered {
     OneRetryMore,
     /// An image leaves out what was finished before a crash and not met again yet.
     ImageForgetsAhead,
+    /// An image says nothing of a Trigger that has not started.
+    ImageForgetsUnstarted,
+    /// The time of a retry is not noted.
+    TimerLost,
+    /// A finished delivery gives its event back twice.
+    UserDroppedTwice,
+    /// Room is made at the cost of a Trigger that blocks.
+    BlockerDropped,
+    /// What a catch-up pass drops to make room is not counted.
+    OverflowUncounted,
+    /// A filter is taken up when it is noted, before the head has come there.
+    FilterEarly,
+    /// A filter is taken up one event late.
+    FilterLate,
+    /// The filter noted first is overtaken by the newest one before its time.
+    FilterOvertaken,
+    /// A hold does not end with the last event that could probe.
+    HoldForever,
+    /// A rate is not kept.
+    RateIgnored,
+    /// What waited for a time does not look whether it is first in its lane.
+    LaneForgottenWhenDue,
+    /// A Trigger re-attaches although it stands a little below the head.
+    ReattachBelow,
+    /// A dead letter goes on after its sink was taken away.
+    DeadLetterOutlivesSink,
 }
 
 impl Core {

@@ -8,6 +8,7 @@ use volley_spec::route::TriggerRoute;
 
 use super::{
     Core, Dropped, Ending, Slot,
+    altered::Altered,
     trigger::{Pace, Reading, Stage, Trigger},
 };
 
@@ -126,6 +127,8 @@ impl Core {
     }
 
     fn schedule_filter(&mut self, slot: Slot, at: Position) {
+        let early = self.altered(Altered::FilterEarly);
+        let at = if early { Position(0) } else { at };
         let route = &self.trigger_mut(slot).route;
         let (uid, filter) = (route.uid.as_u128(), route.filter.clone());
         self.noted.push_back(Noted {
@@ -141,12 +144,26 @@ impl Core {
 
     /// Switches to the filters that apply from `position` on.
     pub(super) fn take_up(&mut self, position: Position) {
-        while self.noted.front().is_some_and(|noted| noted.at <= position) {
+        let late = u64::from(self.altered(Altered::FilterLate));
+        let overtaken = self.altered(Altered::FilterOvertaken);
+        while self
+            .noted
+            .front()
+            .is_some_and(|noted| noted.at.0 + late <= position.0)
+        {
             let Some(noted) = self.noted.pop_front() else {
                 break;
             };
             if self.by_uid.get(&noted.uid) == Some(&noted.slot) {
-                self.switch_filter(noted.slot, noted.at, noted.filter);
+                let newest = || {
+                    self.triggers[noted.slot as usize]
+                        .as_ref()?
+                        .route
+                        .filter
+                        .clone()
+                };
+                let filter = if overtaken { newest() } else { noted.filter };
+                self.switch_filter(noted.slot, noted.at, filter);
             }
         }
     }

@@ -95,12 +95,13 @@ impl Core {
         });
         trigger.counts.attempt(outcome.code_class());
         let lost = self.altered(Altered::DeadLetterFailureIsDone);
+        let outlives = self.altered(Altered::DeadLetterOutlivesSink);
         if taken || lost {
             return self.finish(key.slot, key.position, Ending::DeadLettered);
         }
         let trigger = self.trigger_mut(key.slot);
         // The sink may have been taken away while this attempt was under way.
-        let removed = trigger.route.dead_letter.is_none();
+        let removed = trigger.route.dead_letter.is_none() && !outlives;
         let Some(entry) = trigger.pend.get_mut(&key.position) else {
             return;
         };
@@ -135,7 +136,9 @@ impl Core {
     pub(super) fn wait_until(&mut self, slot: Slot, position: Position, due: Duration) {
         self.trigger_mut(slot)
             .move_to(position, Stage::Waiting { due });
-        self.timers.insert((due, slot, position));
+        if !self.altered(Altered::TimerLost) {
+            self.timers.insert((due, slot, position));
+        }
         self.altered_wait(slot, position);
         self.refresh_eligible(slot);
     }
@@ -164,7 +167,7 @@ impl Core {
             failure: Arc::new(failure),
             tries: 0,
         }));
-        trigger.settle_hold();
+        self.settle_hold(slot);
         // A zero wait and not the queue: whoever asked for attempts in this turn goes first.
         self.wait_until(slot, position, now);
     }
@@ -282,8 +285,11 @@ impl Core {
         self.pending -= 1;
         let trigger = self.trigger_mut(slot);
         trigger.counts.end(ending);
-        trigger.settle_hold();
         let uid = trigger.route.uid.as_u128();
+        self.settle_hold(slot);
+        if self.altered(Altered::UserDroppedTwice) {
+            self.shelf.drop_user(position);
+        }
         if !entry.doomed {
             self.shelf.drop_user(position);
         }
@@ -296,6 +302,12 @@ impl Core {
         });
         self.ready.insert(slot);
         self.refresh_eligible(slot);
+    }
+
+    fn settle_hold(&mut self, slot: Slot) {
+        if !self.altered(Altered::HoldForever) {
+            self.trigger_mut(slot).settle_hold();
+        }
     }
 
     /// A change of `pend` may let a detached Trigger join a pass.

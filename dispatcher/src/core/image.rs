@@ -427,6 +427,7 @@ impl Core {
 
     fn exception(&self, trigger: &Trigger) -> Option<Exception> {
         let (read, ordinal) = match trigger.reading {
+            Reading::Unstarted if self.altered(Altered::ImageForgetsUnstarted) => return None,
             Reading::Unstarted => (NEVER, 0),
             Reading::Attached { from } if from > self.head => {
                 (from, trigger.start_ordinal.max(self.head_ordinal))

@@ -9,11 +9,17 @@
 //! happened (delivered means that its subscriber took it and its reply is stored); nothing is
 //! delivered that was not wanted; in an ordered lane an attempt starts only when everything before
 //! it has ended; no delivery ends more often than crashes allow; attempts stay within the policy;
-//! nothing needed is ever forgotten by the log; and everything ends when the faults do.
+//! nothing needed is ever forgotten by the log; and everything ends when the faults do. Authors
+//! change filters, order, rates, sinks and subscribers meanwhile, space runs out, the log loses
+//! events: each event is judged by the filter that held for it, no rate is exceeded, what blocks
+//! is never dropped, and the books' three laws hold with every number counted a second time.
 //!
 //! `VOLLEY_MODEL_SEEDS` sets how many seeds run, `VOLLEY_MODEL_FROM` the first one.
 
+mod attempts;
+mod changes;
 mod ledger;
+mod owner;
 mod truth;
 mod world;
 
@@ -33,13 +39,20 @@ fn the_rules_hold_in_every_seed() {
         setting("VOLLEY_MODEL_FROM", 1),
         setting("VOLLEY_MODEL_SEEDS", 3000),
     );
-    let mut pairs = 0;
+    let (mut pairs, mut violations) = (0, Vec::new());
     for seed in from..from + seeds {
         match World::run(seed, None) {
             Ok(ended) => pairs += ended,
-            Err(broken) => panic!("seed {seed}: {broken}"),
+            Err(broken) => violations.push(format!("seed {seed}: {broken}")),
         }
     }
+    let shown = violations.iter().take(10).cloned().collect::<Vec<_>>();
+    let count = violations.len();
+    assert!(
+        violations.is_empty(),
+        "{count} of {seeds} seeds:\n{}",
+        shown.join("\n")
+    );
     assert!(
         pairs > seeds * 20,
         "only {pairs} deliveries in {seeds} seeds: the model hardly ran"
@@ -55,39 +68,59 @@ fn one_seed_run_twice_is_the_same_run() {
     }
 }
 
-/// Runs altered rules until they are caught.
+/// Runs altered rules until they are caught, in a seed that is clean without the alteration.
 fn caught(altered: Altered, within: u64) -> Option<(u64, String)> {
-    (1..=within).find_map(|seed| {
-        World::run(seed, Some(altered))
-            .err()
-            .map(|broken| (seed, broken))
-    })
+    let found = (1..=within).find_map(|seed| {
+        let broken = World::run(seed, Some(altered)).err()?;
+        Some((seed, broken))
+    });
+    if let Some((seed, _)) = &found {
+        assert!(
+            World::run(*seed, None).is_ok(),
+            "seed {seed} is broken in any case"
+        );
+    }
+    found
 }
 
 macro_rules! altered_rules {
-    ($($name:ident: $altered:ident within $seeds:literal;)*) => {$(
+    ($($name:ident: $altered:ident;)*) => {$(
         #[test]
         fn $name() {
-            match caught(Altered::$altered, $seeds) {
+            let within = setting("VOLLEY_MODEL_ALTERED", 20_000);
+            match caught(Altered::$altered, within) {
                 Some((seed, broken)) => println!("{:?} is caught by seed {seed}: {broken}", Altered::$altered),
-                None => panic!("{:?} was not noticed in {} seeds: the model misses a check", Altered::$altered, $seeds),
+                None => panic!("{:?} was not noticed in {within} seeds: the model misses a check", Altered::$altered),
             }
         }
     )*};
 }
 
 altered_rules! {
-    a_base_written_before_its_exceptions_is_caught: BaseBeforeExceptions within 20_000;
-    an_exception_removed_before_its_image_is_caught: ExceptionRemovedEarly within 3_000;
-    exceptions_without_a_pending_list_are_caught: NoPendingList within 3_000;
-    a_ledger_without_fencing_is_caught: NoFencing within 50_000;
-    a_lost_dead_letter_is_caught: DeadLetterFailureIsDone within 3_000;
-    a_lane_that_skips_a_waiting_entry_is_caught: LaneSkipsWaiting within 3_000;
-    a_delivery_done_before_its_reply_is_stored_is_caught: DoneBeforeReply within 3_000;
-    detaching_over_an_event_is_caught: DetachStepsOver within 3_000;
-    reattaching_late_is_caught: ReattachLate within 3_000;
-    forgetting_what_is_pending_is_caught: KeepTooHigh within 3_000;
-    a_failure_written_as_a_finish_is_caught: DeltaForFailure within 3_000;
-    one_attempt_too_many_is_caught: OneRetryMore within 3_000;
-    an_image_that_forgets_what_was_finished_ahead_is_caught: ImageForgetsAhead within 20_000;
+    a_base_written_before_its_exceptions_is_caught: BaseBeforeExceptions;
+    an_exception_removed_before_its_image_is_caught: ExceptionRemovedEarly;
+    exceptions_without_a_pending_list_are_caught: NoPendingList;
+    a_ledger_without_fencing_is_caught: NoFencing;
+    a_lost_dead_letter_is_caught: DeadLetterFailureIsDone;
+    a_lane_that_skips_a_waiting_entry_is_caught: LaneSkipsWaiting;
+    a_delivery_done_before_its_reply_is_stored_is_caught: DoneBeforeReply;
+    detaching_over_an_event_is_caught: DetachStepsOver;
+    reattaching_late_is_caught: ReattachLate;
+    reattaching_below_the_head_is_caught: ReattachBelow;
+    forgetting_what_is_pending_is_caught: KeepTooHigh;
+    giving_an_event_back_twice_is_caught: UserDroppedTwice;
+    a_failure_written_as_a_finish_is_caught: DeltaForFailure;
+    one_attempt_too_many_is_caught: OneRetryMore;
+    an_image_that_forgets_what_was_finished_ahead_is_caught: ImageForgetsAhead;
+    an_image_that_forgets_who_has_not_started_is_caught: ImageForgetsUnstarted;
+    a_lost_timer_is_caught: TimerLost;
+    dropping_what_a_trigger_blocks_for_is_caught: BlockerDropped;
+    an_uncounted_drop_is_caught: OverflowUncounted;
+    a_filter_taken_up_early_is_caught: FilterEarly;
+    a_filter_taken_up_late_is_caught: FilterLate;
+    a_filter_overtaken_by_the_next_is_caught: FilterOvertaken;
+    a_hold_that_never_ends_is_caught: HoldForever;
+    a_rate_that_is_not_kept_is_caught: RateIgnored;
+    a_retry_that_forgets_its_lane_is_caught: LaneForgottenWhenDue;
+    a_dead_letter_that_outlives_its_sink_is_caught: DeadLetterOutlivesSink;
 }

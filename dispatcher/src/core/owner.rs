@@ -32,8 +32,17 @@ impl Core {
     /// Sets how many positions of one Trigger may be queued or in flight, and how many may wait
     /// for a retry. What is pending already stays.
     pub fn set_bounds(&mut self, window: usize, waiting: usize) {
+        let grown = window > self.settings.window || waiting > self.settings.waiting;
         self.settings.window = window;
         self.settings.waiting = waiting;
+        if !grown {
+            return;
+        }
+        // With more room some may catch up that could not before.
+        let detached: Vec<_> = self.detached.iter().map(|(_, slot)| *slot).collect();
+        for slot in detached {
+            self.refresh_eligible(slot);
+        }
     }
 
     /// The Broker was deleted: every Trigger's backlog is dropped and counted.

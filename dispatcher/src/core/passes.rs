@@ -117,6 +117,7 @@ impl Core {
     /// Shows one event to the members of a pass; one that is full leaves here.
     fn offer(&mut self, which: usize, stored: &Stored) {
         let key = stored.event.partition_key().map(lane_hash);
+        let uncounted = self.altered(Altered::OverflowUncounted);
         for slot in self.passes[which].members.clone() {
             let room = self.triggers[slot as usize]
                 .as_ref()
@@ -133,6 +134,9 @@ impl Core {
                 continue;
             }
             if trigger.done.remove(&stored.position) {
+                continue;
+            }
+            if stored.position < trigger.drop_below && uncounted {
                 continue;
             }
             if stored.position < trigger.drop_below {
@@ -179,7 +183,13 @@ impl Core {
 
     /// Detached Triggers that stand at the head read with it again (R6).
     pub(super) fn reattach(&mut self) {
-        let standing: Vec<_> = self.detached.range((self.head, 0)..).copied().collect();
+        let below = if self.altered(Altered::ReattachBelow) {
+            3
+        } else {
+            0
+        };
+        let from = Position(self.head.0.saturating_sub(below));
+        let standing: Vec<_> = self.detached.range((from, 0)..).copied().collect();
         for (read, slot) in standing {
             let late = u64::from(self.altered(Altered::ReattachLate));
             let trigger = self.trigger_mut(slot);

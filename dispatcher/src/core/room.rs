@@ -5,6 +5,7 @@ use volley_spec::route::Overflow;
 
 use super::{
     Core, Dropped, Ending, Slot,
+    altered::Altered,
     trigger::{Reading, Stage, Trigger},
 };
 
@@ -15,7 +16,8 @@ impl Core {
     /// One that blocks keeps everything from its own oldest position on: dropping what others
     /// hold above it would free nothing, so only what lies below it is dropped.
     pub fn make_room(&mut self, until: Position, default: Overflow) {
-        let blocker = self.blocking_floor(default);
+        let spares = !self.altered(Altered::BlockerDropped);
+        let blocker = spares.then(|| self.blocking_floor(default)).flatten();
         self.blocked_by_space = blocker
             .filter(|floor| *floor < until)
             .map(|_| (until, default));
@@ -23,7 +25,8 @@ impl Core {
         let behind: Vec<Slot> = self
             .live()
             .filter(|(_, trigger)| {
-                !blocks(trigger, default) && trigger.floor().is_some_and(|floor| floor < until)
+                !(spares && blocks(trigger, default))
+                    && trigger.floor().is_some_and(|floor| floor < until)
             })
             .map(|(slot, _)| slot)
             .collect();

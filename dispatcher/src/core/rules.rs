@@ -5,5 +5,6 @@
 
 mod bench;
 mod changing;
+mod cost;
 mod lagging;
 mod pending;

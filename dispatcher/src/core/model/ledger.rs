@@ -26,7 +26,7 @@ pub(super) enum Step {
     Covered {
         keep: Position,
         finishes: BTreeMap<u128, u64>,
-        noted: Vec<u128>,
+        noted: Vec<(u128, u64)>,
     },
 }
 
