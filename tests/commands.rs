@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    net::TcpListener,
     path::Path,
     process::{Child, Command, Output, Stdio},
     thread,
@@ -117,6 +118,48 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
         &["man"],
     ] {
         assert_eq!(code(&run(args)), 0, "{args:?}");
+    }
+}
+
+#[test]
+fn a_mistyped_flag_or_kind_is_answered_with_the_likely_one() {
+    for (args, meant) in [
+        (&["serve", "--lisen", "127.0.0.1:0"][..], "--listen"),
+        (&["serve", "-f", ".", "--chanel", "memory"], "--channel"),
+        (&["get", "triger"], "triggers"),
+        (&["chekc"], "check"),
+    ] {
+        let output = run(args);
+        assert_eq!(
+            (code(&output), stdout(&output).as_str()),
+            (2, ""),
+            "{args:?}"
+        );
+        assert!(
+            stderr(&output).contains(meant),
+            "{args:?}: {}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_port_in_use_is_1_and_names_the_port() {
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let taken = taken
+        .local_addr()
+        .map(|address| (taken, address.to_string()));
+    let (_held, taken) = taken.expect("it is bound");
+    let files = folder(BROKER);
+    for (data, admin) in [
+        (taken.as_str(), "127.0.0.1:0"),
+        ("127.0.0.1:0", taken.as_str()),
+    ] {
+        let path = text(files.path());
+        let output = run(&["serve", "-f", path, "--listen", data, "--admin", admin]);
+        assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
+        assert!(stderr(&output).contains(&taken), "{}", stderr(&output));
+        assert!(stderr(&output).contains("another process listens there"));
     }
 }
 

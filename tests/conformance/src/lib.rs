@@ -17,8 +17,10 @@
 
 pub mod books;
 pub mod cases;
+pub mod declare;
 pub mod expect;
 pub mod hostile;
+pub mod producer;
 pub mod report;
 pub mod sample;
 pub mod scenario;

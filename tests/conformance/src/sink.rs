@@ -36,6 +36,8 @@ pub struct Seen {
     pub whole: bool,
     /// When the request was complete (its head, for an early answer).
     pub at: Instant,
+    /// The moment before the first byte of its answer left; `None` as long as there was none.
+    pub answering: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -77,14 +79,25 @@ impl Shared {
             .map_or_else(|| Turn::status(202), |script| script.turn(number).clone())
     }
 
-    fn record(&self, path: &str, seen: Seen) {
-        self.state()
-            .paths
-            .entry(path.to_owned())
-            .or_default()
-            .seen
-            .push(seen);
+    /// Keeps a request; its number among those of its path, for [`answering`](Self::answering).
+    fn record(&self, path: &str, seen: Seen) -> usize {
+        let number = {
+            let mut state = self.state();
+            let all = &mut state.paths.entry(path.to_owned()).or_default().seen;
+            all.push(seen);
+            all.len() - 1
+        };
         self.changed.send_modify(|count| *count += 1);
+        number
+    }
+
+    /// Notes that the answer to a request leaves now.
+    fn answering(&self, path: &str, number: usize) {
+        let mut state = self.state();
+        let path = state.paths.get_mut(path);
+        if let Some(seen) = path.and_then(|path| path.seen.get_mut(number)) {
+            seen.answering.get_or_insert_with(Instant::now);
+        }
     }
 
     /// What to do with a new connection before anything is read, if that is scripted.
@@ -172,6 +185,18 @@ impl Sink {
             .paths
             .get(path)
             .map_or(0, |path| path.seen.len())
+    }
+
+    /// How often each event arrived at a path, by its `ce-id`.
+    pub fn ids(&self, path: &str) -> BTreeMap<String, usize> {
+        let mut ids = BTreeMap::new();
+        if let Some(path) = self.shared.state().paths.get(path) {
+            for seen in &path.seen {
+                let id = seen.head.get("ce-id").unwrap_or_default();
+                *ids.entry(id.to_owned()).or_insert(0) += 1;
+            }
+        }
+        ids
     }
 
     /// How many connections were accepted so far.

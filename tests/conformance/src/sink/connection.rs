@@ -26,7 +26,7 @@ pub(super) async fn run(stream: TcpStream, shared: Shared) {
     }
     if let Some(moves) = shared.accepted() {
         // A failed write means that the peer went first; the script is over either way.
-        if let Ok(After::Over) | Err(_) = play(&mut stream, &moves).await {
+        if let Ok(After::Over) | Err(_) = play(&mut stream, &moves, || {}).await {
             return;
         }
     }
@@ -53,16 +53,17 @@ async fn request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Resu
     let asks_to_close = head
         .get("connection")
         .is_some_and(|value| value.contains("close"));
-    shared.record(
+    let number = shared.record(
         &path,
         Seen {
             head,
             body,
             whole: !turn.early,
             at: Instant::now(),
+            answering: None,
         },
     );
-    let after = play(stream, &turn.moves).await?;
+    let after = play(stream, &turn.moves, || shared.answering(&path, number)).await?;
     Ok(if asks_to_close || turn.early {
         After::Over
     } else {
@@ -70,12 +71,18 @@ async fn request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Resu
     })
 }
 
-async fn play(stream: &mut BufReader<TcpStream>, moves: &[Move]) -> io::Result<After> {
+/// Makes the moves; `answering` is called before anything is said.
+async fn play(
+    stream: &mut BufReader<TcpStream>,
+    moves: &[Move],
+    answering: impl Fn(),
+) -> io::Result<After> {
     for step in moves {
         match step {
             Move::ReadSlowly { chunk, every } => read_slowly(stream, *chunk, *every).await?,
             Move::Wait(wait) => sleep(*wait).await,
             Move::Say(bytes) => {
+                answering();
                 stream.write_all(bytes).await?;
                 stream.flush().await?;
             }

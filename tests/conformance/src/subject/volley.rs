@@ -131,6 +131,83 @@ impl Volley {
         log_end(self.folder.path(), "")
     }
 
+    /// All of its log so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// An object as the admin port shows it; `None` when there is none of this name.
+    pub async fn object(&self, object: &ObjectName) -> Option<Value> {
+        let ObjectName {
+            plural,
+            namespace,
+            name,
+        } = object;
+        let target = format!("/api/v1/{plural}/{namespace}/{name}");
+        let text = get(&self.admin, &target).await.ok()?;
+        serde_json::from_str(&text).ok()
+    }
+
+    /// Waits until an object (`None` when it is gone) is as `holds` wants it.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError::NotReady`] with the object as it is when it is not so within 30 s.
+    pub async fn until(
+        &self,
+        object: ObjectName,
+        holds: impl Fn(Option<&Value>) -> bool,
+    ) -> Result<Option<Value>, SubjectError> {
+        let mut shown = None;
+        let asking = async {
+            loop {
+                shown = self.object(&object).await;
+                if holds(shown.as_ref()) {
+                    return;
+                }
+                sleep(BEAT).await;
+            }
+        };
+        if timeout(BOUND, asking).await.is_ok() {
+            return Ok(shown);
+        }
+        Err(SubjectError::NotReady {
+            seconds: BOUND.as_secs(),
+            what: format!("{object:?}: {shown:?}"),
+        })
+    }
+
+    /// Waits until the books of a Broker are as `holds` wants them.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError::NotReady`] with the books as they are when they are not so within 30 s.
+    pub async fn books_until(
+        &self,
+        namespace: &str,
+        name: &str,
+        holds: impl Fn(&Account) -> bool,
+    ) -> Result<Account, SubjectError> {
+        let mut last = None;
+        let asking = async {
+            loop {
+                match self.account(namespace, name).await {
+                    Ok(Some(account)) if holds(&account) => return Ok(account),
+                    Ok(account) => last = account,
+                    Err(error) => return Err(error),
+                }
+                sleep(BEAT).await;
+            }
+        };
+        match timeout(BOUND, asking).await {
+            Ok(account) => account,
+            Err(_) => Err(SubjectError::NotReady {
+                seconds: BOUND.as_secs(),
+                what: format!("books of {namespace}/{name}: {last:?}"),
+            }),
+        }
+    }
+
     /// Sends it a signal by name, such as `TERM`.
     ///
     /// # Errors
@@ -303,9 +380,13 @@ impl Subject for Volley {
             let accounts = self
                 .books(&format!("&namespace={namespace}&name={name}"))
                 .await?;
+            // One that was deleted and made again has two: the old one has no living row.
+            let lives =
+                |account: &Account| account.triggers.iter().any(|row| row.state != "deleted");
             Ok(accounts
                 .into_iter()
-                .find(|account| account.namespace == namespace && account.name == name))
+                .filter(|account| account.namespace == namespace && account.name == name)
+                .max_by_key(lives))
         })
     }
 
@@ -337,14 +418,15 @@ pub fn resident(pid: u32) -> Option<u64> {
     Some(kib * 1024)
 }
 
-fn is_ready(object: &Value) -> bool {
-    let conditions = object
-        .pointer("/status/conditions")
-        .and_then(Value::as_array);
-    conditions.is_some_and(|all| {
-        all.iter()
-            .any(|one| one["type"] == "Ready" && one["status"] == "True")
-    })
+/// A condition of an object that the admin port shows.
+pub fn condition<'a>(object: &'a Value, name: &str) -> Option<&'a Value> {
+    let conditions = object.pointer("/status/conditions")?.as_array()?;
+    conditions.iter().find(|one| one["type"] == name)
+}
+
+/// Whether what an object says of itself is about its newest form, and is Ready.
+pub fn is_ready(object: &Value) -> bool {
+    condition(object, "Ready").is_some_and(|ready| ready["status"] == "True")
 }
 
 fn addresses(line: &str) -> Option<(String, String)> {
