@@ -295,6 +295,15 @@ impl Core {
     /// [`ended`](Self::ended). `None` when what was startable has to be read again first, or
     /// ended otherwise.
     pub fn start(&mut self, slot: Slot, now: Duration) -> Option<Start> {
+        let position = self.front(slot)?;
+        let event = self.shelf.get(position)?.clone();
+        self.shelf.release(position);
+        Some(self.take_off(slot, event, now))
+    }
+
+    /// The position that [`start`](Self::start) would take now. What stands before it in the queue
+    /// and can't go is set aside: an event that is not near is fetched, one without hops ends.
+    fn front(&mut self, slot: Slot) -> Option<Position> {
         loop {
             let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
             if !trigger.may_start(&self.settings) {
@@ -310,15 +319,14 @@ impl Core {
                 waiting.push(slot);
                 continue;
             };
-            let event = stored.clone();
-            self.shelf.release(position);
             let entry = &trigger.pend[&position];
-            let hops = event.event.hops();
+            let hops = stored.event.hops();
             if hops <= 1 && matches!(trigger.sink_of(entry), Some(Target::Broker { .. })) {
+                self.shelf.release(position);
                 self.finish(slot, position, Ending::Dropped(Dropped::Ttl));
                 continue;
             }
-            return Some(self.take_off(slot, event, now));
+            return Some(position);
         }
     }
 

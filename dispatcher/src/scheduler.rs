@@ -39,7 +39,7 @@ impl Default for Permits {
     fn default() -> Self {
         Self {
             all: 4096,
-            per_target: 512,
+            per_target: 256,
             positions: 4 << 20,
         }
     }

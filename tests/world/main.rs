@@ -22,7 +22,7 @@ mod world;
 use schedule::Schedule;
 
 /// Schedules in an ordinary run.
-const SEEDS: u64 = 30;
+const SEEDS: u64 = 120;
 
 fn setting(name: &str, default: u64) -> u64 {
     let set = std::env::var(name).ok();

@@ -11,8 +11,9 @@ impl Core {
     /// letter. As [`startable`](Self::startable).
     pub fn next_work(&mut self, slot: Slot, now: Duration) -> Option<(&Arc<TriggerRoute>, bool)> {
         self.startable(slot, now)?;
+        let position = self.front(slot)?;
         let trigger = self.triggers.get(slot as usize)?.as_ref()?;
-        let dead = trigger.pend.get(trigger.queue.first()?)?.dead.is_some();
+        let dead = trigger.pend.get(&position)?.dead.is_some();
         Some((&trigger.route, dead))
     }
 

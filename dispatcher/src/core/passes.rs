@@ -146,7 +146,7 @@ impl Core {
                 trigger.admit(stored.position, stored.at_ms, key);
                 trigger.counts.matched += 1;
                 self.pending += 1;
-                self.shelf.add_user(stored.position);
+                self.shelf.add_passed(stored);
                 self.ready.insert(slot);
             } else {
                 self.stand(slot, stored.position, stored.ordinal);

@@ -19,6 +19,9 @@ pub(crate) struct Shelf {
     other: BTreeMap<Position, u32>,
     /// Events read again, and how many deliveries that are about to start asked for each.
     fetched: BTreeMap<Position, (Stored, usize)>,
+    /// Events that a catch-up pass has just read, as long as they fit.
+    passed: BTreeMap<Position, Stored>,
+    passed_bytes: usize,
 }
 
 #[derive(Debug)]
@@ -35,6 +38,8 @@ impl Shelf {
             max_bytes,
             other: BTreeMap::new(),
             fetched: BTreeMap::new(),
+            passed: BTreeMap::new(),
+            passed_bytes: 0,
         }
     }
 
@@ -43,6 +48,7 @@ impl Shelf {
         // After a recovery some deliveries of an event are known before the head reads it again.
         let users = users + self.other.remove(&stored.position).unwrap_or(0);
         self.fetched.remove(&stored.position);
+        self.forget_passed(stored.position);
         self.bytes += stored.event.size();
         self.recent.push_back(Kept { stored, users });
         while self.bytes > self.max_bytes && self.recent.len() > 1 {
@@ -67,6 +73,30 @@ impl Shelf {
         }
     }
 
+    /// One more delivery needs an event that a catch-up pass has in hand: it is kept near if it
+    /// fits, so that its attempts don't read it again one by one.
+    pub(crate) fn add_passed(&mut self, stored: &Stored) {
+        self.add_user(stored.position);
+        if self.get(stored.position).is_some() {
+            return;
+        }
+        self.passed_bytes += stored.event.size();
+        self.passed.insert(stored.position, stored.clone());
+        while self.passed_bytes > self.max_bytes / 2 && self.passed.len() > 1 {
+            // What a pass reads last is needed last: it can be read again.
+            let Some((_, gone)) = self.passed.pop_last() else {
+                break;
+            };
+            self.passed_bytes -= gone.event.size();
+        }
+    }
+
+    fn forget_passed(&mut self, position: Position) {
+        if let Some(gone) = self.passed.remove(&position) {
+            self.passed_bytes -= gone.event.size();
+        }
+    }
+
     /// A delivery of `position` is finished.
     pub(crate) fn drop_user(&mut self, position: Position) {
         if let Some(at) = self.find(position) {
@@ -79,6 +109,7 @@ impl Shelf {
             if *users == 0 {
                 self.other.remove(&position);
                 self.fetched.remove(&position);
+                self.forget_passed(position);
             }
         }
     }
@@ -87,7 +118,10 @@ impl Shelf {
     pub(crate) fn get(&self, position: Position) -> Option<&Stored> {
         match self.find(position) {
             Some(at) => Some(&self.recent[at].stored),
-            None => self.fetched.get(&position).map(|(stored, _)| stored),
+            None => self
+                .passed
+                .get(&position)
+                .or_else(|| self.fetched.get(&position).map(|(stored, _)| stored)),
         }
     }
 
