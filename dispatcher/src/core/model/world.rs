@@ -136,10 +136,7 @@ impl World {
     }
 
     fn idle(&self) -> bool {
-        let account = self.owner.core.account(self.log.len() as u64);
-        let idle = |row: &volley_spec::report::TriggerAccount| row.pending == 0 && row.unread == 0;
-        account.head_ordinal == self.log.len() as u64
-            && account.triggers.iter().all(|(row, _)| idle(row))
+        self.owner.core.is_done(self.log.len() as u64)
     }
 
     /// One random step of the owner, and one of each zombie.
