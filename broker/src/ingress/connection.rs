@@ -1,7 +1,7 @@
 //! One connection from its first byte to its end: time limits, the orderly close, and the books of
 //! what was stored but not answered.
 
-mod state;
+pub(super) mod state;
 mod vigil;
 
 use std::{
@@ -19,9 +19,8 @@ use tokio::{
     time::timeout,
 };
 
-pub(super) use state::State;
-
 use super::{Ingress, service, wire::Wire};
+use state::State;
 use vigil::{Due, Vigil};
 
 /// What the parser takes in before it refuses by itself: the largest head that is allowed, and a

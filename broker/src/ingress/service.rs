@@ -16,7 +16,7 @@ use super::{
     Door, Ingress, Kind, Phase, Sources,
     answer::Answer,
     body,
-    connection::State,
+    connection::state::State,
     path::{self, BadPath, Shape},
     store,
 };

@@ -7,7 +7,7 @@ use http::StatusCode;
 use volley_channel::{Advice, Class, PublishError, Put};
 use volley_event::{Event, Incoming};
 
-use super::{Door, answer::Answer, connection::State};
+use super::{Door, answer::Answer, connection::state::State};
 
 /// How much of a backend's own words an answer quotes, in characters.
 const QUOTED: usize = 200;

@@ -10,7 +10,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::connection::State;
+use super::connection::state::State;
 
 /// A borrowed stream that tells its connection's state what it sees.
 pub(super) struct Wire<'a, S> {
