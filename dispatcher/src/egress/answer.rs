@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     World,
     job::{Job, timed_out},
-    line::{Line, Piece},
+    line::driver::{Driver, Piece},
     replies::ReplyRoom,
     retry_after,
     target::Target,
@@ -38,7 +38,7 @@ pub(super) struct Read {
 }
 
 pub(super) async fn read(
-    line: &mut Line,
+    driver: &mut Driver,
     response: Response<Incoming>,
     world: &World,
     target: &Target,
@@ -47,9 +47,9 @@ pub(super) async fn read(
     let (head, body) = response.into_parts();
     let may_reply = head.status.is_success() && head.status != 202 && job.attempt.wants_reply;
     if may_reply {
-        reply(line, &head, body, &Desk { world, target, job }).await
+        reply(driver, &head, body, &Desk { world, target, job }).await
     } else {
-        status(line, &head, body, world).await
+        status(driver, &head, body, world).await
     }
 }
 
@@ -65,7 +65,7 @@ fn answered(head: &Parts, world: &World, answer: Answer, excerpt: Bytes) -> Outc
 }
 
 /// An answer whose status says it all.
-async fn status(line: &mut Line, head: &Parts, mut body: Incoming, world: &World) -> Read {
+async fn status(driver: &mut Driver, head: &Parts, mut body: Incoming, world: &World) -> Read {
     let mut excerpt = BytesMut::new();
     let wanted = if head.status.is_success() { 0 } else { EXCERPT };
     let mut whole = body.is_end_stream();
@@ -74,7 +74,7 @@ async fn status(line: &mut Line, head: &Parts, mut body: Incoming, world: &World
         if excerpt.len() >= wanted && read.max(declared) > DRAIN {
             break;
         }
-        match line.piece(&mut body).await {
+        match driver.piece(&mut body).await {
             Piece::Data(data) => {
                 read += data.len() as u64;
                 excerpt.extend_from_slice(&data[..data.len().min(wanted - excerpt.len())]);
@@ -99,9 +99,9 @@ struct Desk<'a> {
 }
 
 /// A 2xx that may carry a reply.
-async fn reply(line: &mut Line, head: &Parts, body: Incoming, desk: &Desk<'_>) -> Read {
+async fn reply(driver: &mut Driver, head: &Parts, body: Incoming, desk: &Desk<'_>) -> Read {
     let mut reply = Collected::default();
-    let (answer, whole) = match collect(line, body, desk, &mut reply).await {
+    let (answer, whole) = match collect(driver, body, desk, &mut reply).await {
         Ok(()) => (judge(&head.headers, reply.bytes.clone()), true),
         Err(Stop::Unusable(why)) => (Answer::Unusable(why), false),
         Err(Stop::TimedOut) => {
@@ -193,7 +193,7 @@ impl Collected {
 
 /// Reads a body into `into`, as far as it came when it is not whole.
 async fn collect(
-    line: &mut Line,
+    driver: &mut Driver,
     mut body: Incoming,
     desk: &Desk<'_>,
     into: &mut Collected,
@@ -215,7 +215,7 @@ async fn collect(
         None
     };
     while ended.is_none() {
-        match line.piece(&mut body).await {
+        match driver.piece(&mut body).await {
             Piece::Data(data) if bytes.len() + data.len() > limit => ended = Some(too_large()),
             Piece::Data(data) if data.is_empty() => {}
             Piece::Data(data) => {

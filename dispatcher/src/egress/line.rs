@@ -5,22 +5,21 @@
 //! all attempts of a connection; it is moved only when a deadline comes before the one it is set
 //! to, which in a busy connection is once in four seconds.
 
+pub(super) mod driver;
+
 use std::{
     future::poll_fn,
-    pin::{Pin, pin},
+    pin::pin,
     sync::{Arc, atomic::Ordering::Relaxed},
-    task::{Context, Poll, ready},
+    task::{Poll, ready},
 };
 
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, header};
 use http_body_util::Full;
-use hyper::{
-    body::{Body, Incoming},
-    client::conn::http1,
-};
+use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     World, answer,
@@ -30,11 +29,10 @@ use super::{
     target::{Seat, Target},
 };
 use crate::outcome::{Failed, FailedKind};
+use driver::{Driver, chain};
 
 /// The largest buffer of a connection, and with it the largest single head.
 const BUFFER: usize = 64 << 10;
-
-type Driver = http1::Connection<TokioIo<Metered>, Full<Bytes>>;
 
 /// Makes the attempt on a new connection, and further ones on the same while it is good.
 pub(super) async fn serve(world: Arc<World>, target: Arc<Target>, mut job: Box<Job>) {
@@ -53,12 +51,10 @@ pub(super) async fn serve(world: Arc<World>, target: Arc<Target>, mut job: Box<J
 }
 
 /// A connection and everything that it needs from one attempt to the next.
-pub(super) struct Line {
+struct Line {
     sender: http1::SendRequest<Full<Bytes>>,
-    /// `None` once the connection is over.
-    driver: Option<Driver>,
+    driver: Driver,
     meter: Arc<Meter>,
-    alarm: Alarm,
 }
 
 /// How one exchange of request and answer ended.
@@ -73,15 +69,6 @@ enum Exchange {
     },
 }
 
-/// A piece of an answer's body.
-pub(super) enum Piece {
-    Data(Bytes),
-    End,
-    /// The body is not whole and never will be.
-    Cut(String),
-    TimedOut,
-}
-
 impl Line {
     async fn open(world: &World, target: &Target, job: &Job) -> Result<Self, Failed> {
         let stream = target.connect(world, job.number).await?;
@@ -91,12 +78,11 @@ impl Line {
             .max_buf_size(BUFFER)
             .handshake(io)
             .await;
-        let (sender, driver) = handshake.map_err(|error| broken(&error))?;
+        let (sender, connection) = handshake.map_err(|error| broken(&error))?;
         Ok(Self {
             sender,
-            driver: Some(driver),
+            driver: Driver::new(connection, job.deadline),
             meter,
-            alarm: Alarm::at(job.deadline),
         })
     }
 
@@ -126,7 +112,7 @@ impl Line {
             }
             fresh = false;
             job = self.next(world, target, &seat).await?;
-            if self.driver.is_none() {
+            if self.driver.is_over() {
                 return Some(job);
             }
         }
@@ -134,7 +120,7 @@ impl Line {
 
     async fn exchange(&mut self, world: &World, target: &Target, job: &Job) -> Exchange {
         self.meter.expect_head();
-        self.alarm.set(job.deadline);
+        self.driver.alarm.set(job.deadline);
         let response = match self.head(request(job)).await {
             Some(Ok(response)) => response,
             Some(Err((unsent, failed))) => {
@@ -152,7 +138,7 @@ impl Line {
             }
         };
         self.meter.head_came();
-        Exchange::Over(answer::read(self, response, world, target, job).await)
+        Exchange::Over(answer::read(&mut self.driver, response, world, target, job).await)
     }
 
     /// Sends a request and waits for the final head. `None` when time is over; an error says
@@ -163,9 +149,9 @@ impl Line {
     ) -> Option<Result<Response<Incoming>, (bool, Failed)>> {
         let mut answer = pin!(self.sender.try_send_request(request));
         poll_fn(|cx| {
-            drive(&mut self.driver, cx);
+            self.driver.drive(cx);
             // Asked before anything came, the answer would wake this very task a second time.
-            if (self.meter.has_news() || self.driver.is_none())
+            if (self.meter.has_news() || self.driver.is_over())
                 && let Poll::Ready(answer) = answer.as_mut().poll(cx)
             {
                 return Poll::Ready(Some(answer.map_err(|mut error| {
@@ -173,28 +159,7 @@ impl Line {
                     (unsent, broken(error.error()))
                 })));
             }
-            self.alarm.poll(cx).map(|()| None)
-        })
-        .await
-    }
-
-    /// The next piece of a body.
-    pub(super) async fn piece(&mut self, body: &mut Incoming) -> Piece {
-        poll_fn(|cx| {
-            for again in [true, false] {
-                if let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) {
-                    return Poll::Ready(match frame {
-                        Some(Ok(frame)) => Piece::Data(frame.into_data().unwrap_or_default()),
-                        Some(Err(error)) => Piece::Cut(chain(&error)),
-                        None => Piece::End,
-                    });
-                }
-                if again {
-                    // Asking for the body is what lets the connection read it.
-                    drive(&mut self.driver, cx);
-                }
-            }
-            self.alarm.poll(cx).map(|()| Piece::TimedOut)
+            self.driver.alarm.poll(cx).map(|()| None)
         })
         .await
     }
@@ -210,8 +175,8 @@ impl Line {
                 parked.is_listed = false;
                 return Poll::Ready(Some(job));
             }
-            drive(&mut self.driver, cx);
-            if self.driver.is_none() || world.closing.load(Relaxed) {
+            self.driver.drive(cx);
+            if self.driver.is_over() || world.closing.load(Relaxed) {
                 return Poll::Ready(leave(&mut parked, seat));
             }
             if parked.is_none() {
@@ -225,11 +190,13 @@ impl Line {
                     seat,
                     is_listed: true,
                 });
-                self.alarm.set(Instant::now() + world.options.idle_for);
+                self.driver
+                    .alarm
+                    .set(Instant::now() + world.options.idle_for);
             }
             seat.watch(cx.waker());
-            ready!(self.alarm.poll(cx));
-            self.driver = None;
+            ready!(self.driver.alarm.poll(cx));
+            self.driver.close();
             Poll::Ready(leave(&mut parked, seat))
         })
         .await
@@ -259,15 +226,6 @@ fn leave(parked: &mut Option<Parked<'_>>, seat: &Seat) -> Option<Box<Job>> {
     seat.take()
 }
 
-fn drive(driver: &mut Option<Driver>, cx: &mut Context<'_>) {
-    if let Some(running) = driver
-        && Pin::new(running).poll(cx).is_ready()
-    {
-        // Its error, if any, reached the answer or the body; dropping it closes the socket.
-        *driver = None;
-    }
-}
-
 fn request(job: &Job) -> Request<Full<Bytes>> {
     let attempt = &job.attempt;
     let (to, wire) = (&*attempt.to, &*attempt.wire);
@@ -295,51 +253,5 @@ fn broken(error: &hyper::Error) -> Failed {
     Failed {
         kind: FailedKind::Broken,
         message: chain(error),
-    }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &hyper::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
-}
-
-/// A timer for one deadline after another.
-struct Alarm {
-    sleep: Pin<Box<Sleep>>,
-    due: Instant,
-}
-
-impl Alarm {
-    fn at(due: Instant) -> Self {
-        Self {
-            sleep: Box::pin(sleep_until(due)),
-            due,
-        }
-    }
-
-    /// The next deadline. A timer that goes off too early is set again then: moving it is dearer
-    /// than being woken once for nothing.
-    fn set(&mut self, due: Instant) {
-        self.due = due;
-        if due < self.sleep.deadline() {
-            self.sleep.as_mut().reset(due);
-        }
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            ready!(self.sleep.as_mut().poll(cx));
-            if self.sleep.deadline() >= self.due {
-                return Poll::Ready(());
-            }
-            self.sleep.as_mut().reset(self.due);
-        }
     }
 }
