@@ -18,6 +18,7 @@ use std::{
     process::ExitCode,
 };
 
+use clap::CommandFactory;
 use volley_channel::Clock;
 
 use cli::{Cli, Command, Refused};
@@ -51,8 +52,8 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             runtime.block_on(command::get::run(&args, Clock::system()))?;
         }
         Command::Version(args) => command::version::run(&args)?,
-        Command::Completions(args) => command::completions::run(&args)?,
-        Command::Man => command::completions::man()?,
+        Command::Completions(args) => command::completions::run(&args, Cli::command())?,
+        Command::Man => command::completions::man(&Cli::command())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -1,10 +1,9 @@
 //! `volley completions SHELL` and `volley man`, both made from the command line's own description.
 
-use clap::{Args, CommandFactory};
+use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::{
-    cli::Cli,
     failure::{Failure, Kind},
     output,
 };
@@ -16,16 +15,15 @@ pub(crate) struct CompletionsArgs {
     pub(crate) shell: Shell,
 }
 
-/// Prints the script that completes commands and flags.
-pub(crate) fn run(args: &CompletionsArgs) -> Result<(), Failure> {
+/// Prints the script that completes the commands and flags of `program`.
+pub(crate) fn run(args: &CompletionsArgs, mut program: Command) -> Result<(), Failure> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "volley", &mut script);
+    clap_complete::generate(args.shell, &mut program, "volley", &mut script);
     output::print(&String::from_utf8_lossy(&script))
 }
 
-/// Prints the manual page: the program's, then each command's.
-pub(crate) fn man() -> Result<(), Failure> {
-    let program = Cli::command();
+/// Prints the manual page of `program`: its own, then each command's.
+pub(crate) fn man(program: &Command) -> Result<(), Failure> {
     let mut page = Vec::new();
     let of_program = clap_mangen::Man::new(program.clone());
     of_program
