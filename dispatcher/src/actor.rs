@@ -10,11 +10,20 @@ mod control;
 mod progress;
 mod reading;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashMap},
+    hash::{BuildHasherDefault, Hasher},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
 
 use fastrand::Rng;
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{Sleep, sleep_until},
+};
 use tracing::error;
 use volley_channel::{
     Clock, Cursor, Epoch, Health, LedgerError, PublishError, Publisher, ReadError, Span, Stored,
@@ -54,7 +63,6 @@ pub(crate) struct Surroundings {
 
 /// Work that takes time, when it is done.
 pub(crate) enum Done {
-    Head(Box<dyn Cursor>, Result<Span, ReadError>),
     Pass(usize, Option<Box<dyn Cursor>>, Result<Span, ReadError>),
     Fetched(
         Vec<volley_channel::Position>,
@@ -69,6 +77,9 @@ pub(crate) enum Done {
 
 type Work = volley_channel::Fut<'static, Done>;
 
+/// A read of the head that is under way, with its cursor.
+type HeadRead = volley_channel::Fut<'static, (Box<dyn Cursor>, Result<Span, ReadError>)>;
+
 /// The owner of one unit.
 pub(crate) struct Actor {
     unit: Unit,
@@ -77,14 +88,18 @@ pub(crate) struct Actor {
     tally: Arc<Tally>,
     meters: Arc<Meters>,
     namespace: Arc<str>,
+    head: Option<HeadRead>,
     work: FuturesUnordered<Work>,
+    alarm: Alarm,
     outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     granted: (mpsc::Sender<Granted>, mpsc::Receiver<Granted>),
-    /// Slots that stand in line for a permit.
-    in_line: HashMap<Slot, ()>,
+    /// Slots that stand in line for a permit, each with the ticket of its application.
+    in_line: BTreeMap<Slot, u64>,
+    tickets: u64,
     control: mpsc::Receiver<Control>,
     health: watch::Receiver<Health>,
-    flights: HashMap<u64, Flight>,
+    /// By serial. Only looked up.
+    flights: HashMap<u64, Flight, BuildHasherDefault<Serial>>,
     sinks: Sinks,
     progress: Progress,
     passes: [reading::PassReader; crate::core::PASSES],
@@ -118,13 +133,16 @@ impl Actor {
             meters: birth.meters,
             sinks: Sinks::new(&birth.namespace),
             namespace: birth.namespace,
+            head: None,
             work: FuturesUnordered::new(),
+            alarm: Alarm::new(around.clock),
             outcomes: mpsc::channel(permits),
             granted: mpsc::channel(permits),
-            in_line: HashMap::new(),
+            in_line: BTreeMap::new(),
+            tickets: 0,
             control: birth.control,
             health: channel.health(birth.unit),
-            flights: HashMap::new(),
+            flights: HashMap::default(),
             progress: Progress::new(birth.epoch, channel.caps()),
             passes: Default::default(),
             rng: Rng::with_seed(around.seed),
@@ -149,9 +167,13 @@ impl Actor {
                 Some(control) = self.control.recv() => self.on_control(control).await,
                 _ = self.outcomes.1.recv_many(&mut ended, 64) => {}
                 Some(granted) = self.granted.1.recv() => self.on_granted(granted),
+                (cursor, span) = next_span(&mut self.head), if self.head.is_some() => {
+                    self.head = None;
+                    self.head_was_read(cursor, span);
+                }
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.on_done(done),
                 Ok(()) = self.health.changed() => self.on_health(),
-                () = sleep_until(self.around.clock, timer), if timer.is_some() => {}
+                () = self.alarm.at(timer), if timer.is_some() => {}
                 else => break,
             }
             self.turn(&mut ended).await;
@@ -181,12 +203,14 @@ impl Actor {
     fn on_done(&mut self, done: Done) {
         let now = self.around.clock.now();
         match done {
-            Done::Head(cursor, span) => self.head_was_read(cursor, span),
             Done::Pass(which, cursor, span) => self.pass_was_read(which, cursor, span),
             Done::Fetched(at, found) => self.was_fetched(&at, found),
             Done::Reply(key, answer) => {
                 let jitter = self.rng.f64();
                 self.core.stored(now, key, &answer, jitter);
+                if !self.core.is_replying(key) {
+                    self.progress.release(key);
+                }
             }
             Done::Local(key, began, answer) => self.local_ended(now, key, began, answer),
             Done::Delta(answer) => self.delta_written(answer),
@@ -227,8 +251,62 @@ impl Actor {
     }
 }
 
-async fn sleep_until(clock: Clock, at: Option<Duration>) {
-    if let Some(at) = at {
-        tokio::time::sleep_until(clock.instant(at)).await;
+/// Waits for the read that is under way.
+async fn next_span(head: &mut Option<HeadRead>) -> (Box<dyn Cursor>, Result<Span, ReadError>) {
+    match head {
+        Some(reading) => reading.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The actor's one timer. It is moved only when something is due before it, which under load is
+/// seldom: a new timer for each turn would cost more than the turn.
+struct Alarm {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    fn new(clock: Clock) -> Self {
+        let sleep = Box::pin(sleep_until(clock.instant(clock.now())));
+        Self { clock, sleep }
+    }
+
+    /// Waits until `at`, for ever if there is none.
+    async fn at(&mut self, at: Option<Duration>) {
+        let Some(at) = at else {
+            return std::future::pending().await;
+        };
+        let due = self.clock.instant(at);
+        loop {
+            if self.sleep.is_elapsed() || self.sleep.deadline() > due {
+                self.sleep.as_mut().reset(due);
+            }
+            self.sleep.as_mut().await;
+            if self.clock.now() >= at {
+                return;
+            }
+        }
+    }
+}
+
+/// A serial number is its own hash: it is ours, and never repeats.
+#[derive(Default)]
+pub(crate) struct Serial(u64);
+
+impl Hasher for Serial {
+    fn finish(&self) -> u64 {
+        // The table takes its place from the high bits too.
+        self.0.wrapping_mul(0x9e37_79b9_7f4a_7c15)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = self.0 << 8 | u64::from(*byte);
+        }
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number;
     }
 }

@@ -58,12 +58,16 @@ pub(crate) type SharedTarget = Arc<TargetShare>;
 pub(crate) struct Permit {
     scheduler: Scheduler,
     target: SharedTarget,
+    /// False once it was given back.
+    live: bool,
 }
 
 /// A permit for somebody who stood in line.
 #[derive(Debug)]
 pub(crate) struct Granted {
     pub(crate) slot: Slot,
+    /// Of the application: one that was withdrawn meanwhile is known by it.
+    pub(crate) ticket: u64,
     pub(crate) permit: Permit,
 }
 
@@ -72,6 +76,7 @@ pub(crate) struct Granted {
 pub(crate) struct Applicant {
     pub(crate) namespace: Arc<str>,
     pub(crate) slot: Slot,
+    pub(crate) ticket: u64,
     /// Has a place for each Trigger of the actor, since each stands in line once at most.
     pub(crate) answer: mpsc::Sender<Granted>,
 }
@@ -178,29 +183,42 @@ impl Scheduler {
             return Some(Permit {
                 scheduler: self.clone(),
                 target: Arc::clone(target),
+                live: true,
             });
         }
         state.stand(target, applicant());
         None
     }
 
+    /// Gives a permit back and serves the next in line.
     fn release(&self, target: &SharedTarget) {
-        let next = {
-            let mut state = self.state();
-            state.give_back(target);
-            state.next(target)
-        };
-        if let Some((target, applicant)) = next {
+        let mut freed = Arc::clone(target);
+        loop {
+            let next = {
+                let mut state = self.state();
+                state.give_back(&freed);
+                state.next(&freed)
+            };
+            let Some((target, applicant)) = next else {
+                return;
+            };
             let permit = Permit {
                 scheduler: self.clone(),
-                target,
+                target: Arc::clone(&target),
+                live: true,
             };
             let granted = Granted {
                 slot: applicant.slot,
+                ticket: applicant.ticket,
                 permit,
             };
-            // An actor that is gone drops its permit, which serves the next by itself.
-            drop(applicant.answer.try_send(granted));
+            let Err(error) = applicant.answer.try_send(granted) else {
+                return;
+            };
+            // Its actor is gone. The permit is given back here and not by its drop: of many who
+            // are gone each would stand on the other's stack.
+            error.into_inner().permit.live = false;
+            freed = target;
         }
     }
 
@@ -282,7 +300,9 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.scheduler.release(&self.target);
+        if self.live {
+            self.scheduler.release(&self.target);
+        }
     }
 }
 
@@ -297,6 +317,7 @@ mod tests {
             move || Applicant {
                 namespace,
                 slot,
+                ticket: 0,
                 answer,
             },
             granted,
@@ -383,5 +404,26 @@ mod tests {
         assert!(scheduler.acquire(&target, applicant).is_none());
         drop(held);
         assert!(is_served(&mut next).is_some());
+    }
+
+    #[test]
+    fn many_who_are_gone_are_passed_over_without_growing_the_stack() {
+        let scheduler = Scheduler::new(
+            0,
+            Permits {
+                all: 1,
+                per_target: 1,
+                ..Permits::default()
+            },
+        );
+        let target = scheduler.target("sink");
+        let held = scheduler.acquire(&target, line("a", 0).0);
+        for slot in 1..100_000 {
+            assert!(scheduler.acquire(&target, line("a", slot).0).is_none());
+        }
+        let (applicant, mut last) = line("a", 100_000);
+        assert!(scheduler.acquire(&target, applicant).is_none());
+        drop(held);
+        assert!(is_served(&mut last).is_some());
     }
 }

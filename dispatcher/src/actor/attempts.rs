@@ -179,6 +179,10 @@ impl Actor {
 
     /// A permit came for a Trigger that stood in line.
     pub(super) fn on_granted(&mut self, granted: Granted) {
+        if self.in_line.get(&granted.slot) != Some(&granted.ticket) {
+            // Withdrawn meanwhile: dropping the permit serves the next.
+            return;
+        }
         self.in_line.remove(&granted.slot);
         if self
             .drain
@@ -220,14 +224,17 @@ impl Actor {
     }
 
     fn acquire(&mut self, slot: Slot, target: &Spread) -> Option<Permit> {
+        self.tickets += 1;
+        let ticket = self.tickets;
         let applicant = || Applicant {
+            ticket,
             namespace: Arc::clone(&self.namespace),
             slot,
             answer: self.granted.0.clone(),
         };
         let permit = self.around.exits.acquire(target, applicant);
         if permit.is_none() {
-            self.in_line.insert(slot, ());
+            self.in_line.insert(slot, self.tickets);
         }
         permit
     }
@@ -370,7 +377,10 @@ impl Actor {
         self.meter_attempt(&ended);
         let jitter = self.rng.f64();
         self.core.ended(now, ended.key, &ended.outcome, jitter);
-        if let Some(hold) = ended.hold {
+        // A reply that is not to be stored (no hops left, its Trigger deleted) needs no room.
+        if let Some(hold) = ended.hold
+            && self.core.is_replying(ended.key)
+        {
             self.progress.hold(ended.key, hold);
         }
     }
@@ -399,7 +409,6 @@ impl Actor {
                 Arc::clone(&self.tally),
                 self.unit.pool,
             );
-            let room = self.progress.release(reply.key);
             self.later(async move {
                 let put = Put {
                     pool,
@@ -409,7 +418,6 @@ impl Actor {
                     event: reply.event,
                 };
                 let answer = publisher.publish_one(&tally, put).await;
-                drop(room);
                 Done::Reply(reply.key, answer.map(|_| ()))
             });
         }

@@ -78,9 +78,11 @@ impl Actor {
         let bounds = self.bounds().await;
         let now = self.around.clock.now();
         for change in changes {
+            self.leave_line(&change);
             self.core
                 .note(change, bounds.next, bounds.next_ordinal, now);
         }
+        self.progress.sweep(|key| self.core.is_replying(key));
         let safe = self.progress.want();
         self.later(async move {
             if safe.await.is_ok() {
@@ -88,6 +90,20 @@ impl Actor {
             }
             super::Done::Pause
         });
+    }
+
+    /// A Trigger that changes applies anew: it may have another sink, or be gone and its slot be
+    /// given to another one.
+    fn leave_line(&mut self, change: &Change) {
+        let uid = match change {
+            Change::Upsert(route) => route.uid.as_u128(),
+            Change::Remove(uid) => *uid,
+        };
+        if let Some(slot) = self.core.slot_of(uid)
+            && self.in_line.remove(&slot).is_some()
+        {
+            self.core.not_yet(slot);
+        }
     }
 
     async fn bounds(&mut self) -> Bounds {

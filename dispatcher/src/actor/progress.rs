@@ -46,7 +46,8 @@ impl Progress {
         let in_memory = caps.durability == volley_channel::Durability::None;
         Self {
             epoch,
-            deltas: caps.deltas,
+            // Where events end with the process, nobody will ever read how far it was.
+            deltas: caps.deltas && !in_memory,
             max_image: caps.max_image,
             default_overflow: if in_memory {
                 Overflow::DropOldest
@@ -80,6 +81,11 @@ impl Progress {
 
     pub(super) fn hold(&mut self, key: AttemptKey, room: ReplyRoom) {
         self.rooms.insert(key, room);
+    }
+
+    /// Gives back the room of replies that nobody will store any more.
+    pub(super) fn sweep(&mut self, is_wanted: impl Fn(AttemptKey) -> bool) {
+        self.rooms.retain(|key, _| is_wanted(*key));
     }
 
     pub(super) fn release(&mut self, key: AttemptKey) -> Option<ReplyRoom> {

@@ -30,10 +30,10 @@ pub(super) struct PassReader {
 
 impl Actor {
     pub(super) fn read_head(&mut self, mut cursor: Box<dyn Cursor>) {
-        self.later(async move {
+        self.head = Some(Box::pin(async move {
             let span = cursor.next(HEAD).await;
-            Done::Head(cursor, span)
-        });
+            (cursor, span)
+        }));
     }
 
     pub(super) fn head_was_read(
@@ -74,11 +74,11 @@ impl Actor {
     fn read_head_later(&mut self, mut cursor: Box<dyn Cursor>, error: &ReadError) {
         warn!(unit = %self.unit, %error, "reading is tried again");
         let pause = pause_of(error);
-        self.later(async move {
+        self.head = Some(Box::pin(async move {
             tokio::time::sleep(pause).await;
             let span = cursor.next(HEAD).await;
-            Done::Head(cursor, span)
-        });
+            (cursor, span)
+        }));
     }
 
     /// Lets each catch-up pass that has work read on.

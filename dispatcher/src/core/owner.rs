@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use volley_spec::route::TriggerRoute;
 
-use super::{Core, Slot, trigger::Reading};
+use super::{
+    AttemptKey, Core, Slot,
+    trigger::{Reading, Stage},
+};
 
 impl Core {
     /// The route of the next attempt of `slot`, if one may start now, and whether it is a dead
@@ -23,6 +26,21 @@ impl Core {
             && self.triggers.iter().flatten().all(|trigger| {
                 trigger.pend.is_empty() && !matches!(trigger.reading, Reading::Detached { .. })
             })
+    }
+
+    /// The slot of the Trigger with this uid.
+    pub fn slot_of(&self, uid: u128) -> Option<Slot> {
+        self.by_uid.get(&uid).copied()
+    }
+
+    /// Whether the reply of this attempt is still to be stored.
+    pub fn is_replying(&self, key: AttemptKey) -> bool {
+        let trigger = self.triggers.get(key.slot as usize);
+        let entry = trigger
+            .and_then(Option::as_ref)
+            .and_then(|trigger| trigger.pend.get(&key.position));
+        let stage = entry.map(|entry| &entry.stage);
+        matches!(stage, Some(Stage::Replying { serial, .. }) if *serial == key.serial)
     }
 
     /// Positions pending over all Triggers.
