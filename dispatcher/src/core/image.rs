@@ -31,6 +31,7 @@ use crate::policy;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Image {
     /// Grows with every image of the unit. A side record of an older one is stale.
+    /// [`decode`](Self::decode) gives the newest that was begun, written to its end or not.
     pub sequence: u64,
     /// Complete below here, exceptions apart.
     pub base: Position,
@@ -159,7 +160,10 @@ impl Image {
         }
         for (uid, bytes) in side {
             let mut reader = Reader { bytes, at: 0 };
-            if reader.number()? >= sequence {
+            let written = reader.number()?;
+            // Also one of an image that a crash prevented: the next image must be newer than that.
+            whole.sequence = whole.sequence.max(written);
+            if written >= sequence {
                 whole
                     .exceptions
                     .insert(*uid, Exception::decode(&bytes[reader.at..])?);

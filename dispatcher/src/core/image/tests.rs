@@ -89,3 +89,28 @@ fn finishes_below_read_leave_pending_and_others_are_met_again() {
     assert_eq!(image.exceptions[&77].ahead, [Position(6000)]);
     assert_eq!(image.exceptions[&77].read, image.base);
 }
+
+#[test]
+fn a_side_record_whose_image_a_crash_prevented_is_older_than_every_later_image() {
+    let mut image = sample();
+    let (written, _) = image.encode(usize::MAX);
+    image.sequence += 1;
+    let (_, orphan) = image.encode(0);
+    let orphan: Vec<_> = orphan
+        .into_iter()
+        .filter_map(|(uid, bytes)| Some((uid, bytes?)))
+        .collect();
+    let found = Image::decode(&written, &orphan).expect("both are whole");
+    assert_eq!(found.sequence, image.sequence);
+    let next = Image {
+        sequence: found.sequence + 1,
+        base: Position(9000),
+        ..Image::default()
+    };
+    let (written, _) = next.encode(usize::MAX);
+    assert_eq!(
+        Image::decode(&written, &orphan),
+        Ok(next),
+        "what is left over is stale"
+    );
+}

@@ -233,6 +233,10 @@ impl World {
                 && owner.filter_from(uid) == Some(read)
             {
                 declared.refilter(read, &kind);
+                // What was noted further on still comes.
+                for (_, at, kind) in self.noted.iter().filter(|(of, ..)| *of == uid) {
+                    declared.refilter(*at, kind);
+                }
             }
         }
     }
