@@ -80,8 +80,12 @@ impl Core {
         next_ordinal: u64,
         now: Duration,
     ) {
+        let serial = self.serial;
         let trigger = self.trigger_mut(slot);
         let old = std::mem::replace(&mut trigger.route, Arc::clone(&route));
+        if old.subscriber != route.subscriber {
+            trigger.replace_subscriber(serial);
+        }
         if old.rate != route.rate {
             trigger.pace = route.rate.and_then(Pace::new);
         }

@@ -117,6 +117,10 @@ pub(crate) struct Trigger {
     lanes: BTreeMap<u64, VecDeque<Position>>,
     /// Entries in flight or with a reply to store.
     pub(crate) flying: usize,
+    /// Of these, the ones to a subscriber that was replaced: they leave the new one its places.
+    replaced: usize,
+    /// Attempts up to this serial went to a subscriber that was replaced.
+    replaced_to: u64,
     pub(crate) flying_bytes: usize,
     /// Entries whose event is being read again.
     pub(crate) fetching: usize,
@@ -149,6 +153,8 @@ impl Trigger {
             queue: BTreeSet::new(),
             lanes: BTreeMap::new(),
             flying: 0,
+            replaced: 0,
+            replaced_to: 0,
             flying_bytes: 0,
             fetching: 0,
             waiting: 0,
@@ -305,11 +311,15 @@ impl Trigger {
                 self.queue.insert(position);
             }
             Stage::Waiting { .. } => self.waiting += 1,
-            Stage::Flying { bytes, .. } => {
+            Stage::Flying { bytes, serial, .. } => {
                 self.flying += 1;
+                self.replaced += usize::from(*serial <= self.replaced_to);
                 self.flying_bytes += bytes;
             }
-            Stage::Replying { .. } => self.flying += 1,
+            Stage::Replying { serial, .. } => {
+                self.flying += 1;
+                self.replaced += usize::from(*serial <= self.replaced_to);
+            }
             Stage::Fetching => self.fetching += 1,
             Stage::Blocked => {}
         }
@@ -324,11 +334,15 @@ impl Trigger {
                 self.queue.remove(&position);
             }
             Stage::Waiting { .. } => self.waiting -= 1,
-            Stage::Flying { bytes, .. } => {
+            Stage::Flying { bytes, serial, .. } => {
                 self.flying -= 1;
+                self.replaced -= usize::from(*serial <= self.replaced_to);
                 self.flying_bytes -= bytes;
             }
-            Stage::Replying { .. } => self.flying -= 1,
+            Stage::Replying { serial, .. } => {
+                self.flying -= 1;
+                self.replaced -= usize::from(*serial <= self.replaced_to);
+            }
             Stage::Fetching => self.fetching -= 1,
             Stage::Blocked => {}
         }
@@ -373,8 +387,15 @@ impl Trigger {
         };
         !self.queue.is_empty()
             && self.route.subscriber.is_some()
-            && self.flying + self.fetching < most
-            && (self.flying == 0 || self.flying_bytes < settings.flying_bytes)
+            && self.flying - self.replaced + self.fetching < most
+            && (self.flying == self.replaced || self.flying_bytes < settings.flying_bytes)
+    }
+
+    /// The subscriber was replaced: attempts up to `serial` no longer take its places. They still
+    /// end as they end, and an ordered lane still waits for them.
+    pub(crate) fn replace_subscriber(&mut self, serial: u64) {
+        self.replaced_to = serial;
+        self.replaced = self.flying;
     }
 
     /// Where the next attempt of `entry` goes.

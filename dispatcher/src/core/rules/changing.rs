@@ -1,7 +1,7 @@
 //! Routes that change: each from an exact position on (R15).
 
 use volley_channel::{Bounds, Position};
-use volley_spec::route::{Overflow, TriggerRoute};
+use volley_spec::route::{HttpTarget, Overflow, Target, TriggerRoute};
 
 use super::bench::{Bench, kind, trigger};
 use crate::core::{Core, Settings};
@@ -212,4 +212,33 @@ fn a_deleted_trigger_leaves_its_row_and_nothing_else() {
         "a late answer meets no other attempt"
     );
     assert_eq!(bench.row(2).delivered, 0);
+}
+
+#[test]
+fn a_new_subscriber_has_all_its_places_while_the_old_one_hangs() {
+    let to = |url: &str| TriggerRoute {
+        subscriber: Some(Target::Http(HttpTarget {
+            url: url.into(),
+            ca_certs: None,
+        })),
+        concurrency: 2,
+        ..trigger(1)
+    };
+    let mut bench = Bench::new(100);
+    bench.declare(to("http://hangs/"));
+    bench.publish("----");
+    bench.read();
+    let hanging = bench.starts();
+    assert_eq!(hanging.len(), 2);
+    assert!(bench.starts().is_empty());
+    bench.declare(to("http://mended/"));
+    let mended = bench.starts();
+    assert_eq!(mended.len(), 2, "the new subscriber's places are its own");
+    // What ends at the old one frees no further place of the new one.
+    bench.publish("--");
+    bench.read();
+    bench.succeeds(&hanging[0]);
+    assert!(bench.starts().is_empty());
+    bench.succeeds(&mended[0]);
+    assert_eq!(bench.starts().len(), 1);
 }
