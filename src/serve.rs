@@ -77,6 +77,9 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
         None => None,
     };
+    if options.secret_dir.is_some() {
+        tracing::warn!("--secret-dir is not read by this version; declare Secrets in the files");
+    }
     let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
     tell(loaded.problems());
 
