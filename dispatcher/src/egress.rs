@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! Attempt -> target (idle connection, else a new one) -> line (one task) -> answer -> Ended
-//!                    resolve, judge, connect, TLS          hyper              limits
+//!                    resolve, judge, connect, TLS          HTTP/1.1           limits
 //! ```
 //!
 //! What a sink does can't hurt beyond its own attempt: one deadline covers name, connect,
@@ -42,17 +42,16 @@ use std::{
     time::Duration,
 };
 
-use http::{HeaderName, HeaderValue};
 use tokio::{
     sync::{Notify, mpsc},
     task::{JoinError, JoinSet},
 };
 use volley_channel::Clock;
-use volley_event::Wire;
+use volley_event::Written;
 
 use self::{endpoint::Authority, job::Job, target::Target};
 pub use self::{
-    endpoint::{Endpoint, EndpointError},
+    endpoint::{Endpoint, EndpointError, Opening},
     network::{Denied, Duplex, Network, Pending, Socket, SystemNetwork},
     replies::{REPLY_BYTES, ReplyBudget, ReplyRoom},
     trust::TrustError,
@@ -100,10 +99,10 @@ pub struct Attempt {
     pub key: AttemptKey,
     /// Where it goes.
     pub to: Arc<Endpoint>,
+    /// How its request begins, made once for a Trigger: see [`Endpoint::opening`].
+    pub opening: Opening,
     /// The event, written once for all its deliveries.
-    pub wire: Arc<Wire>,
-    /// Headers of this delivery (`Prefer`, `Kn-Namespace`), made once for a Trigger.
-    pub extra: Arc<[(HeaderName, HeaderValue)]>,
+    pub event: Arc<Written>,
     /// For all of it: connect, request, head and body.
     pub timeout: Duration,
     /// Whether a 2xx may carry a reply; if not, its body is thrown away.

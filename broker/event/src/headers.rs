@@ -6,7 +6,8 @@ use smallvec::SmallVec;
 
 use crate::{EventError, attributes, hops, media, percent};
 
-const PREFIX: &str = "ce-";
+/// What the header of an attribute begins with.
+pub(crate) const PREFIX: &str = "ce-";
 
 /// How the headers say that events are carried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -46,4 +46,4 @@ pub use incoming::{Incoming, read_reply, read_request};
 pub use overlay::Overlay;
 #[cfg(feature = "cloudevents")]
 pub use sdk::ConversionError;
-pub use wire::{Format, Wire};
+pub use wire::{Format, Wire, Written};

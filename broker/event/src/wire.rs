@@ -1,7 +1,9 @@
 //! Events into HTTP: as they came, or in the form that a subscriber asked for.
 
+use std::io::Write as _;
+
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header::CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::{
     EncodeError, Event, Form, Overlay, SpecVersion,
@@ -29,6 +31,16 @@ pub struct Wire {
     pub body: Bytes,
 }
 
+/// An event written once for every request that carries it.
+#[derive(Debug, Clone)]
+pub struct Written {
+    /// The header lines of [`Wire`] and `content-length`, with the empty line that ends a head:
+    /// request line and further headers go before it.
+    pub head: Bytes,
+    /// The data, or the envelope.
+    pub body: Bytes,
+}
+
 impl Event {
     /// Writes the event for HTTP; `None` keeps the form in which it came.
     ///
@@ -41,19 +53,50 @@ impl Event {
     /// overlay there are none for an event that came through
     /// [`read_request`](crate::read_request).
     pub fn encode(&self, format: Option<Format>, overlay: &Overlay) -> Result<Wire, EncodeError> {
+        let room = self.entries().count() + self.traveling_headers().count();
+        let mut headers = HeaderMap::with_capacity(room + overlay.iter().count() + 2);
+        let body = self.encode_into(format, overlay, &mut headers)?;
+        Ok(Wire { headers, body })
+    }
+
+    /// Writes the event as [`encode`](Self::encode) does, as the bytes of a request.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`encode`](Self::encode).
+    pub fn write(&self, format: Option<Format>, overlay: &Overlay) -> Result<Written, EncodeError> {
+        // Attributes and headers that travel, and for each of the usual dozen `ce-`, colon, end.
+        let room = self.attribute_block().len() + self.header_block().len() + 160;
+        let mut lines = Lines(Vec::with_capacity(room));
+        let body = self.encode_into(format, overlay, &mut lines)?;
+        let mut head = lines.0;
+        write!(head, "content-length: {}\r\n\r\n", body.len())
+            .expect("writing to memory cannot fail");
+        Ok(Written {
+            head: head.into(),
+            body,
+        })
+    }
+
+    fn encode_into(
+        &self,
+        format: Option<Format>,
+        overlay: &Overlay,
+        fields: &mut impl Fields,
+    ) -> Result<Bytes, EncodeError> {
         overlay.check()?;
         let format = format.unwrap_or(match self.form() {
             Form::Binary => Format::Binary,
             Form::Structured => Format::Json,
         });
-        match (format, self.form()) {
-            (Format::Binary, _) => write_binary(self, overlay),
-            (Format::Json, Form::Structured) if overlay.is_empty() => {
-                json_wire(self, self.body().clone())
-            }
-            (Format::Json, Form::Structured) => json_wire(self, overlaid(self, overlay)?),
-            (Format::Json, Form::Binary) => json_wire(self, write_envelope(self, overlay)?),
-        }
+        let body = match (format, self.form()) {
+            (Format::Binary, _) => return write_binary(self, overlay, fields),
+            (Format::Json, Form::Structured) if overlay.is_empty() => self.body().clone(),
+            (Format::Json, Form::Structured) => overlaid(self, overlay)?,
+            (Format::Json, Form::Binary) => write_envelope(self, overlay)?,
+        };
+        write_json(self, fields)?;
+        Ok(body)
     }
 
     /// The data as binary mode carries it: the body of a binary event, what stands under `data` or
@@ -70,65 +113,151 @@ impl Event {
     }
 }
 
-fn write_binary(event: &Event, overlay: &Overlay) -> Result<Wire, EncodeError> {
+/// Where header fields go as they are written.
+trait Fields {
+    /// One more field. `name` is lower case; `value` is part of `block`.
+    fn slice(&mut self, name: Name<'_>, value: &[u8], block: &Bytes) -> Result<(), EncodeError>;
+
+    /// One more field whose value stands in no block.
+    fn text(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EncodeError>;
+}
+
+/// A header's name.
+#[derive(Clone, Copy)]
+enum Name<'a> {
+    /// The header of this attribute.
+    Attribute(&'a str),
+    /// As it stands.
+    Header(&'a str),
+}
+
+/// Header fields that slice the event's blocks.
+impl Fields for HeaderMap {
+    fn slice(&mut self, name: Name<'_>, value: &[u8], block: &Bytes) -> Result<(), EncodeError> {
+        self.append(name.header()?, header_value(block.slice_ref(value))?);
+        Ok(())
+    }
+
+    fn text(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EncodeError> {
+        self.append(name.header()?, header_value(Bytes::copy_from_slice(value))?);
+        Ok(())
+    }
+}
+
+/// Header lines, as they stand in a request.
+#[derive(Default)]
+struct Lines(Vec<u8>);
+
+impl Lines {
+    fn add(&mut self, name: &[&str], value: &[u8]) -> Result<(), EncodeError> {
+        // What would end a line ends the field too: no value may bring a header of its own.
+        // Without a way out of the loop the compiler looks at many bytes at once.
+        let odd = value.iter().fold(false, |odd, &b| {
+            odd | ((b < b' ') & (b != b'\t')) | (b == 0x7f)
+        });
+        if odd {
+            return Err(CONTROL);
+        }
+        for part in name {
+            self.0.extend_from_slice(part.as_bytes());
+        }
+        self.0.extend_from_slice(b": ");
+        self.0.extend_from_slice(value);
+        self.0.extend_from_slice(b"\r\n");
+        Ok(())
+    }
+}
+
+impl Fields for Lines {
+    fn slice(&mut self, name: Name<'_>, value: &[u8], _: &Bytes) -> Result<(), EncodeError> {
+        self.text(name, value)
+    }
+
+    fn text(&mut self, name: Name<'_>, value: &[u8]) -> Result<(), EncodeError> {
+        match name {
+            Name::Attribute(attributes::CONTENT_TYPE) => self.add(&["content-type"], value),
+            // Names of attributes are checked when a block is made or loaded.
+            Name::Attribute(attribute) => self.add(&[headers::PREFIX, attribute], value),
+            Name::Header(name) if is_token(name) => self.add(&[name], value),
+            Name::Header(_) => Err(BAD_NAME),
+        }
+    }
+}
+
+/// The fields of an event in binary mode. Gives the body.
+fn write_binary(
+    event: &Event,
+    overlay: &Overlay,
+    fields: &mut impl Fields,
+) -> Result<Bytes, EncodeError> {
     let (body, implied_type) = match event.form() {
         Form::Binary => (event.body().clone(), None),
         Form::Structured => structured::data(event)?,
     };
     let unpacked = event.form() == Form::Structured && event.spec_version() == SpecVersion::V03;
-    let room = event.entries().count() + event.traveling_headers().count() + overlay.iter().count();
-    let mut headers = HeaderMap::with_capacity(room + 2);
     for entry in event.entries() {
         let name = entry.name();
         if overlay.get(name).is_some() || (unpacked && name == CONTENT_ENCODING) {
             continue;
         }
-        let block = event.attribute_block();
-        let value = match entry.raw {
-            Some(raw) => block.slice_ref(raw),
-            None if entry.encode => percent::encode(entry.value()).into(),
-            None => block.slice_ref(entry.value),
-        };
-        headers.append(header_name(name)?, header_value(value)?);
+        let (block, name) = (event.attribute_block(), Name::Attribute(name));
+        match entry.raw {
+            Some(raw) => fields.slice(name, raw, block)?,
+            None if entry.encode => fields.text(name, &percent::encode(entry.value()))?,
+            None => fields.slice(name, entry.value, block)?,
+        }
     }
-    if let Some(implied_type) = implied_type {
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static(implied_type));
+    if let Some(implied_type) = implied_type
+        && overlay.get(attributes::CONTENT_TYPE).is_none()
+    {
+        fields.text(Name::Header("content-type"), implied_type.as_bytes())?;
     }
     for (name, value) in overlay.iter() {
-        let value = if name == attributes::CONTENT_TYPE {
-            value.as_bytes().to_vec()
+        if name == attributes::CONTENT_TYPE {
+            fields.text(Name::Attribute(name), value.as_bytes())?;
         } else {
-            percent::encode(value)
-        };
-        headers.insert(header_name(name)?, header_value(value.into())?);
+            fields.text(Name::Attribute(name), &percent::encode(value))?;
+        }
     }
-    add_traveling(event, &mut headers)?;
-    Ok(Wire { headers, body })
+    write_traveling(event, fields)?;
+    Ok(body)
 }
 
-fn json_wire(event: &Event, body: Bytes) -> Result<Wire, EncodeError> {
-    let mut headers = HeaderMap::with_capacity(2 + event.traveling_headers().count());
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static(media::EVENT_JSON));
-    add_traveling(event, &mut headers)?;
-    Ok(Wire { headers, body })
+/// The fields of an event that goes as an envelope.
+fn write_json(event: &Event, fields: &mut impl Fields) -> Result<(), EncodeError> {
+    fields.text(Name::Header("content-type"), media::EVENT_JSON.as_bytes())?;
+    write_traveling(event, fields)
 }
 
-fn add_traveling(event: &Event, headers: &mut HeaderMap) -> Result<(), EncodeError> {
+fn write_traveling(event: &Event, fields: &mut impl Fields) -> Result<(), EncodeError> {
     for (name, value) in event.traveling_headers() {
-        let name = HeaderName::from_bytes(name.as_bytes())
-            .map_err(|_| EncodeError::Damaged("a header has a bad name"))?;
-        headers.append(name, header_value(event.header_block().slice_ref(value))?);
+        fields.slice(Name::Header(name), value, event.header_block())?;
     }
     Ok(())
 }
 
-fn header_name(attribute: &str) -> Result<HeaderName, EncodeError> {
-    headers::name_of(attribute).ok_or(EncodeError::Damaged("an attribute has a bad name"))
+/// What a header's name may be (RFC 9110, 5.6.2), in lower case.
+fn is_token(name: &str) -> bool {
+    let token =
+        |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+    !name.is_empty() && name.bytes().all(token)
+}
+
+const BAD_NAME: EncodeError = EncodeError::Damaged("a header has a bad name");
+const CONTROL: EncodeError = EncodeError::Damaged("a header holds a control character");
+
+impl Name<'_> {
+    fn header(self) -> Result<HeaderName, EncodeError> {
+        match self {
+            Self::Attribute(attribute) => headers::name_of(attribute)
+                .ok_or(EncodeError::Damaged("an attribute has a bad name")),
+            Self::Header(name) => HeaderName::from_bytes(name.as_bytes()).map_err(|_| BAD_NAME),
+        }
+    }
 }
 
 fn header_value(value: Bytes) -> Result<HeaderValue, EncodeError> {
-    HeaderValue::from_maybe_shared(value)
-        .map_err(|_| EncodeError::Damaged("a header holds a control character"))
+    HeaderValue::from_maybe_shared(value).map_err(|_| CONTROL)
 }
 
 /// Writes the envelope of an event that came without one.

@@ -76,6 +76,9 @@ fn writing_a_binary_event_takes_the_header_map_and_little_else() {
     let overlay = Overlay::default();
     let counted = measure(|| drop(event.encode(None, &overlay)));
     assert!(counted.count_total <= 4, "{counted:?}");
+    // The lines, and the handle that shares them.
+    let counted = measure(|| drop(event.write(None, &overlay)));
+    assert!(counted.count_total <= 2, "{counted:?}");
 }
 
 #[test]

@@ -7,13 +7,13 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 use volley_channel::{Class, Position, PublishError, Put};
-use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Wire, read_request};
+use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Written, read_request};
 use volley_spec::route::{Format, Target, TriggerRoute};
 
 use super::{Actor, Done};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
-    egress::{Attempt, Ended, Endpoint},
+    egress::{Attempt, Ended, Endpoint, Opening},
     exits::{Exits, Spread},
     meters::{Meters, TriggerMeters},
     outcome::{Answer, FailedKind, Outcome},
@@ -29,7 +29,8 @@ pub(super) struct Flight {
     began: Duration,
 }
 
-type Extra = Arc<[(HeaderName, HeaderValue)]>;
+/// Headers of a delivery that are not the event's.
+type Extra = Vec<(HeaderName, HeaderValue)>;
 
 /// What is known of the Triggers' sinks, so that an attempt looks nothing up twice.
 pub(super) struct Sinks {
@@ -37,11 +38,11 @@ pub(super) struct Sinks {
     deliver: Extra,
     dead_letter: Extra,
     /// The events written last, for the Triggers that share them.
-    wires: VecDeque<(Position, Option<Format>, Arc<Wire>)>,
+    written: VecDeque<(Position, Option<Format>, Arc<Written>)>,
 }
 
 /// How many written events are kept.
-const WIRES: usize = 16;
+const WRITTEN: usize = 16;
 
 struct Known {
     route: Arc<TriggerRoute>,
@@ -52,7 +53,7 @@ struct Known {
 
 #[derive(Clone)]
 enum Sink {
-    Http(Arc<Endpoint>, Spread),
+    Http(Arc<Endpoint>, Opening, Spread),
     Broker(Uuid),
     Unusable(Arc<str>),
 }
@@ -68,9 +69,9 @@ impl Sinks {
         );
         Self {
             by_slot: Vec::new(),
-            deliver: Arc::from([prefer, kn.clone()]),
-            dead_letter: Arc::from([kn]),
-            wires: VecDeque::with_capacity(WIRES),
+            deliver: vec![prefer, kn.clone()],
+            dead_letter: vec![kn],
+            written: VecDeque::with_capacity(WRITTEN),
         }
     }
 
@@ -85,6 +86,7 @@ impl Sinks {
         if self.by_slot.len() <= at {
             self.by_slot.resize_with(at + 1, || None);
         }
+        let (deliver, dead_letter) = (&self.deliver, &self.dead_letter);
         let place = &mut self.by_slot[at];
         if place
             .as_ref()
@@ -98,46 +100,51 @@ impl Sinks {
             subscriber: route
                 .subscriber
                 .as_ref()
-                .map(|target| Sink::of(target, exits)),
+                .map(|target| Sink::of(target, exits, deliver)),
             dead_letter: route
                 .dead_letter
                 .as_ref()
-                .map(|target| Sink::of(target, exits)),
+                .map(|target| Sink::of(target, exits, dead_letter)),
         })
     }
 
     /// The event as it goes out, written once for all that want it in one format.
-    fn wire(
+    fn write(
         &mut self,
         position: Position,
         event: &Event,
         format: Option<Format>,
-    ) -> Result<Arc<Wire>, String> {
-        let written = self
-            .wires
+    ) -> Result<Arc<Written>, String> {
+        let known = self
+            .written
             .iter()
             .find(|(at, of, _)| *at == position && *of == format);
-        if let Some((_, _, wire)) = written {
-            return Ok(Arc::clone(wire));
+        if let Some((_, _, written)) = known {
+            return Ok(Arc::clone(written));
         }
-        let wire = event
-            .encode(format.map(wire_format), &Overlay::default())
+        let written = event
+            .write(format.map(wire_format), &Overlay::default())
             .map_err(|error| error.to_string())?;
-        let wire = Arc::new(wire);
-        if self.wires.len() == WIRES {
-            self.wires.pop_front();
+        let written = Arc::new(written);
+        if self.written.len() == WRITTEN {
+            self.written.pop_front();
         }
-        self.wires.push_back((position, format, Arc::clone(&wire)));
-        Ok(wire)
+        self.written
+            .push_back((position, format, Arc::clone(&written)));
+        Ok(written)
     }
 }
 
 impl Sink {
-    fn of(target: &Target, exits: &Exits) -> Self {
+    fn of(target: &Target, exits: &Exits, extra: &[(HeaderName, HeaderValue)]) -> Self {
         match target {
             Target::Broker { uid, .. } => Self::Broker(*uid),
             Target::Http(http) => match Endpoint::parse(http) {
-                Ok(endpoint) => Self::Http(Arc::new(endpoint), exits.target(authority(&http.url))),
+                Ok(endpoint) => {
+                    let opening = endpoint.opening(extra);
+                    let spread = exits.target(authority(&http.url));
+                    Self::Http(Arc::new(endpoint), opening, spread)
+                }
                 Err(error) => Self::Unusable(Arc::from(error.to_string())),
             },
         }
@@ -210,7 +217,7 @@ impl Actor {
             };
             let Some(sink) = sink else { return };
             let permit = match (&sink, permit.take()) {
-                (Sink::Http(_, target), None) => match self.acquire(slot, target) {
+                (Sink::Http(_, _, target), None) => match self.acquire(slot, target) {
                     Some(permit) => Some(permit),
                     None => return,
                 },
@@ -251,7 +258,7 @@ impl Actor {
             },
         );
         let launched = match sink {
-            Sink::Http(endpoint, _) => self.send(&start, endpoint, core),
+            Sink::Http(endpoint, opening, _) => self.send(&start, endpoint, opening, core),
             Sink::Broker(uid) => self.publish_to(&start, uid, now),
             Sink::Unusable(why) => Err(why.to_string()),
         };
@@ -267,33 +274,31 @@ impl Actor {
         }
     }
 
-    fn send(&mut self, start: &Start, to: Arc<Endpoint>, core: usize) -> Result<(), String> {
+    fn send(
+        &mut self,
+        start: &Start,
+        to: Arc<Endpoint>,
+        opening: Opening,
+        core: usize,
+    ) -> Result<(), String> {
         let delivery = &start.route.delivery;
-        let (wire, extra, wants_reply) = match &start.work {
+        let event = &start.event.event;
+        let (event, wants_reply) = match &start.work {
             Work::Deliver => {
-                let wire =
-                    self.sinks
-                        .wire(start.key.position, &start.event.event, delivery.format)?;
-                (wire, Arc::clone(&self.sinks.deliver), true)
+                let position = start.key.position;
+                (self.sinks.write(position, event, delivery.format)?, true)
             }
             Work::DeadLetter(failure) => {
                 let overlay = dead_letter_overlay(&start.route, failure);
-                let wire = start
-                    .event
-                    .event
-                    .encode(delivery.format.map(wire_format), &overlay);
-                (
-                    Arc::new(wire.map_err(|error| error.to_string())?),
-                    Arc::clone(&self.sinks.dead_letter),
-                    false,
-                )
+                let written = event.write(delivery.format.map(wire_format), &overlay);
+                (Arc::new(written.map_err(|error| error.to_string())?), false)
             }
         };
         let attempt = Attempt {
             key: start.key,
             to,
-            wire,
-            extra,
+            opening,
+            event,
             timeout: delivery.timeout,
             wants_reply,
         };

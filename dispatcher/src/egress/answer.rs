@@ -9,14 +9,16 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, Response, header, response::Parts};
-use hyper::body::{Body, Incoming};
+use http::{HeaderMap, header};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
     World,
     job::{Job, timed_out},
-    line::driver::{Driver, Piece},
+    line::{
+        head::Head,
+        wire::{Piece, Wire},
+    },
     replies::ReplyRoom,
     retry_after,
     target::Target,
@@ -33,31 +35,37 @@ const ROOM_WITHIN: Duration = Duration::from_secs(1);
 pub(super) struct Read {
     pub(super) outcome: Outcome,
     pub(super) hold: Option<ReplyRoom>,
-    /// The body was read to its end: the connection may serve again.
-    pub(super) whole: bool,
+}
+
+impl Read {
+    fn without_reply(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            hold: None,
+        }
+    }
 }
 
 pub(super) async fn read(
-    driver: &mut Driver,
-    response: Response<Incoming>,
+    wire: &mut Wire,
+    head: Head,
     world: &World,
     target: &Target,
     job: &Job,
 ) -> Read {
-    let (head, body) = response.into_parts();
-    let may_reply = head.status.is_success() && head.status != 202 && job.attempt.wants_reply;
+    let may_reply = head.is_success() && head.status != 202 && job.attempt.wants_reply;
     if may_reply {
-        reply(driver, &head, body, &Desk { world, target, job }).await
+        reply(wire, &head, &Desk { world, target, job }).await
     } else {
-        status(driver, &head, body, world).await
+        status(wire, &head, world).await
     }
 }
 
-fn answered(head: &Parts, world: &World, answer: Answer, excerpt: Bytes) -> Outcome {
+fn answered(head: &Head, world: &World, answer: Answer, excerpt: Bytes) -> Outcome {
     let asked = head.headers.get(header::RETRY_AFTER);
     let retry_after = asked.and_then(|value| retry_after::read(value, world.clock.wall_ms()));
     Outcome::Answered {
-        status: head.status.as_u16(),
+        status: head.status,
         retry_after,
         answer,
         excerpt,
@@ -65,30 +73,23 @@ fn answered(head: &Parts, world: &World, answer: Answer, excerpt: Bytes) -> Outc
 }
 
 /// An answer whose status says it all.
-async fn status(driver: &mut Driver, head: &Parts, mut body: Incoming, world: &World) -> Read {
+async fn status(wire: &mut Wire, head: &Head, world: &World) -> Read {
     let mut excerpt = BytesMut::new();
-    let wanted = if head.status.is_success() { 0 } else { EXCERPT };
-    let mut whole = body.is_end_stream();
-    let (mut read, declared) = (0, body.size_hint().lower());
-    while !whole {
+    let wanted = if head.is_success() { 0 } else { EXCERPT };
+    let (mut read, declared) = (0, wire.declared());
+    while !wire.is_whole() {
         if excerpt.len() >= wanted && read.max(declared) > DRAIN {
             break;
         }
-        match driver.piece(&mut body).await {
+        match wire.piece().await {
             Piece::Data(data) => {
                 read += data.len() as u64;
                 excerpt.extend_from_slice(&data[..data.len().min(wanted - excerpt.len())]);
             }
-            Piece::End => whole = true,
-            Piece::Cut(_) | Piece::TimedOut => break,
+            Piece::End | Piece::Cut(_) | Piece::TimedOut => break,
         }
     }
-    let outcome = answered(head, world, Answer::Nothing, excerpt.freeze());
-    Read {
-        outcome,
-        hold: None,
-        whole,
-    }
+    Read::without_reply(answered(head, world, Answer::Nothing, excerpt.freeze()))
 }
 
 /// Where a reply is read: what bounds it.
@@ -99,27 +100,18 @@ struct Desk<'a> {
 }
 
 /// A 2xx that may carry a reply.
-async fn reply(driver: &mut Driver, head: &Parts, body: Incoming, desk: &Desk<'_>) -> Read {
+async fn reply(wire: &mut Wire, head: &Head, desk: &Desk<'_>) -> Read {
     let mut reply = Collected::default();
-    let (answer, whole) = match collect(driver, body, desk, &mut reply).await {
-        Ok(()) => (judge(&head.headers, reply.bytes.clone()), true),
-        Err(Stop::Unusable(why)) => (Answer::Unusable(why), false),
+    let answer = match collect(wire, desk, &mut reply).await {
+        Ok(()) => judge(&head.headers, reply.bytes.clone()),
+        Err(Stop::Unusable(why)) => Answer::Unusable(why),
         Err(Stop::TimedOut) => {
             let failed = timed_out(desk.job.attempt.timeout);
-            return Read {
-                outcome: Outcome::Failed(failed),
-                hold: None,
-                whole: false,
-            };
+            return Read::without_reply(Outcome::Failed(failed));
         }
         Err(Stop::NoRoom) => {
             let why = "no room for its reply: too many replies are being read";
-            let outcome = Outcome::failed(FailedKind::Broken, why);
-            return Read {
-                outcome,
-                hold: None,
-                whole: false,
-            };
+            return Read::without_reply(Outcome::failed(FailedKind::Broken, why));
         }
     };
     let (excerpt, hold) = match &answer {
@@ -129,7 +121,6 @@ async fn reply(driver: &mut Driver, head: &Parts, body: Incoming, desk: &Desk<'_
     Read {
         outcome: answered(head, desk.world, answer, excerpt),
         hold,
-        whole,
     }
 }
 
@@ -192,49 +183,35 @@ impl Collected {
 }
 
 /// Reads a body into `into`, as far as it came when it is not whole.
-async fn collect(
-    driver: &mut Driver,
-    mut body: Incoming,
-    desk: &Desk<'_>,
-    into: &mut Collected,
-) -> Result<(), Stop> {
+async fn collect(wire: &mut Wire, desk: &Desk<'_>, into: &mut Collected) -> Result<(), Stop> {
     let limit = desk.world.options.max_reply;
-    let declared = body.size_hint().lower();
     let too_large = || {
         Err(Stop::Unusable(format!(
             "the reply is larger than {limit} bytes"
         )))
     };
-    if declared > limit as u64 {
+    if wire.declared() > limit as u64 {
         return too_large();
     }
     let mut bytes = Vec::new();
-    let mut ended = if body.is_end_stream() {
-        Some(Ok(()))
-    } else {
-        None
-    };
-    while ended.is_none() {
-        match driver.piece(&mut body).await {
-            Piece::Data(data) if bytes.len() + data.len() > limit => ended = Some(too_large()),
-            Piece::Data(data) if data.is_empty() => {}
+    let ended = loop {
+        match wire.piece().await {
+            Piece::Data(data) if bytes.len() + data.len() > limit => break too_large(),
             Piece::Data(data) => {
                 if !into.make_room(data.len(), desk).await {
                     return Err(Stop::NoRoom);
                 }
                 bytes.extend_from_slice(&data);
             }
-            Piece::End => ended = Some(Ok(())),
+            Piece::End => break Ok(()),
             Piece::Cut(why) => {
-                ended = Some(Err(Stop::Unusable(format!(
-                    "the reply is cut short: {why}"
-                ))));
+                break Err(Stop::Unusable(format!("the reply is cut short: {why}")));
             }
-            Piece::TimedOut => ended = Some(Err(Stop::TimedOut)),
+            Piece::TimedOut => break Err(Stop::TimedOut),
         }
-    }
+    };
     // The event keeps these bytes for as long as it lives.
     bytes.shrink_to_fit();
     into.bytes = bytes.into();
-    ended.unwrap_or(Ok(()))
+    ended
 }

@@ -8,7 +8,8 @@ use std::{
 };
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use http::{HeaderValue, Uri};
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Uri, header};
 use rustls::{ClientConfig, pki_types::ServerName};
 use url::{Host, Url};
 use volley_spec::route::HttpTarget;
@@ -34,10 +35,28 @@ pub enum EndpointError {
 pub struct Endpoint {
     pub(super) authority: Arc<Authority>,
     /// Path and query as the request line has them.
-    pub(super) path: Uri,
-    pub(super) host: HeaderValue,
+    path: Uri,
+    host: HeaderValue,
     /// From `user:password@` in the URL.
-    pub(super) authorization: Option<HeaderValue>,
+    authorization: Option<HeaderValue>,
+}
+
+/// How every request of a Trigger to an endpoint begins: request line, `Host`, and the headers
+/// that are not the event's. Made once; cloning it is cheap.
+#[derive(Clone)]
+pub struct Opening(Bytes);
+
+impl Opening {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// It may hold a password.
+impl fmt::Debug for Opening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Opening")
+    }
 }
 
 impl Endpoint {
@@ -68,6 +87,24 @@ impl Endpoint {
             host,
             authorization,
         })
+    }
+}
+
+impl Endpoint {
+    /// The opening of requests that carry `extra` headers.
+    pub fn opening(&self, extra: &[(HeaderName, HeaderValue)]) -> Opening {
+        let mut text = format!("POST {} HTTP/1.1\r\n", self.path).into_bytes();
+        let own = [(&header::HOST, &self.host)];
+        let password = self.authorization.as_ref();
+        let password = password.map(|value| (&header::AUTHORIZATION, value));
+        let extra = extra.iter().map(|(name, value)| (name, value));
+        for (name, value) in own.into_iter().chain(password).chain(extra) {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend_from_slice(b": ");
+            text.extend_from_slice(value.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        Opening(text.into())
     }
 }
 

@@ -66,7 +66,7 @@ pub(crate) struct Running {
     /// Where its books are, if it keeps any.
     pub(crate) admin: Option<SocketAddr>,
     pid: u32,
-    _child: Child,
+    child: Child,
     /// Configuration and logs, removed with the process.
     _folder: TempDir,
 }
@@ -75,6 +75,13 @@ impl Running {
     /// CPU time of all its processes since it was started.
     pub(crate) fn cpu(&self) -> Result<Duration, BenchError> {
         cpu::of_process(self.pid)
+    }
+
+    /// Kills its process and waits for its end: the CPU time of a child that is waited for later
+    /// would be taken for that of whatever runs then.
+    pub(crate) async fn end(mut self) -> Result<(), BenchError> {
+        let killed = self.child.kill().await;
+        killed.map_err(BenchError::io("end a contender"))
     }
 
     /// Memory of its process.

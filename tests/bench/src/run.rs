@@ -154,6 +154,7 @@ impl Stage {
         if strays > 0 {
             problems.push(format!("{strays} deliveries of what nobody sent"));
         }
+        self.running.end().await?;
         let problems = problems.into_iter();
         Ok(Findings {
             lost,

@@ -123,7 +123,46 @@ fn send(event: &Event, format: Option<Format>) -> (Wire, Event) {
     }
 }
 
+/// The header fields of a head's lines, which end with an empty one.
+fn lines(head: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let lines = head.strip_suffix(b"\r\n\r\n").expect("a head ends");
+    let mut fields = Vec::new();
+    for line in lines.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        let colon = line.iter().position(|byte| *byte == b':').expect("a colon");
+        let name = String::from_utf8(line[..colon].to_vec()).expect("a name");
+        fields.push((name, line[colon + 2..].to_vec()));
+    }
+    fields
+}
+
+/// The fields of a map, in the order of a stable sort by name.
+fn sorted(mut fields: Vec<(String, Vec<u8>)>) -> Vec<(String, Vec<u8>)> {
+    fields.sort_by(|a, b| a.0.cmp(&b.0));
+    fields
+}
+
 proptest! {
+    #[test]
+    fn what_is_written_for_a_request_is_what_is_encoded(
+        event in event(),
+        format in prop::option::of(prop::sample::select(vec![Format::Binary, Format::Json])),
+        code in prop::option::of(value()),
+    ) {
+        let mut overlay = Overlay::default();
+        if let Some(code) = code {
+            overlay.set("knativeerrordata", code);
+        }
+        let wire = event.encode(format, &overlay).expect("encodes");
+        let written = event.write(format, &overlay).expect("writes");
+        prop_assert_eq!(&written.body, &wire.body);
+        let mut expected: Vec<_> = wire.headers.iter()
+            .map(|(name, value)| (name.as_str().to_owned(), value.as_bytes().to_vec()))
+            .collect();
+        expected.push(("content-length".to_owned(), wire.body.len().to_string().into_bytes()));
+        prop_assert_eq!(sorted(lines(&written.head)), sorted(expected));
+    }
+
     #[test]
     fn through_any_mode_and_back_it_is_the_same_event(
         event in event(),

@@ -79,7 +79,15 @@ fn a_damaged_block_is_an_error_and_never_a_panic() {
             if let Ok(event) = load(bytes.into(), headers.clone()) {
                 // It may be another event; it must be one that can be read and written.
                 assert!(event.attributes().count() >= 4);
-                drop(event.encode(None, &Overlay::default()));
+                let encoded = event.encode(None, &Overlay::default());
+                let written = event.write(None, &Overlay::default());
+                assert_eq!(encoded.is_ok(), written.is_ok(), "{at} {bit}");
+                if let Ok(written) = written {
+                    let lines = written.head.iter().filter(|byte| **byte == b'\n').count();
+                    let fields = event.attributes().count() + event.traveling_headers().count();
+                    // `content-length` and the empty line: no value brings a line of its own.
+                    assert_eq!(lines, fields + 2, "{at} {bit}");
+                }
             }
         }
     }

@@ -366,16 +366,16 @@ impl Stage {
             position: Position(self.serial),
             serial: self.serial,
         };
-        let wire = self.event.encode(None, &Overlay::default()).unwrap();
-        let extra: [(HeaderName, HeaderValue); 1] = [(
+        let event = self.event.write(None, &Overlay::default()).unwrap();
+        let extra = [(
             HeaderName::from_static("prefer"),
             HeaderValue::from_static("reply"),
         )];
         let attempt = Attempt {
             key,
             to: Arc::clone(&self.to),
-            wire: Arc::new(wire),
-            extra: Arc::new(extra),
+            opening: self.to.opening(&extra),
+            event: Arc::new(event),
             timeout: self.timeout,
             wants_reply: self.wants_reply,
         };

@@ -56,11 +56,14 @@ impl Floor {
         let folder = super::folder_for("floor")?;
         let script = folder.path().join("post.lua");
         fs::write(&script, lua()).map_err(BenchError::io("write wrk's script"))?;
-        let (echo, url) = start_echo().await?;
+        let (mut echo, url) = start_echo().await?;
         let pid = echo.id().unwrap_or_default();
         let before = (cpu::of_process(pid)?, cpu::of_reaped_children()?);
         let requests = self.post(&script, &url, self.seconds).await?;
         let spent = (cpu::of_process(pid)?, cpu::of_reaped_children()?);
+        echo.kill()
+            .await
+            .map_err(BenchError::io("end the echo server"))?;
         let each = |from: Duration, to: Duration| (to - from).as_secs_f64() * 1e6 / requests;
         Ok(Cost {
             receive: each(before.0, spent.0),

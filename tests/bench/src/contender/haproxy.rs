@@ -83,7 +83,7 @@ fn running(
         path,
         admin: None,
         pid,
-        _child: child,
+        child,
         _folder: folder,
     })
 }

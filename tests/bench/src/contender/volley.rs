@@ -98,7 +98,7 @@ impl Volley {
             path: "/default/default".to_owned(),
             admin: Some(admin),
             pid: child.id().unwrap_or_default(),
-            _child: child,
+            child,
             _folder: folder,
         })
     }
