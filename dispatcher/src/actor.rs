@@ -37,7 +37,7 @@ use self::{
     progress::Progress,
 };
 use crate::{
-    budget::Positions,
+    budget::Memory,
     core::{AttemptKey, Core, Settings, Slot},
     egress::Ended,
     exits::Exits,
@@ -54,8 +54,8 @@ pub(crate) struct Surroundings {
     pub(crate) exits: Exits,
     /// Which Brokers this process serves: sinks that are published to directly.
     pub(crate) places: Places,
-    /// How many positions may be pending in this process.
-    pub(crate) positions: Positions,
+    /// How much memory what is pending may take in this process.
+    pub(crate) memory: Memory,
     /// The bounds of a Trigger while there are enough.
     pub(crate) usual: Settings,
     pub(crate) seed: u64,
@@ -107,8 +107,8 @@ pub(crate) struct Actor {
     drain: Option<Drain>,
     reading: bool,
     stopped: bool,
-    /// Positions pending when they were last told.
-    pending: usize,
+    /// Bytes that what is pending here took when that was last told.
+    held: usize,
 }
 
 /// What a new actor is given.
@@ -149,7 +149,7 @@ impl Actor {
             drain: None,
             reading: true,
             stopped: false,
-            pending: 0,
+            held: 0,
             around,
         };
         actor.read_head(birth.cursor);
@@ -178,7 +178,7 @@ impl Actor {
             }
             self.turn(&mut ended).await;
         }
-        self.around.positions.moved(self.pending, 0);
+        self.around.memory.moved(self.held, 0);
     }
 
     /// Everything that follows from what happened, until there is nothing more to do.
@@ -219,15 +219,13 @@ impl Actor {
         }
     }
 
-    /// Tells what is pending here, and takes over what a Trigger may have pending now.
+    /// Tells what is held here, and takes over what a Trigger may have pending now.
     fn keep_within_budget(&mut self) {
-        let (positions, usual) = (&self.around.positions, &self.around.usual);
-        positions.moved(self.pending, self.core.pending());
-        self.pending = self.core.pending();
-        let (window, waiting) = (
-            positions.share(usual.window),
-            positions.share(usual.waiting),
-        );
+        let (memory, usual) = (&self.around.memory, &self.around.usual);
+        let held = self.core.held_bytes();
+        memory.moved(self.held, held);
+        self.held = held;
+        let (window, waiting) = (memory.share(usual.window), memory.share(usual.waiting));
         self.core.set_bounds(window, waiting);
     }
 

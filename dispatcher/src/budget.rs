@@ -1,9 +1,12 @@
-//! How many positions may be pending in the whole process (R13).
+//! How much memory what is pending may take in the whole process (R13).
 //!
 //! A Trigger's window and its bound for waiting retries are generous by themselves; many dead
 //! sinks at once would still fill the memory. From half of the budget on, both shrink in
 //! proportion to what is left, never below [`LEAST`], and whoever has no room detaches, which
 //! costs nothing.
+//!
+//! It counts bytes and not positions: one that only waits takes a quarter of a byte to 20, one
+//! that waits for a retry some 250.
 
 use std::sync::{
     Arc,
@@ -13,15 +16,15 @@ use std::sync::{
 /// What a Trigger may always have pending.
 const LEAST: usize = 16;
 
-/// The positions pending in this process. Clones share the count.
+/// The memory of what is pending in this process. Clones share the count.
 #[derive(Debug, Clone)]
-pub(crate) struct Positions {
+pub(crate) struct Memory {
     used: Arc<AtomicUsize>,
     most: usize,
 }
 
-impl Positions {
-    /// At most about `most` positions.
+impl Memory {
+    /// At most about `most` bytes.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             used: Arc::default(),
@@ -29,7 +32,7 @@ impl Positions {
         }
     }
 
-    /// One unit had `before` positions pending and has `now`.
+    /// What is pending in one unit took `before` bytes and takes `now`.
     pub(crate) fn moved(&self, before: usize, now: usize) {
         if now > before {
             self.used.fetch_add(now - before, Ordering::Relaxed);
@@ -59,15 +62,15 @@ mod tests {
 
     #[test]
     fn bounds_shrink_from_half_of_the_budget_on_and_never_below_the_least() {
-        let positions = Positions::new(1000);
-        positions.moved(0, 500);
-        assert_eq!(positions.share(1024), 1024);
-        positions.moved(500, 750);
-        assert_eq!(positions.share(1024), 512);
-        positions.moved(750, 5000);
-        assert_eq!(positions.share(1024), LEAST);
-        assert_eq!(positions.share(4), 4);
-        positions.moved(5000, 0);
-        assert_eq!(positions.share(1024), 1024);
+        let memory = Memory::new(1000);
+        memory.moved(0, 500);
+        assert_eq!(memory.share(1024), 1024);
+        memory.moved(500, 750);
+        assert_eq!(memory.share(1024), 512);
+        memory.moved(750, 5000);
+        assert_eq!(memory.share(1024), LEAST);
+        assert_eq!(memory.share(4), 4);
+        memory.moved(5000, 0);
+        assert_eq!(memory.share(1024), 1024);
     }
 }

@@ -7,7 +7,7 @@
 //! is its first test.
 //!
 //! ```text
-//!   head span --> index --> pend of each Trigger --> queue --> attempt --> outcome --> policy
+//!   head span --> index --> queue of each Trigger -----------> attempt --> outcome --> policy
 //!                   |            ^                     ^                               | | |
 //!                   v full       | catch-up pass       +---------- wait <-- retry -----+ | |
 //!                detached -------+                     +---------- dead letter <---------+ |
@@ -21,6 +21,8 @@ mod ended;
 mod image;
 mod owner;
 mod passes;
+mod pending;
+mod positions;
 mod room;
 mod shelf;
 mod trigger;
@@ -38,9 +40,12 @@ use std::{
 
 pub use books::{Counts, Dropped, Ending, Finished, UnitAccount};
 pub use changes::Change;
-pub use image::{Delta, Exception, Image, ImageError, PendingRecord};
+pub use image::{Delta, Exception, Image, ImageError};
+use pending::Stage;
+pub use positions::Positions;
+pub use shelf::Facts;
 use shelf::Shelf;
-use trigger::{Entry, Reading, Stage, Trigger};
+use trigger::{Reading, Trigger};
 use volley_channel::{Position, Span, Stored};
 use volley_event::Event;
 use volley_filter::Index;
@@ -150,8 +155,8 @@ pub struct Core {
     /// Of the newest image.
     sequence: u64,
     unmatched: u64,
-    /// Positions pending over all Triggers.
-    pending: usize,
+    /// Bytes that what is pending takes, over all Triggers.
+    weight: usize,
     finished: Vec<Finished>,
     delta: BTreeMap<u128, Vec<Position>>,
     graves: Vec<books::Grave>,
@@ -191,7 +196,7 @@ impl Core {
             serial: 0,
             sequence: 0,
             unmatched: 0,
-            pending: 0,
+            weight: 0,
             finished: Vec::new(),
             delta: BTreeMap::new(),
             graves: Vec::new(),
@@ -245,23 +250,23 @@ impl Core {
                 _ => continue,
             }
             wanted = true;
-            if trigger.done.remove(&stored.position) {
+            if trigger.done.remove(stored.position) {
                 continue;
             }
             if trigger.has_room(&self.settings) {
-                trigger.admit(stored.position, stored.at_ms, key);
+                trigger.pending.admit(stored.position);
                 trigger.counts.matched += 1;
                 users += 1;
+                self.weigh(slot);
                 self.ready.insert(slot);
             } else {
                 self.detach(slot, stored.position, stored.ordinal);
             }
         }
         self.unmatched += u64::from(!wanted);
-        self.pending += users as usize;
         self.hits = hits;
         if users > 0 {
-            self.shelf.push(stored, users);
+            self.shelf.push(stored, key, users);
         }
     }
 
@@ -279,16 +284,28 @@ impl Core {
     /// The sink of the next attempt of `slot`, if one may start now: ask before taking a permit
     /// for it. A rate that is used up sets a timer.
     pub fn startable(&mut self, slot: Slot, now: Duration) -> Option<&Target> {
-        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
-        if !trigger.may_start(&self.settings) {
-            return None;
-        }
+        let position = self.next_of(slot)?;
+        let trigger = self.triggers.get(slot as usize)?.as_ref()?;
         if let Some(due) = trigger.pace.and_then(|pace| pace.due(now)) {
             self.timers.insert((due, slot, RATE));
             return None;
         }
-        let entry = trigger.pend.get(trigger.queue.first()?)?;
-        trigger.sink_of(entry)
+        trigger.sink_of(position)
+    }
+
+    /// The position that may go next, if there is a place for it.
+    fn next_of(&mut self, slot: Slot) -> Option<Position> {
+        let ignored = self.altered(Altered::QueueIgnoresLane);
+        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
+        if !trigger.has_place(&self.settings) {
+            return None;
+        }
+        if ignored {
+            return trigger.pending.lowest();
+        }
+        let next = trigger.pending.next(&self.shelf);
+        self.weigh(slot);
+        next
     }
 
     /// The next attempt of `slot`, in flight from now on: do it, then tell
@@ -305,13 +322,9 @@ impl Core {
     /// and can't go is set aside: an event that is not near is fetched, one without hops ends.
     fn front(&mut self, slot: Slot) -> Option<Position> {
         loop {
-            let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
-            if !trigger.may_start(&self.settings) {
-                return None;
-            }
-            let position = *trigger.queue.first()?;
+            let position = self.next_of(slot)?;
             let Some(stored) = self.shelf.get(position) else {
-                trigger.move_to(position, Stage::Fetching);
+                self.begin(slot, position, Stage::Fetching);
                 let waiting = self.fetching.entry(position).or_default();
                 if waiting.is_empty() {
                     self.fetch.push(position);
@@ -319,9 +332,9 @@ impl Core {
                 waiting.push(slot);
                 continue;
             };
-            let entry = &trigger.pend[&position];
             let hops = stored.event.hops();
-            if hops <= 1 && matches!(trigger.sink_of(entry), Some(Target::Broker { .. })) {
+            let sink = self.trigger_mut(slot).sink_of(position);
+            if hops <= 1 && matches!(sink, Some(Target::Broker { .. })) {
                 self.shelf.release(position);
                 self.finish(slot, position, Ending::Dropped(Dropped::Ttl));
                 continue;
@@ -330,27 +343,33 @@ impl Core {
         }
     }
 
+    /// `position`, which is next, begins or goes on in `stage`.
+    fn begin(&mut self, slot: Slot, position: Position, stage: Stage) {
+        let facts = self.shelf.facts(position).unwrap_or_default();
+        self.trigger_mut(slot).pending.begin(position, facts, stage);
+        self.weigh(slot);
+    }
+
     fn take_off(&mut self, slot: Slot, event: Stored, now: Duration) -> Start {
         self.serial += 1;
         let (position, serial) = (event.position, self.serial);
+        let flying = Stage::Flying {
+            serial,
+            bytes: event.event.size(),
+            hops: event.event.hops(),
+        };
+        self.begin(slot, position, flying);
         let kept = !self.altered(Altered::RateIgnored);
         let trigger = self.trigger_mut(slot);
         if let (Some(pace), true) = (&mut trigger.pace, kept) {
             pace.take(now);
         }
-        trigger.move_to(
-            position,
-            Stage::Flying {
-                serial,
-                bytes: event.event.size(),
-                hops: event.event.hops(),
-            },
-        );
-        let entry = &trigger.pend[&position];
-        let work = entry.dead.as_ref().map_or(Work::Deliver, |dead| {
-            Work::DeadLetter(Arc::clone(&dead.failure))
-        });
-        let (earlier, route) = (entry.attempts, Arc::clone(&trigger.route));
+        let entry = trigger.pending.entry(position);
+        let work = entry
+            .and_then(|entry| entry.dead.as_ref())
+            .map_or(Work::Deliver, |dead| {
+                Work::DeadLetter(Arc::clone(&dead.failure))
+            });
         Start {
             key: AttemptKey {
                 slot,
@@ -358,9 +377,9 @@ impl Core {
                 serial,
             },
             event,
-            route,
+            route: Arc::clone(&trigger.route),
             work,
-            earlier,
+            earlier: entry.map_or(0, |entry| entry.attempts),
         }
     }
 
@@ -392,7 +411,7 @@ impl Core {
 
     fn fetches(&self, slot: Slot, position: Position) -> bool {
         let trigger = self.triggers.get(slot as usize).and_then(Option::as_ref);
-        trigger.is_some_and(|trigger| trigger.fetches(position))
+        trigger.is_some_and(|trigger| trigger.pending.fetches(position))
     }
 
     fn fetch_ended(&mut self, slot: Slot, position: Position, lost: Option<Dropped>) {
@@ -403,11 +422,11 @@ impl Core {
         else {
             return;
         };
-        if !trigger.fetches(position) {
+        if !trigger.pending.fetches(position) {
             return;
         }
         match lost {
-            None => trigger.go_on(position),
+            None => trigger.pending.go_on(position),
             Some(why) => self.finish(slot, position, Ending::Dropped(why)),
         }
         self.ready.insert(slot);
@@ -446,40 +465,29 @@ impl Core {
         else {
             return;
         };
-        if let Some(Stage::Replying {
-            due: due @ Some(_),
-            serial,
-            reply,
-            ..
-        }) = trigger
-            .pend
-            .get_mut(&position)
+        match trigger
+            .pending
+            .entry_mut(position)
             .map(|entry| &mut entry.stage)
         {
-            *due = None;
-            let key = AttemptKey {
-                slot,
-                position,
-                serial: *serial,
-            };
-            self.replies.push(ReplyToStore {
-                key,
-                event: Event::clone(reply),
-            });
-            return;
-        }
-        if matches!(
-            trigger.pend.get(&position),
-            Some(Entry {
-                stage: Stage::Waiting { .. },
-                ..
-            })
-        ) {
-            if forgets {
-                trigger.move_to(position, Stage::Queued);
-            } else {
-                trigger.go_on(position);
+            Some(Stage::Replying(replying)) => {
+                if replying.due.take().is_none() {
+                    return;
+                }
+                let key = AttemptKey {
+                    slot,
+                    position,
+                    serial: replying.serial,
+                };
+                let event = replying.reply.clone();
+                self.replies.push(ReplyToStore { key, event });
+                return;
             }
+            Some(Stage::Waiting { .. }) if forgets => {
+                trigger.pending.move_to(position, Stage::Queued);
+            }
+            Some(Stage::Waiting { .. }) => trigger.pending.go_on(position),
+            _ => {}
         }
         self.ready.insert(slot);
     }
@@ -517,6 +525,19 @@ impl Core {
         )
     }
 
+    /// Bytes of memory that what is pending takes, its events apart.
+    pub fn held_bytes(&self) -> usize {
+        self.weight + self.shelf.held_bytes()
+    }
+
+    /// What is pending in `slot` has changed.
+    fn weigh(&mut self, slot: Slot) {
+        let trigger = self.trigger_mut(slot);
+        let (before, now) = (trigger.weighed, trigger.pending.held_bytes());
+        trigger.weighed = now;
+        self.weight = self.weight - before + now;
+    }
+
     fn live(&self) -> impl Iterator<Item = (Slot, &Trigger)> {
         (0..)
             .zip(&self.triggers)
@@ -524,9 +545,14 @@ impl Core {
     }
 
     fn trigger_mut(&mut self, slot: Slot) -> &mut Trigger {
-        self.triggers[slot as usize]
-            .as_mut()
-            .expect("the caller looked the slot up just now")
+        self.trigger_and_shelf(slot).0
+    }
+
+    /// For what is pending, whose order hangs on facts of its events.
+    fn trigger_and_shelf(&mut self, slot: Slot) -> (&mut Trigger, &Shelf) {
+        let trigger = self.triggers[slot as usize].as_mut();
+        let trigger = trigger.expect("the caller looked the slot up just now");
+        (trigger, &self.shelf)
     }
 }
 

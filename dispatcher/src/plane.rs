@@ -21,7 +21,7 @@ use volley_spec::{
 
 use crate::{
     actor::{Actor, Birth, Control, Surroundings, UnitReport},
-    budget::Positions,
+    budget::Memory,
     core::{Core, Delta, Image, Settings},
     egress::{Egress, EgressOptions, Network},
     exits::{self, Exit, Exits},
@@ -115,7 +115,7 @@ pub struct Dispatcher {
     workers: Vec<WorkerHandle>,
     exits: Arc<[Exit]>,
     places: Places,
-    positions: Positions,
+    memory: Memory,
     /// Held while a plan is taken up, so that plans are taken up in their order.
     applying: AsyncMutex<()>,
     state: Mutex<State>,
@@ -156,7 +156,7 @@ impl Dispatcher {
         workers: Vec<WorkerHandle>,
         network: &dyn Fn() -> Arc<dyn Network>,
     ) -> Arc<Self> {
-        let positions = Positions::new(options.permits.positions);
+        let memory = Memory::new(options.permits.pending_bytes);
         let mut exits = Vec::new();
         for (number, worker) in workers.iter().enumerate() {
             let egress = Egress::new(options.egress.clone(), network(), clock);
@@ -175,7 +175,7 @@ impl Dispatcher {
             publisher,
             clock,
             places: Places::default(),
-            positions,
+            memory,
             applying: AsyncMutex::new(()),
             state: Mutex::default(),
         })
@@ -365,7 +365,7 @@ impl Dispatcher {
             clock: self.clock,
             exits: Exits::new(Arc::clone(&self.exits), at),
             places: self.places.clone(),
-            positions: self.positions.clone(),
+            memory: self.memory.clone(),
             usual: self.options.core.clone(),
             seed: self.options.seed ^ (unit.pool.0 as u64) ^ u64::from(unit.part),
         };

@@ -31,8 +31,8 @@ pub struct Permits {
     pub all: usize,
     /// To one target.
     pub per_target: usize,
-    /// Positions pending in the whole process, at most about; one takes up to 200 bytes.
-    pub positions: usize,
+    /// Bytes that what is pending may take in the whole process, about, its events apart.
+    pub pending_bytes: usize,
 }
 
 impl Default for Permits {
@@ -40,7 +40,8 @@ impl Default for Permits {
         Self {
             all: 4096,
             per_target: 256,
-            positions: 4 << 20,
+            // 64 M positions of 8 bytes.
+            pending_bytes: 512 << 20,
         }
     }
 }

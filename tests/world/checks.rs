@@ -41,6 +41,28 @@ pub(crate) fn broken_laws(schedule: &Schedule, facts: &[(Duration, Fact)]) -> Ve
     broken
 }
 
+/// Every place of a trace in which nothing failed where an event was lost or repeated all the
+/// same, besides what [`broken_laws`] names.
+pub(crate) fn losses_and_repeats(schedule: &Schedule, facts: &[(Duration, Fact)]) -> Vec<String> {
+    let history = History::of(schedule, facts);
+    let mut found = Vec::new();
+    for ((who, id), deeds) in &history.deeds {
+        let (must, may) = history.wanted(who, id);
+        if deeds.attempts > must + may || deeds.lettered > 0 {
+            found.push(format!(
+                "{who} was sent {id} again: {deeds:?}, wanted {must} to {}",
+                must + may
+            ));
+        }
+    }
+    for row in history.books.iter().flat_map(|books| &books.triggers) {
+        if row.dropped.keys().any(|name| *name != "deleted") {
+            found.push(format!("{} dropped {:?}", row.name, row.dropped));
+        }
+    }
+    found
+}
+
 /// 202 means stored, 4xx means never stored.
 fn answers_are_kept(history: &History, broken: &mut Vec<String>) {
     for (ids, status) in &history.answers {

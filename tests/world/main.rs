@@ -82,6 +82,26 @@ fn a_schedule_run_twice_gives_one_trace_that_keeps_every_promise() {
 }
 
 #[test]
+fn a_thousand_changes_while_events_come_lose_nothing_and_repeat_nothing() {
+    const CHANGES: usize = 1_000;
+    let from = setting("VOLLEY_WORLD_FROM", 0);
+    for seed in from..from + 5 {
+        let schedule = Schedule::reloading(seed, CHANGES);
+        assert_eq!(schedule.worlds.len(), CHANGES + 1);
+        let facts = world::run(&schedule);
+        let mut broken = checks::broken_laws(&schedule, &facts);
+        broken.extend(checks::losses_and_repeats(&schedule, &facts));
+        let attempts = facts
+            .iter()
+            .filter(|(_, fact)| matches!(fact, trace::Fact::Attempt { .. }))
+            .count();
+        println!("seed {seed}: {CHANGES} changes, {attempts} deliveries");
+        assert!(broken.is_empty(), "seed {seed}:\n{}", broken.join("\n"));
+        assert!(attempts > CHANGES, "seed {seed}: hardly anything came");
+    }
+}
+
+#[test]
 fn two_seeds_give_two_traces() {
     let [one, two] = [1, 2].map(|seed| trace::text(&world::run(&Schedule::of(seed))));
     assert_ne!(one, two);

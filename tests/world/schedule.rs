@@ -1,7 +1,7 @@
 //! What is going to happen in a world, as a value made from a seed: who posts what and when, how
 //! sinks behave, and how the declared objects change meanwhile.
 
-use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range, time::Duration};
 
 use fastrand::Rng;
 
@@ -192,10 +192,45 @@ impl Schedule {
                 .map(|at| SinkPlan::any(&mut rng, at, span))
                 .collect(),
             producers: (0..rng.usize(1..4))
-                .map(|at| posts(&mut rng, at, span))
+                .map(|at| posts(&mut rng, at, span, 5..60))
                 .collect(),
-            worlds: worlds(&mut rng, span),
+            worlds: worlds(&mut rng, span, 0..12),
             channel_down: spans(&mut rng, span, 2),
+        }
+    }
+
+    /// A schedule of `seed` in which Triggers come, go and change `changes` times while events
+    /// come, and nothing else is in the way: no sink fails, no Trigger falls behind.
+    pub(crate) fn reloading(seed: u64, changes: usize) -> Self {
+        let mut rng = Rng::with_seed(seed);
+        let span = Duration::from_secs(20);
+        let mut worlds = worlds(&mut rng, span, 2 * changes..2 * changes + 1);
+        for (_, declared) in &mut worlds {
+            for trigger in declared.values_mut() {
+                (trigger.concurrency, trigger.rate) = (None, None);
+            }
+        }
+        // Now and then a change puts back what is there already.
+        worlds.dedup_by(|later, before| later.1 == before.1);
+        worlds.truncate(changes + 1);
+        let quick = SinkPlan {
+            trouble: 0,
+            replies: 10,
+            slowest: Duration::from_millis(5),
+            down: Vec::new(),
+        };
+        Self {
+            seed,
+            window: 1024,
+            memory: 64 << 20,
+            partitions: *pick(&mut rng, &[1, 3]),
+            calm: span * 2,
+            sinks: vec![quick; SINKS],
+            producers: (0..3)
+                .map(|at| posts(&mut rng, at, span, 300..301))
+                .collect(),
+            worlds,
+            channel_down: Vec::new(),
         }
     }
 }
@@ -229,8 +264,8 @@ fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {
     &from[rng.usize(0..from.len())]
 }
 
-fn posts(rng: &mut Rng, producer: usize, span: Duration) -> Vec<Post> {
-    let count = rng.usize(5..60);
+fn posts(rng: &mut Rng, producer: usize, span: Duration, counts: Range<usize>) -> Vec<Post> {
+    let count = rng.usize(counts);
     let pause = span / u32::try_from(count).unwrap();
     let mut posts: Vec<Post> = Vec::new();
     for number in 0..count {
@@ -287,7 +322,7 @@ fn sample(rng: &mut Rng, id: String) -> Sample {
     }
 }
 
-fn worlds(rng: &mut Rng, span: Duration) -> Vec<(Duration, Declared)> {
+fn worlds(rng: &mut Rng, span: Duration, changes: Range<usize>) -> Vec<(Duration, Declared)> {
     let mut lives = BTreeMap::new();
     let mut now = Declared::new();
     for at in 0..rng.usize(1..6) {
@@ -295,7 +330,7 @@ fn worlds(rng: &mut Rng, span: Duration) -> Vec<(Duration, Declared)> {
         lives.insert(name.clone(), 1);
         now.insert(name, Trigger::any(rng, 1));
     }
-    let mut times: Vec<Duration> = (0..rng.usize(0..12)).map(|_| within(rng, span)).collect();
+    let mut times: Vec<Duration> = (0..rng.usize(changes)).map(|_| within(rng, span)).collect();
     times.sort();
     let mut worlds = vec![(Duration::ZERO, now.clone())];
     for at in times {

@@ -4,7 +4,7 @@
 
 use volley_channel::Position;
 
-use super::{Core, Slot, trigger::Stage};
+use super::{Core, Slot};
 
 /// One rule left out.
 #[cfg_attr(
@@ -40,6 +40,8 @@ pub(crate) enum Altered {
     OneRetryMore,
     /// An image leaves out what was finished before a crash and not met again yet.
     ImageForgetsAhead,
+    /// An image leaves out what is known of the events that wait.
+    ImageForgetsFacts,
     /// An image says nothing of a Trigger that has not started.
     ImageForgetsUnstarted,
     /// The time of a retry is not noted.
@@ -64,6 +66,10 @@ pub(crate) enum Altered {
     LaneForgottenWhenDue,
     /// A Trigger re-attaches although it stands a little below the head.
     ReattachBelow,
+    /// What stands in the queue goes without asking whether its lane is held.
+    QueueIgnoresLane,
+    /// After a change of the order what stands in the queue is asked for its lane only in its turn.
+    QueueNotRelaid,
     /// A dead letter goes on after its sink was taken away.
     DeadLetterOutlivesSink,
 }
@@ -85,23 +91,13 @@ impl Core {
 
     pub(super) fn altered_wait(&mut self, slot: Slot, position: Position) {
         if self.altered(Altered::LaneSkipsWaiting) {
-            self.trigger_mut(slot).skip_lane(position);
+            let (trigger, shelf) = self.trigger_and_shelf(slot);
+            trigger.pending.skip_lane(position, shelf);
             self.ready.insert(slot);
         }
         if self.altered(Altered::DeltaForFailure) {
             let uid = self.trigger_mut(slot).route.uid.as_u128();
             self.delta.entry(uid).or_default().push(position);
-        }
-    }
-}
-
-impl super::trigger::Trigger {
-    fn skip_lane(&mut self, position: Position) {
-        let Some(entry) = self.pend.get(&position) else {
-            return;
-        };
-        if let (Some(lane), Stage::Waiting { .. }) = (self.lane_of(entry.key), &entry.stage) {
-            self.advance_lane(lane, position);
         }
     }
 }

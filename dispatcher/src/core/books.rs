@@ -6,7 +6,7 @@ use volley_channel::Position;
 use volley_spec::report::{TriggerAccount, TriggerPhase, TriggerState};
 
 use super::{
-    Core, Slot,
+    Core,
     trigger::{Reading, Trigger},
 };
 
@@ -160,7 +160,7 @@ impl Core {
         let seen = read.saturating_sub(before);
         TriggerAccount {
             unread: next_ordinal.saturating_sub(read),
-            pending: trigger.pend.len() as u64,
+            pending: trigger.pending.len() as u64,
             ..account(
                 &trigger.route.key.name,
                 trigger.route.uid.to_string(),
@@ -187,20 +187,20 @@ impl Core {
     /// What each Trigger is doing; `now_ms` is the time since 1970.
     pub fn states(&self, now_ms: u64) -> BTreeMap<u128, TriggerState> {
         self.live()
-            .map(|(slot, trigger)| {
-                (
-                    trigger.route.uid.as_u128(),
-                    self.state(slot, trigger, now_ms),
-                )
+            .map(|(_, trigger)| {
+                let uid = trigger.route.uid.as_u128();
+                (uid, self.state(trigger, now_ms))
             })
             .collect()
     }
 
-    fn state(&self, _slot: Slot, trigger: &Trigger, now_ms: u64) -> TriggerState {
-        let oldest = trigger
-            .pend
-            .first_key_value()
-            .map(|(_, entry)| now_ms.saturating_sub(entry.at_ms));
+    fn state(&self, trigger: &Trigger, now_ms: u64) -> TriggerState {
+        let oldest = trigger.pending.first().and_then(|position| {
+            let entry = trigger.pending.entry(position);
+            let facts = entry.map(|entry| entry.facts);
+            facts.or_else(|| self.shelf.facts(position))
+        });
+        let oldest = oldest.map(|facts| now_ms.saturating_sub(facts.at_ms));
         TriggerState {
             phase: phase(trigger),
             sink: trigger.sink.clone(),
@@ -212,7 +212,7 @@ impl Core {
                 .copied()
                 .unwrap_or(0),
             blocks_publish: self.blocks_publish(trigger),
-            pending: trigger.pend.len() as u64,
+            pending: trigger.pending.len() as u64,
             oldest_ms: oldest.unwrap_or(0),
             filter_from: trigger.filter_from.map(|Position(at)| at),
         }

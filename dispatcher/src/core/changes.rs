@@ -4,12 +4,13 @@ use std::{sync::Arc, time::Duration};
 
 use volley_channel::Position;
 use volley_filter::Filter;
-use volley_spec::route::TriggerRoute;
+use volley_spec::route::{Order, TriggerRoute};
 
 use super::{
     Core, Dropped, Ending, Slot,
     altered::Altered,
-    trigger::{Pace, Reading, Stage, Trigger},
+    pending::{Pending, Stage},
+    trigger::{Pace, Reading, Trigger},
 };
 
 /// One change of a unit's routes.
@@ -81,21 +82,23 @@ impl Core {
         now: Duration,
     ) {
         let serial = self.serial;
-        let trigger = self.trigger_mut(slot);
+        let whole = !self.altered(Altered::QueueNotRelaid);
+        let (trigger, shelf) = self.trigger_and_shelf(slot);
         let old = std::mem::replace(&mut trigger.route, Arc::clone(&route));
         if old.subscriber != route.subscriber {
-            trigger.replace_subscriber(serial);
+            trigger.pending.replace_subscriber(serial);
         }
         if old.rate != route.rate {
             trigger.pace = route.rate.and_then(Pace::new);
         }
         if old.order != route.order {
-            trigger.relay_lanes();
+            trigger.pending.relay(route.order, whole, shelf);
         }
         trigger.held &= route.hold_when_refused && old.subscriber == route.subscriber;
         if old.dead_letter != route.dead_letter {
             self.dead_letter_changed(slot, now);
         }
+        self.weigh(slot);
         self.filter_changed(slot, &old, next, next_ordinal);
         self.ready.insert(slot);
         self.refresh_eligible(slot);
@@ -202,7 +205,8 @@ impl Core {
         let trigger = self.trigger_mut(slot);
         let removed = trigger.route.dead_letter.is_none();
         let dead = trigger
-            .pend
+            .pending
+            .begun()
             .iter()
             .filter(|(_, entry)| entry.dead.is_some());
         let parked: Vec<_> = dead
@@ -232,18 +236,21 @@ impl Core {
         self.index.remove(slot);
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
-        let pending = std::mem::take(&mut trigger.pend);
-        self.pending -= pending.len();
+        self.weight -= trigger.weighed;
+        let pending = std::mem::replace(&mut trigger.pending, Pending::new(Order::None));
         trigger
             .counts
             .drop_many(Dropped::Deleted, pending.len() as u64);
         self.bury(&trigger);
-        for (position, entry) in pending {
-            if let Stage::Waiting { due } | Stage::Replying { due: Some(due), .. } = entry.stage {
-                self.timers.remove(&(due, slot, position));
+        for position in pending.not_begun().iter() {
+            self.shelf.drop_user(position);
+        }
+        for (position, entry) in pending.begun() {
+            if let Some(due) = entry.due() {
+                self.timers.remove(&(due, slot, *position));
             }
             if !entry.doomed {
-                self.shelf.drop_user(position);
+                self.shelf.drop_user(*position);
             }
         }
         self.free.push(slot);

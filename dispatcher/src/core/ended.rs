@@ -9,7 +9,8 @@ use volley_spec::report::SinkHealth;
 use super::{
     AttemptKey, Core, Dropped, Ending, ReplyToStore, Slot,
     altered::Altered,
-    trigger::{Dead, Reading, Stage},
+    pending::{Dead, Replying, Stage},
+    trigger::Reading,
 };
 use crate::{
     outcome::{Failed, FailedKind, Outcome},
@@ -32,7 +33,7 @@ impl Core {
         else {
             return;
         };
-        let Some(entry) = trigger.pend.get(&key.position) else {
+        let Some(entry) = trigger.pending.entry(key.position) else {
             return;
         };
         if !matches!(entry.stage, Stage::Flying { serial, .. } if serial == key.serial) {
@@ -57,7 +58,8 @@ impl Core {
             })
         );
         trigger.held = refused && trigger.route.hold_when_refused;
-        let earlier = trigger.pend[&key.position].attempts;
+        let entry = trigger.pending.entry(key.position);
+        let earlier = entry.map_or(0, |entry| entry.attempts);
         let next = policy::after(
             &trigger.route.delivery,
             earlier.saturating_sub(lenient),
@@ -102,7 +104,7 @@ impl Core {
         let trigger = self.trigger_mut(key.slot);
         // The sink may have been taken away while this attempt was under way.
         let removed = trigger.route.dead_letter.is_none() && !outlives;
-        let Some(entry) = trigger.pend.get_mut(&key.position) else {
+        let Some(entry) = trigger.pending.entry_mut(key.position) else {
             return;
         };
         if entry.doomed {
@@ -123,7 +125,7 @@ impl Core {
 
     fn retry(&mut self, now: Duration, key: AttemptKey, wait: Duration) {
         let trigger = self.trigger_mut(key.slot);
-        let Some(entry) = trigger.pend.get_mut(&key.position) else {
+        let Some(entry) = trigger.pending.entry_mut(key.position) else {
             return;
         };
         entry.attempts += 1;
@@ -135,6 +137,7 @@ impl Core {
 
     pub(super) fn wait_until(&mut self, slot: Slot, position: Position, due: Duration) {
         self.trigger_mut(slot)
+            .pending
             .move_to(position, Stage::Waiting { due });
         if !self.altered(Altered::TimerLost) {
             self.timers.insert((due, slot, position));
@@ -153,7 +156,7 @@ impl Core {
     ) {
         let trigger = self.trigger_mut(slot);
         let parts = trigger.route.dead_letter.is_some();
-        let Some(entry) = trigger.pend.get_mut(&position) else {
+        let Some(entry) = trigger.pending.entry_mut(position) else {
             return;
         };
         if entry.doomed {
@@ -175,9 +178,8 @@ impl Core {
     /// The subscriber answered with an event: it is published before the delivery is done.
     fn reply(&mut self, now: Duration, key: AttemptKey, reply: Event) {
         let trigger = self.trigger_mut(key.slot);
-        let Some(Stage::Flying { hops, .. }) =
-            trigger.pend.get(&key.position).map(|entry| &entry.stage)
-        else {
+        let entry = trigger.pending.entry(key.position);
+        let Some(Stage::Flying { hops, .. }) = entry.map(|entry| &entry.stage) else {
             return;
         };
         let hops = hops.saturating_sub(1);
@@ -191,14 +193,15 @@ impl Core {
         let reply = reply.with_hops(hops);
         let trigger = self.trigger_mut(key.slot);
         let until = now.saturating_add(trigger.route.delivery.timeout);
-        let stage = Stage::Replying {
+        let replying = Replying {
             serial: key.serial,
-            reply: Box::new(reply.clone()),
+            reply: reply.clone(),
             until,
             tries: 0,
             due: None,
         };
-        trigger.move_to(key.position, stage);
+        let stage = Stage::Replying(Box::new(replying));
+        trigger.pending.move_to(key.position, stage);
         trigger.counts.replies += 1;
         self.replies.push(ReplyToStore { key, event: reply });
         if self.altered(Altered::DoneBeforeReply) {
@@ -221,68 +224,53 @@ impl Core {
         else {
             return;
         };
-        let Some(entry) = trigger.pend.get_mut(&key.position) else {
+        let Some(entry) = trigger.pending.entry_mut(key.position) else {
             return;
         };
-        let Stage::Replying {
-            serial,
-            until,
-            tries,
-            due,
-            ..
-        } = &mut entry.stage
-        else {
+        let Stage::Replying(replying) = &mut entry.stage else {
             return;
         };
-        if *serial != key.serial {
+        if replying.serial != key.serial {
             return;
         }
         self.ready.insert(key.slot);
         let Err(error) = answer else {
             return self.finish(key.slot, key.position, Ending::Delivered);
         };
-        let again = !matches!(error.advice(), Advice::GiveUp) && now < *until;
+        let again = !matches!(error.advice(), Advice::GiveUp) && now < replying.until;
         if again {
             let pause = REPLY_PAUSE
-                .saturating_mul(1 << (*tries).min(10))
+                .saturating_mul(1 << replying.tries.min(10))
                 .min(REPLY_PAUSE_MAX);
-            *tries = tries.saturating_add(1);
-            let at = now.saturating_add(pause).min(*until);
-            *due = Some(at);
+            replying.tries = replying.tries.saturating_add(1);
+            let at = now.saturating_add(pause).min(replying.until);
+            replying.due = Some(at);
             self.timers.insert((at, key.slot, key.position));
             return;
         }
+        let attempts = entry.attempts;
         let outcome = Outcome::failed(
             FailedKind::ReplyNotStored,
             format!("the reply could not be stored: {error}"),
         );
         let delivery = &trigger.route.delivery;
-        match policy::after(
-            delivery,
-            trigger.pend[&key.position].attempts,
-            &outcome,
-            jitter,
-        ) {
+        match policy::after(delivery, attempts, &outcome, jitter) {
             Next::Retry { wait } => self.retry(now, key, wait),
             Next::GiveUp(failure) => self.give_up(now, key.slot, key.position, failure),
             Next::Done { .. } => {}
         }
     }
 
-    /// Ends a delivery for good: the only way out of `pend`.
+    /// Ends a delivery for good: the only way out of `pending`.
     pub(super) fn finish(&mut self, slot: Slot, position: Position, ending: Ending) {
-        let trigger = self.trigger_mut(slot);
-        let Some(entry) = trigger.remove(position) else {
+        let (trigger, shelf) = self.trigger_and_shelf(slot);
+        let Some(entry) = trigger.pending.remove(position, shelf) else {
             return;
         };
-        match &entry.stage {
-            Stage::Waiting { due } | Stage::Replying { due: Some(due), .. } => {
-                let due = *due;
-                self.timers.remove(&(due, slot, position));
-            }
-            _ => {}
+        if let Some(due) = entry.due() {
+            self.timers.remove(&(due, slot, position));
         }
-        self.pending -= 1;
+        self.weigh(slot);
         let trigger = self.trigger_mut(slot);
         trigger.counts.end(ending);
         let uid = trigger.route.uid.as_u128();
@@ -298,7 +286,7 @@ impl Core {
             uid,
             position,
             ending,
-            at_ms: entry.at_ms,
+            at_ms: entry.facts.at_ms,
         });
         self.ready.insert(slot);
         self.refresh_eligible(slot);
@@ -310,7 +298,7 @@ impl Core {
         }
     }
 
-    /// A change of `pend` may let a detached Trigger join a pass.
+    /// A change of what is pending may let a detached Trigger join a pass.
     pub(super) fn refresh_eligible(&mut self, slot: Slot) {
         let Some(trigger) = self.triggers[slot as usize].as_ref() else {
             return;

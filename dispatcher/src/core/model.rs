@@ -112,6 +112,7 @@ altered_rules! {
     a_failure_written_as_a_finish_is_caught: DeltaForFailure;
     one_attempt_too_many_is_caught: OneRetryMore;
     an_image_that_forgets_what_was_finished_ahead_is_caught: ImageForgetsAhead;
+    an_image_that_forgets_the_lanes_of_what_waits_is_caught: ImageForgetsFacts;
     an_image_that_forgets_who_has_not_started_is_caught: ImageForgetsUnstarted;
     a_lost_timer_is_caught: TimerLost;
     dropping_what_a_trigger_blocks_for_is_caught: BlockerDropped;
@@ -122,5 +123,7 @@ altered_rules! {
     a_hold_that_never_ends_is_caught: HoldForever;
     a_rate_that_is_not_kept_is_caught: RateIgnored;
     a_retry_that_forgets_its_lane_is_caught: LaneForgottenWhenDue;
+    a_queue_that_ignores_held_lanes_is_caught: QueueIgnoresLane;
+    a_queue_that_a_new_order_does_not_reach_is_caught: QueueNotRelaid;
     a_dead_letter_that_outlives_its_sink_is_caught: DeadLetterOutlivesSink;
 }

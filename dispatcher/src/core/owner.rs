@@ -4,10 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use volley_spec::route::TriggerRoute;
 
-use super::{
-    AttemptKey, Core, Slot,
-    trigger::{Reading, Stage},
-};
+use super::{AttemptKey, Core, Slot, pending::Stage, trigger::Reading};
 
 impl Core {
     /// The route of the next attempt of `slot`, if one may start now, and whether it is a dead
@@ -16,15 +13,14 @@ impl Core {
         self.startable(slot, now)?;
         let position = self.front(slot)?;
         let trigger = self.triggers.get(slot as usize)?.as_ref()?;
-        let dead = trigger.pend.get(&position)?.dead.is_some();
-        Some((&trigger.route, dead))
+        Some((&trigger.route, trigger.owes_dead_letter(position)))
     }
 
     /// Whether nothing is pending and everything below `next_ordinal` is read.
     pub fn is_done(&self, next_ordinal: u64) -> bool {
         self.head_ordinal >= next_ordinal
             && self.triggers.iter().flatten().all(|trigger| {
-                trigger.pend.is_empty() && !matches!(trigger.reading, Reading::Detached { .. })
+                trigger.pending.is_empty() && !matches!(trigger.reading, Reading::Detached { .. })
             })
     }
 
@@ -38,14 +34,9 @@ impl Core {
         let trigger = self.triggers.get(key.slot as usize);
         let entry = trigger
             .and_then(Option::as_ref)
-            .and_then(|trigger| trigger.pend.get(&key.position));
+            .and_then(|trigger| trigger.pending.entry(key.position));
         let stage = entry.map(|entry| &entry.stage);
-        matches!(stage, Some(Stage::Replying { serial, .. }) if *serial == key.serial)
-    }
-
-    /// Positions pending over all Triggers.
-    pub fn pending(&self) -> usize {
-        self.pending
+        matches!(stage, Some(Stage::Replying(reply)) if reply.serial == key.serial)
     }
 
     /// Sets how many positions of one Trigger may be queued or in flight, and how many may wait

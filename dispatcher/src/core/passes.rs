@@ -133,7 +133,7 @@ impl Core {
             {
                 continue;
             }
-            if trigger.done.remove(&stored.position) {
+            if trigger.done.remove(stored.position) {
                 continue;
             }
             if stored.position < trigger.drop_below && uncounted {
@@ -143,10 +143,10 @@ impl Core {
                 trigger.counts.matched += 1;
                 trigger.counts.drop_many(Dropped::Overflow, 1);
             } else if room && served {
-                trigger.admit(stored.position, stored.at_ms, key);
+                trigger.pending.admit(stored.position);
                 trigger.counts.matched += 1;
-                self.pending += 1;
-                self.shelf.add_passed(stored);
+                self.shelf.add_passed(stored, key);
+                self.weigh(slot);
                 self.ready.insert(slot);
             } else {
                 self.stand(slot, stored.position, stored.ordinal);

@@ -6,7 +6,8 @@ use volley_spec::route::Overflow;
 use super::{
     Core, Dropped, Ending, Slot,
     altered::Altered,
-    trigger::{Reading, Stage, Trigger},
+    pending::Stage,
+    trigger::{Reading, Trigger},
 };
 
 impl Core {
@@ -50,25 +51,18 @@ impl Core {
     fn drop_oldest(&mut self, slot: Slot, until: Position) {
         let trigger = self.trigger_mut(slot);
         trigger.drop_below = trigger.drop_below.max(until);
-        let old: Vec<_> = trigger
-            .pend
-            .range(..until)
-            .map(|(position, _)| *position)
-            .collect();
-        for position in old {
-            let trigger = self.trigger_mut(slot);
-            let Some(entry) = trigger.pend.get_mut(&position) else {
-                continue;
-            };
+        let all = trigger.pending.positions();
+        for position in all.iter().take_while(|position| *position < until) {
+            let begun = self.trigger_mut(slot).pending.entry_mut(position);
             // An attempt that has begun holds the event itself and may still succeed; only what
             // the channel holds for it is given back.
-            if matches!(entry.stage, Stage::Flying { .. } | Stage::Replying { .. }) {
-                if !entry.doomed {
-                    entry.doomed = true;
-                    self.shelf.drop_user(position);
+            match begun {
+                Some(entry) if matches!(entry.stage, Stage::Flying { .. } | Stage::Replying(_)) => {
+                    if !std::mem::replace(&mut entry.doomed, true) {
+                        self.shelf.drop_user(position);
+                    }
                 }
-            } else {
-                self.finish(slot, position, Ending::Dropped(Dropped::Overflow));
+                _ => self.finish(slot, position, Ending::Dropped(Dropped::Overflow)),
             }
         }
         self.refresh_eligible(slot);

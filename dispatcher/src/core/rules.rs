@@ -7,4 +7,5 @@ mod bench;
 mod changing;
 mod cost;
 mod lagging;
+mod memory;
 mod pending;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::broken_laws;
+use super::{broken_laws, losses_and_repeats};
 use crate::{
     schedule::{Order, Schedule},
     trace::{Fact, Who},
@@ -173,4 +173,15 @@ fn a_drain_that_leaves_something() {
             _ => None,
         })
     });
+}
+
+#[test]
+fn an_event_that_was_sent_again_where_nothing_failed() {
+    let schedule = Schedule::reloading(1, 20);
+    let mut facts = world::run(&schedule);
+    assert_eq!(losses_and_repeats(&schedule, &facts), Vec::<String>::new());
+    let attempt = |(_, fact): &&(Duration, Fact)| matches!(fact, Fact::Attempt { .. });
+    let again = facts.iter().find(attempt).expect("something came").clone();
+    facts.push(again);
+    assert_eq!(losses_and_repeats(&schedule, &facts).len(), 1);
 }

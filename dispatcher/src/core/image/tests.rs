@@ -3,31 +3,28 @@
 use super::*;
 
 fn sample() -> Image {
-    let pending = |count: u64| {
-        (1..=count)
-            .map(|n| PendingRecord {
-                position: Position(n * 7),
-                attempts: n as u32,
-                key: (n % 2 == 0).then_some(n),
-                at_ms: n,
-            })
-            .collect()
-    };
+    let at = |n: u64| Position(n * 7);
     let exceptions = (1..=9u64).map(|n| {
-        (
-            u128::from(n),
-            Exception {
-                read: Position(n * 100),
-                ordinal: n * 90,
-                pending: pending(n * 3),
-                ahead: vec![Position(n * 200)],
-            },
-        )
+        let exception = Exception {
+            read: Position(n * 100),
+            ordinal: n * 90,
+            fresh: (1..=n * 3).map(at).collect(),
+            tried: (n * 3 + 1..n * 3 + 4).map(|n| (at(n), n as u32)).collect(),
+            ahead: Positions::from_iter([Position(n * 200)]),
+        };
+        (u128::from(n), exception)
+    });
+    let facts = (1..=30).map(|n| {
+        let key = (n % 2 == 0).then_some(n);
+        // Time never goes back in a log; here it does.
+        let at_ms = 1_000_000 - n * n;
+        (at(n), Facts { at_ms, key })
     });
     Image {
         sequence: 3,
         base: Position(5000),
         base_ordinal: 4000,
+        facts: facts.collect(),
         exceptions: exceptions.collect(),
     }
 }
@@ -36,6 +33,11 @@ fn sample() -> Image {
 fn an_image_comes_back_whole_whatever_part_of_it_is_in_side_records() {
     for limit in [0, 40, 200, 500, 100_000] {
         let (image, side) = sample().encode(limit);
+        assert!(
+            image.len() <= limit.max(40),
+            "limit {limit}: {}",
+            image.len()
+        );
         let side: Vec<_> = side
             .into_iter()
             .filter_map(|(uid, bytes)| Some((uid, bytes?)))
@@ -79,14 +81,21 @@ fn finishes_below_read_leave_pending_and_others_are_met_again() {
     let mut image = sample();
     let delta = Delta {
         finished: BTreeMap::from([
-            (1, vec![Position(7), Position(400)]),
+            (1, vec![Position(7), Position(28), Position(400)]),
             (77, vec![Position(6000)]),
         ]),
     };
     image.finish(&delta);
-    assert_eq!(image.exceptions[&1].pending.len(), 2);
-    assert_eq!(image.exceptions[&1].ahead, [Position(200), Position(400)]);
-    assert_eq!(image.exceptions[&77].ahead, [Position(6000)]);
+    let set = |positions: &[u64]| {
+        positions
+            .iter()
+            .copied()
+            .map(Position)
+            .collect::<Positions>()
+    };
+    assert_eq!(image.exceptions[&1].pending(), set(&[14, 21, 35, 42]));
+    assert_eq!(image.exceptions[&1].ahead, set(&[200, 400]));
+    assert_eq!(image.exceptions[&77].ahead, set(&[6000]));
     assert_eq!(image.exceptions[&77].read, image.base);
 }
 
