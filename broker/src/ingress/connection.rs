@@ -80,6 +80,8 @@ where
         .header_read_timeout(None)
         .max_header_size(MAX_HEAD)
         .max_buf_size(BUFFER)
+        // An answer is a head and at most a line: one piece, for which a plain write is cheaper.
+        .writev(false)
         .serve_connection(io, requests);
     let mut connection = pin!(connection);
     let mut vigil = Vigil::new(state);

@@ -33,6 +33,9 @@ const HEAD_LIMIT: usize = 64 << 10;
 /// What is read at once: of a head, and of a body.
 const HEAD_READ: usize = 1 << 10;
 const BODY_READ: usize = 16 << 10;
+/// Up to this size a request is put together before it is written: copying it costs less than
+/// telling the kernel of three pieces.
+const COPIED: usize = 4 << 10;
 
 /// A connection's bytes in both directions.
 pub(in crate::egress) struct Wire {
@@ -250,17 +253,14 @@ impl Wire {
     /// Sends what can be sent now.
     fn send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         while let Some(request) = &mut self.request {
-            let mut slices = request.slices();
-            let mut rest = &mut slices[..];
-            IoSlice::advance_slices(&mut rest, request.sent);
-            if rest.is_empty() {
+            if request.sent == request.length() {
                 if let Poll::Ready(flushed) = Pin::new(&mut self.stream).poll_flush(cx) {
                     self.request = None;
                     return flushed;
                 }
                 return Ok(());
             }
-            match Pin::new(&mut self.stream).poll_write_vectored(cx, rest) {
+            match request.write(Pin::new(&mut self.stream), cx) {
                 Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
                 Poll::Ready(Ok(sent)) => request.sent += sent,
                 Poll::Ready(Err(error)) => return Err(error),
@@ -272,12 +272,30 @@ impl Wire {
 }
 
 impl Request {
-    fn slices(&self) -> [IoSlice<'_>; 3] {
-        [
-            IoSlice::new(self.opening.as_bytes()),
-            IoSlice::new(&self.event.head),
-            IoSlice::new(&self.event.body),
-        ]
+    fn parts(&self) -> [&[u8]; 3] {
+        [self.opening.as_bytes(), &self.event.head, &self.event.body]
+    }
+
+    fn length(&self) -> usize {
+        self.parts().iter().map(|part| part.len()).sum()
+    }
+
+    /// Writes what is left, as far as it is taken now.
+    fn write(&self, stream: Pin<&mut Stream>, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let parts = self.parts();
+        if self.sent == 0 && self.length() <= COPIED {
+            let mut whole = [0; COPIED];
+            let mut end = 0;
+            for part in parts {
+                whole[end..end + part.len()].copy_from_slice(part);
+                end += part.len();
+            }
+            return stream.poll_write(cx, &whole[..end]);
+        }
+        let mut slices = parts.map(IoSlice::new);
+        let mut rest = &mut slices[..];
+        IoSlice::advance_slices(&mut rest, self.sent);
+        stream.poll_write_vectored(cx, rest)
     }
 }
 
