@@ -222,12 +222,11 @@ impl Verdict {
         };
         let place = first.place(identity);
         for claim in others {
-            let finding = Finding {
-                severity: Severity::Error,
-                path: Path::default().join("metadata").join("name"),
-                message: format!("defined twice: here and at {place}"),
-                hint: "remove or rename one of the two".to_owned(),
-            };
+            let finding = Finding::error(
+                Path::default().join("metadata").join("name"),
+                format!("defined twice: here and at {place}"),
+                "remove or rename one of the two",
+            );
             let problem = claim.declared.map_or_else(
                 || problem_in(claim.file, identity, &finding),
                 |declared| declared.problem(finding.clone()),
