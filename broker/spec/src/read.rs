@@ -26,6 +26,7 @@ pub(crate) mod yaml;
 use std::{collections::BTreeMap, sync::Arc};
 
 use document::Places;
+pub use known::kind_elsewhere;
 pub use pieces::Pieces;
 
 use crate::{

@@ -132,9 +132,10 @@ impl Board {
         self.read().warnings.clone()
     }
 
-    /// Declared objects of kinds that this build does not serve.
-    pub fn skipped(&self) -> Vec<Skipped> {
-        self.read().skipped.clone()
+    /// Declared objects of kinds that this build does not serve, as the API shows them: names, and
+    /// a condition with the place that declares them.
+    pub fn skipped(&self) -> Vec<Value> {
+        self.read().skipped.iter().map(status::skipped).collect()
     }
 
     /// Whether every object is live or known not to be, and what else there is to say.

@@ -122,6 +122,13 @@ impl Objects for FakeObjects {
         Box::pin(async move { known.then(|| object(&identity.key.namespace, &identity.key.name)) })
     }
 
+    fn skipped(&self) -> Vec<Value> {
+        vec![
+            json!({"kind": "Sequence", "metadata": {"namespace": "b", "name": "s"}}),
+            json!({"kind": "Parallel", "metadata": {"namespace": "a", "name": "s"}}),
+        ]
+    }
+
     fn readiness(&self) -> Readiness {
         let live = self.live.load(Ordering::Relaxed);
         Readiness {
