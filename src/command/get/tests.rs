@@ -122,7 +122,7 @@ fn objects_of_kinds_that_are_not_served_are_shown_as_such() {
 #[test]
 fn the_books_are_a_line_a_broker_and_a_line_a_trigger() {
     let books = json!({
-        "namespace": "default", "name": "shop", "accepted": 10,
+        "namespace": "default", "name": "shop", "state": "live", "accepted": 10,
         "triggers": [{"name": "hello", "state": "attached", "matched": 7, "unread": 0,
             "delivered": 4, "deadLettered": 1, "pending": 0,
             "dropped": {"overflow": 1, "retriesExhausted": 1}}],
@@ -130,7 +130,7 @@ fn the_books_are_a_line_a_broker_and_a_line_a_trigger() {
     assert_eq!(
         printed(&["accounts"], vec![books]),
         "BROKER   TRIGGER   STATE      ACCEPTED   UNREAD   MATCHED   DELIVERED   DEAD_LETTERED   PENDING   DROPPED\n\
-         shop                          10\n\
+         shop               live       10\n\
          shop     hello     attached              0        7         4           1               0         2\n"
     );
 }

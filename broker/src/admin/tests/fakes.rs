@@ -13,7 +13,8 @@ use uuid::Uuid;
 use volley_spec::{
     Identity, ObjectKind,
     report::{
-        Answer, BrokerAccount, DataPlane, Refused, TriggerAccount, TriggerPhase, TriggerState,
+        Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, TriggerAccount, TriggerPhase,
+        TriggerState,
     },
     route::Plan,
 };
@@ -50,6 +51,8 @@ fn account(namespace: &str, name: &str) -> BrokerAccount {
         namespace: namespace.into(),
         name: name.into(),
         kind: "Broker",
+        uid: UID.into(),
+        state: BrokerPhase::Live,
         channel: "memory",
         settled: true,
         carried: 0,
