@@ -253,6 +253,9 @@ impl Dispatcher {
 
     async fn take_up_broker(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<(), String> {
         let known = self.state().brokers.get(&uid).cloned();
+        if matches!(&known, Some(known) if Arc::ptr_eq(&known.route, route)) {
+            return Ok(());
+        }
         let (mut running, old) = match known {
             Some(running) => {
                 let old = Arc::clone(&running.route);
