@@ -88,6 +88,10 @@ pub(crate) struct ServeOptions {
     #[arg(long, env = "VOLLEY_MAX_CONNECTIONS", value_name = "N", default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) max_connections: u32,
 
+    /// How many Triggers have metrics of their own; the others are summed up as "_other"
+    #[arg(long, env = "VOLLEY_METRICS_MAX_TRIGGERS", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) metrics_max_triggers: u32,
+
     /// Memory for events
     #[arg(long, env = "VOLLEY_MEMORY_MAX_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = size_within(MIB, TIB))]
     pub(crate) memory_max_bytes: u64,

@@ -186,16 +186,18 @@ async fn assemble(
     let keeper = Keeper::new(loaded, surroundings(options, data_address)?, hands);
     let board = keeper.board();
     let open = options.admin_open || admin_address.ip().is_loopback();
+    let max_triggers = usize::try_from(options.metrics_max_triggers).unwrap_or(usize::MAX);
     let routes = Admin::new(
         AdminOptions {
             open,
+            max_triggers,
             ..AdminOptions::default()
         },
         Arc::clone(&plane) as Arc<_>,
         Arc::clone(&board) as Arc<_>,
         Arc::clone(&ingress),
     )
-    .with_metrics(measures::of(&plane))
+    .with_metrics(measures::of(&plane, max_triggers))
     .router();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(keeper.run());

@@ -291,3 +291,26 @@ fn get_shows_what_runs_and_follows_the_files() {
     served.get_until(&["triggers"], |output| stdout(output).is_empty());
     assert_eq!(code(&served.get(&["brokers", "shop"])), 3);
 }
+
+#[test]
+fn get_shows_objects_of_kinds_that_are_not_served() {
+    let sequence =
+        "---\napiVersion: flows.knative.dev/v1\nkind: Sequence\nmetadata: {name: steps}\n";
+    let deployment = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\n";
+    let objects = folder(&format!("{BROKER}{sequence}{deployment}"));
+    let served = Served::over(objects.path());
+    let table = stdout(&served.get(&["skipped"]));
+    assert!(table.contains("steps") && table.contains("app"), "{table}");
+    assert!(table.contains("objects.yaml:6"), "{table}");
+    let output = served.get(&["sequences", "-o", "json"]);
+    let list: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
+    assert_eq!(list["items"][0]["metadata"]["name"], "steps");
+    assert_eq!(
+        list["items"][0]["status"]["conditions"][0]["reason"],
+        "KindNotServed"
+    );
+    assert_eq!(code(&served.get(&["sequence/steps"])), 0);
+    assert_eq!(code(&served.get(&["sequence/nobody"])), 3);
+    assert_eq!(code(&served.get(&["parallels"])), 0);
+}

@@ -6,6 +6,7 @@
 //! /metrics                         Prometheus text
 //! /api/v1/accounts                 the books
 //! /api/v1/{kinds}[/{ns}/{name}]    objects, as written, with status
+//! /api/v1/skipped                  objects of kinds that this build does not serve
 //! ```
 //!
 //! It only reads. Everything that it shows it asks for when it is asked: from the data plane
@@ -116,6 +117,7 @@ impl Admin {
         let admin = Arc::new(self);
         let api = Router::new()
             .route("/accounts", get(api::accounts))
+            .route("/skipped", get(api::skipped))
             .route("/{kinds}", get(api::list))
             .route("/{kinds}/{namespace}/{name}", get(api::object))
             .fallback(nowhere)
@@ -159,8 +161,10 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 
 async fn nowhere(request: Request) -> Problem {
     let path: String = request.uri().path().chars().take(200).collect();
-    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}"))
-        .hint("there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts and /api/v1/{kinds}")
+    Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).hint(
+        "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped and \
+             /api/v1/{kinds}",
+    )
 }
 
 async fn not_allowed(method: Method) -> Response {

@@ -18,6 +18,7 @@ mod altered;
 mod books;
 mod changes;
 mod ended;
+mod graves;
 mod image;
 mod owner;
 mod passes;
@@ -51,7 +52,7 @@ use volley_event::Event;
 use volley_filter::Index;
 use volley_spec::route::{Overflow, Target, TriggerRoute};
 
-use self::{altered::Altered, changes::Noted, passes::Pass};
+use self::{altered::Altered, changes::Noted, graves::Graves, passes::Pass};
 use crate::policy::Failure;
 pub use passes::PASSES;
 
@@ -159,7 +160,7 @@ pub struct Core {
     weight: usize,
     finished: Vec<Finished>,
     delta: BTreeMap<u128, Vec<Position>>,
-    graves: Vec<books::Grave>,
+    graves: Graves,
     /// What the space is wanted up to while a Trigger blocks, and what one does by default.
     blocked_by_space: Option<(Position, Overflow)>,
     /// The pass that failed to read just now.
@@ -199,7 +200,7 @@ impl Core {
             weight: 0,
             finished: Vec::new(),
             delta: BTreeMap::new(),
-            graves: Vec::new(),
+            graves: Graves::default(),
             blocked_by_space: None,
             failed_pass: None,
             #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod books;
 mod diff;
+mod graves;
 
 use std::{
     collections::BTreeMap,
@@ -125,7 +126,7 @@ pub struct Dispatcher {
 struct State {
     plan: Arc<Plan>,
     brokers: BTreeMap<Uuid, Running>,
-    graves: Vec<BrokerAccount>,
+    graves: graves::Graves,
     placed: usize,
 }
 
@@ -252,6 +253,9 @@ impl Dispatcher {
 
     async fn take_up_broker(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<(), String> {
         let known = self.state().brokers.get(&uid).cloned();
+        if matches!(&known, Some(known) if Arc::ptr_eq(&known.route, route)) {
+            return Ok(());
+        }
         let (mut running, old) = match known {
             Some(running) => {
                 let old = Arc::clone(&running.route);
@@ -446,7 +450,7 @@ impl Dispatcher {
     }
 
     async fn all_accounts(&self) -> Vec<BrokerAccount> {
-        let mut accounts = self.state().graves.clone();
+        let mut accounts = self.state().graves.accounts();
         for running in self.running().values() {
             let tally = self.publisher.tally(running.pool);
             let accepted = tally.accepted();

@@ -7,7 +7,7 @@ mod columns;
 use clap::Args;
 use serde_json::{Value, json};
 use volley_channel::Clock;
-use volley_spec::ObjectKind;
+use volley_spec::{ObjectKind, read::kind_elsewhere};
 
 use crate::{
     client::Server,
@@ -18,11 +18,14 @@ use crate::{
 
 /// The word for the books.
 const ACCOUNTS: &str = "accounts";
+/// The word for objects of kinds that this build does not serve.
+const SKIPPED: &str = "skipped";
 
 /// What to show, and how.
 #[derive(Debug, Args)]
 pub(crate) struct GetArgs {
-    /// brokers, triggers, configmaps, secrets, services or accounts; also KIND/NAME
+    /// brokers, triggers, configmaps, secrets, services, accounts, or skipped (objects of kinds
+    /// that this build does not serve); also KIND/NAME
     #[arg(value_name = "KIND")]
     pub(crate) kind: String,
 
@@ -57,6 +60,8 @@ pub(crate) struct GetArgs {
 enum Wanted {
     Objects(ObjectKind),
     Accounts,
+    /// Objects of kinds that this build does not serve: of one, or of all.
+    Skipped(Option<&'static str>),
 }
 
 /// Asks the server and prints.
@@ -83,17 +88,16 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
             if let Some(name) = name {
                 query.push(("name", name));
             }
-            let found = server
-                .list(&format!("/api/v1/{}", kind.plural()), &query)
-                .await?;
+            let path = format!("/api/v1/{}", kind.plural());
+            let mut found = server.list(&path, &query).await?;
+            found.retain(|item| kind.takes(item));
             if found.is_empty()
                 && let Some(name) = name
             {
                 let namespace = &args.namespace;
-                let message = format!("there are no books of {namespace}/{name}");
-                return Err(
-                    Failure::new(Kind::NotFound, message).hint("volley get accounts -A lists all")
-                );
+                let message = format!("there are no {} of {namespace}/{name}", kind.words());
+                let hint = format!("volley get {} -A lists all", kind.plural());
+                return Err(Failure::new(Kind::NotFound, message).hint(hint));
             }
             found
         }
@@ -140,8 +144,14 @@ fn wanted(word: &str) -> Result<Wanted, Failure> {
     if let Some(kind) = ObjectKind::from_word(word) {
         return Ok(Wanted::Objects(kind));
     }
+    if word.eq_ignore_ascii_case(SKIPPED) {
+        return Ok(Wanted::Skipped(None));
+    }
+    if let Some(kind) = kind_elsewhere(word) {
+        return Ok(Wanted::Skipped(Some(kind)));
+    }
     let mut known: Vec<&str> = ObjectKind::ALL.iter().map(|kind| kind.plural()).collect();
-    known.push(ACCOUNTS);
+    known.extend([ACCOUNTS, SKIPPED]);
     let hint = nearest(word, known.iter().copied()).map_or_else(
         || format!("ask for {}", known.join(", ")),
         |near| format!("did you mean {near}?"),
@@ -158,6 +168,27 @@ impl Wanted {
         match self {
             Self::Objects(kind) => kind.plural(),
             Self::Accounts => ACCOUNTS,
+            Self::Skipped(_) => SKIPPED,
+        }
+    }
+
+    /// What to call it in a sentence.
+    fn words(&self) -> String {
+        match self {
+            Self::Objects(kind) => kind.plural().to_owned(),
+            Self::Accounts => "books".to_owned(),
+            Self::Skipped(None) => "skipped objects".to_owned(),
+            Self::Skipped(Some(kind)) => {
+                format!("objects of kind {kind} (which this build does not serve)")
+            }
+        }
+    }
+
+    /// Whether an item of the server's list is asked for.
+    fn takes(&self, item: &Value) -> bool {
+        match self {
+            Self::Skipped(Some(kind)) => item["kind"] == *kind,
+            _ => true,
         }
     }
 }
@@ -190,6 +221,7 @@ fn shown(
             Ok(match kind {
                 Wanted::Objects(kind) => columns::table(*kind, &items, wide, everywhere, now_ms),
                 Wanted::Accounts => accounts::table(&items, wide, everywhere),
+                Wanted::Skipped(_) => columns::skipped(&items, everywhere),
             })
         }
     }
@@ -199,7 +231,9 @@ fn shown(
 fn document(kind: &Wanted, mut items: Vec<Value>, list: bool) -> Value {
     match kind {
         Wanted::Objects(_) if !list => items.pop().unwrap_or_default(),
-        Wanted::Objects(_) => json!({"apiVersion": "v1", "kind": "List", "items": items}),
+        Wanted::Objects(_) | Wanted::Skipped(_) => {
+            json!({"apiVersion": "v1", "kind": "List", "items": items})
+        }
         Wanted::Accounts => json!({ "items": items }),
     }
 }
@@ -207,19 +241,20 @@ fn document(kind: &Wanted, mut items: Vec<Value>, list: bool) -> Value {
 /// `trigger.eventing.knative.dev/hello`, as kubectl writes it.
 fn named_line(kind: &Wanted, item: &Value) -> String {
     match kind {
-        Wanted::Objects(kind) => {
-            let singular = kind.name().to_ascii_lowercase();
-            let group = kind.api_version().split_once('/').map(|(group, _)| group);
+        Wanted::Objects(_) | Wanted::Skipped(_) => {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let singular = text(&item["kind"]).to_ascii_lowercase();
+            let api_version = text(&item["apiVersion"]);
+            let group = api_version.split_once('/').map(|(group, _)| group);
             let group = group.map(|group| format!(".{group}")).unwrap_or_default();
-            let name = item["metadata"]["name"].as_str().unwrap_or_default();
-            format!("{singular}{group}/{name}\n")
+            format!("{singular}{group}/{}\n", text(&item["metadata"]["name"]))
         }
         Wanted::Accounts => format!("{}\n", item["name"].as_str().unwrap_or_default()),
     }
 }
 
 fn nothing(args: &GetArgs, kind: &Wanted) -> String {
-    let what = kind.plural();
+    let what = kind.words();
     if args.all_namespaces {
         format!("no {what} found")
     } else {

@@ -6,13 +6,11 @@ use volley_broker::admin::{MoreMetrics, Page, Shape};
 use volley_dispatcher::{BOUNDS_MS, Dispatcher, Histogram, Meters};
 use volley_spec::route::ObjectKey;
 
-/// Triggers beyond so many are summed into `trigger="_other"`.
-const TRIGGERS: usize = 1_000;
-
 type Measured = Vec<(ObjectKey, Arc<Meters>)>;
 
-/// Adds the data plane's metrics to the page.
-pub(super) fn of(plane: &Arc<Dispatcher>) -> MoreMetrics {
+/// Adds the data plane's metrics to the page. Triggers beyond `max_triggers` are summed into
+/// `trigger="_other"` of their Broker.
+pub(super) fn of(plane: &Arc<Dispatcher>, max_triggers: usize) -> MoreMetrics {
     let plane = Arc::clone(plane);
     Box::new(move |page| {
         let brokers = plane.meters();
@@ -30,7 +28,7 @@ pub(super) fn of(plane: &Arc<Dispatcher>) -> MoreMetrics {
             "From an event's acceptance to the end of its delivery.",
             |meters| &meters.deliveries,
         );
-        attempts(page, &brokers);
+        attempts(page, &brokers, max_triggers);
         replies(page, &brokers);
     })
 }
@@ -60,18 +58,21 @@ fn durations(
     }
 }
 
-fn attempts(page: &mut Page, brokers: &Measured) {
+fn attempts(page: &mut Page, brokers: &Measured, max_triggers: usize) {
     const NAME: &str = "volley_delivery_attempts_total";
     page.family(
         NAME,
         "Attempts, by the class of their answer.",
         Shape::Counter,
     );
+    let mut left = max_triggers;
     for (key, meters) in brokers {
         let mut others = [0; volley_dispatcher::CLASSES.len()];
-        for (at, (trigger, meters)) in meters.triggers().iter().enumerate() {
+        for (trigger, meters) in &meters.triggers() {
+            let named = left > 0;
+            left = left.saturating_sub(1);
             for (other, (class, count)) in others.iter_mut().zip(meters.attempts()) {
-                if at >= TRIGGERS {
+                if !named {
                     *other += count;
                 } else if count > 0 {
                     attempt(page, NAME, key, trigger, class, count);

@@ -1,7 +1,7 @@
 //! Declared objects to routes and conditions: who delivers what to whom, and what is missing.
 //!
-//! [`plan`] is pure: objects and [`Facts`] in, an [`Outcome`] out. The same code runs in one
-//! binary and in an operator. A user's gap (no such Broker, a subscriber without an address) is a
+//! [`plan`] is pure: objects and [`Facts`] in, an [`Outcome`] out; a [`Planner`] does the same for
+//! one change after the other. The same code runs in one binary and in an operator. A user's gap (no such Broker, a subscriber without an address) is a
 //! condition of the object, never an error; a Trigger with such a gap is parked or waits.
 //!
 //! ```text
@@ -16,6 +16,8 @@ mod broker;
 mod cycles;
 mod delivery;
 mod dependency;
+mod known;
+mod planner;
 mod resolve;
 pub mod status;
 mod trigger;
@@ -29,17 +31,17 @@ use std::{
 use url::Url;
 use uuid::Uuid;
 
+pub use planner::Planner;
 pub use status::{Address, Condition, Status, Truth};
 
 use crate::{
     defaults::{self, Defaults},
     identity::Identity,
-    kinds::{ConfigMap, Service, Trigger},
     object::{Object, ObjectKind},
     problem::Finding,
     route::{Backend, ObjectKey, Plan},
 };
-use broker::PlannedBroker;
+use known::Known;
 
 /// What is known besides the declared objects.
 pub struct Facts<'a> {
@@ -74,7 +76,7 @@ impl fmt::Debug for Facts<'_> {
 pub struct Outcome {
     /// What the data plane runs.
     pub plan: Plan,
-    /// Every object that was declared.
+    /// Every object that was planned.
     pub objects: BTreeMap<Identity, Judgement>,
     /// What the authors may not have meant, such as events that go round in a ring.
     pub warnings: Vec<Warning>,
@@ -102,7 +104,13 @@ impl Outcome {
     /// Takes the routes of `previous` that did not change, so that whoever runs them can tell by
     /// their pointers.
     pub fn reuse(&mut self, previous: &Plan) {
-        for (uid, broker) in &mut self.plan.brokers {
+        self.plan.reuse(previous);
+    }
+}
+
+impl Plan {
+    fn reuse(&mut self, previous: &Self) {
+        for (uid, broker) in &mut self.brokers {
             let Some(before) = previous.brokers.get(uid) else {
                 continue;
             };
@@ -121,51 +129,7 @@ impl Outcome {
 
 /// Plans `objects`, of which each identity may occur once.
 pub fn plan<'a>(objects: impl IntoIterator<Item = &'a Object>, facts: &Facts<'_>) -> Outcome {
-    let mut known = Known::default();
-    for object in objects {
-        known.take(object);
-    }
-    let defaults = defaults::of_config_maps(known.config_maps.values().copied());
-    let mut outcome = Outcome::default();
-    for identity in &known.others {
-        outcome.judge(identity.clone(), facts, Status::default());
-    }
-    let served: BTreeMap<ObjectKey, Uuid> = broker::served(&known, &defaults, facts);
-    let world = World {
-        known: &known,
-        served: &served,
-        facts,
-    };
-    let mut brokers: BTreeMap<ObjectKey, PlannedBroker> = BTreeMap::new();
-    for (key, object) in &known.brokers {
-        brokers.insert(key.clone(), broker::plan(&defaults.broker(object), &world));
-    }
-    let mut triggers: Vec<(ObjectKey, Status)> = Vec::new();
-    for (key, object) in &known.triggers {
-        let home = ObjectKey::new(key.namespace.as_str(), object.broker_name());
-        let broker = brokers.get_mut(&home);
-        triggers.push((key.clone(), trigger::plan(object, key, broker, &world)));
-    }
-    dependency::judge(&known, &brokers, &mut triggers);
-    for (key, status) in triggers {
-        let identity = Identity {
-            kind: ObjectKind::Trigger,
-            key,
-        };
-        outcome.judge(identity, facts, status);
-    }
-    for (key, planned) in brokers {
-        let identity = Identity {
-            kind: ObjectKind::Broker,
-            key,
-        };
-        outcome.judge(identity, facts, planned.status);
-        if let Some(route) = planned.route {
-            outcome.plan.brokers.insert(route.uid, Arc::new(route));
-        }
-    }
-    outcome.warnings = cycles::warnings(&outcome.plan);
-    outcome
+    Planner::default().change(objects.into_iter().cloned(), &[], facts)
 }
 
 impl Outcome {
@@ -175,47 +139,10 @@ impl Outcome {
     }
 }
 
-/// The declared objects by kind.
-#[derive(Debug, Default)]
-struct Known<'a> {
-    brokers: BTreeMap<ObjectKey, &'a crate::kinds::Broker>,
-    triggers: BTreeMap<ObjectKey, &'a Trigger>,
-    config_maps: BTreeMap<ObjectKey, &'a Arc<ConfigMap>>,
-    services: BTreeMap<ObjectKey, &'a Service>,
-    /// Objects without a status.
-    others: BTreeSet<Identity>,
-}
-
-impl<'a> Known<'a> {
-    fn take(&mut self, object: &'a Object) {
-        let identity = object.identity();
-        let key = identity.key.clone();
-        match object {
-            Object::Broker(object) => {
-                self.brokers.insert(key, object);
-            }
-            Object::Trigger(object) => {
-                self.triggers.insert(key, object);
-            }
-            Object::ConfigMap(object) => {
-                self.config_maps.insert(key, object);
-                self.others.insert(identity);
-            }
-            Object::Service(object) => {
-                self.services.insert(key, object);
-                self.others.insert(identity);
-            }
-            Object::Secret(_) => {
-                self.others.insert(identity);
-            }
-        }
-    }
-}
-
 /// Everything that a destination can be resolved against.
 #[derive(Debug)]
 struct World<'a> {
-    known: &'a Known<'a>,
+    known: &'a Known,
     /// The Brokers that this process runs, and their uids.
     served: &'a BTreeMap<ObjectKey, Uuid>,
     facts: &'a Facts<'a>,

@@ -114,6 +114,25 @@ pub enum Step {
     Index(usize),
 }
 
+impl Step {
+    /// Whether both lead to the same place: a field is found by its name, whoever chose it.
+    fn leads_as(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Index(a), Self::Index(b)) => a == b,
+            (Self::Index(_), _) | (_, Self::Index(_)) => false,
+            (a, b) => a.name() == b.name(),
+        }
+    }
+
+    fn name(&self) -> &str {
+        match self {
+            Self::Field(name) => name,
+            Self::Key(name) => name,
+            Self::Index(_) => "",
+        }
+    }
+}
+
 impl From<&'static str> for Step {
     fn from(name: &'static str) -> Self {
         Self::Field(Cow::Borrowed(name))
@@ -137,6 +156,11 @@ impl Path {
         steps.push(step.into());
         Self(steps)
     }
+
+    /// Whether this is `other` or a field inside of it.
+    pub fn is_within(&self, other: &Self) -> bool {
+        self.0.len() >= other.0.len() && self.0.iter().zip(&other.0).all(|(a, b)| a.leads_as(b))
+    }
 }
 
 impl fmt::Display for Path {
@@ -146,12 +170,8 @@ impl fmt::Display for Path {
                 Step::Index(index) => write!(f, "[{index}]")?,
                 Step::Key(key) if !is_plain(key) => write!(f, "[{key:?}]")?,
                 Step::Field(_) | Step::Key(_) => {
-                    let name = match step {
-                        Step::Field(name) => name.as_ref(),
-                        Step::Key(key) => key.as_str(),
-                        Step::Index(_) => "",
-                    };
-                    write!(f, "{}{name}", if at == 0 { "" } else { "." })?;
+                    let dot = if at == 0 { "" } else { "." };
+                    write!(f, "{dot}{}", step.name())?;
                 }
             }
         }
@@ -177,6 +197,37 @@ pub struct Finding {
     pub message: String,
     /// The likely fix; may be empty.
     pub hint: String,
+    /// Whether it says that something is not there. Where a field can't be read, that follows
+    /// from it and is not said again.
+    pub lacking: bool,
+}
+
+impl Finding {
+    /// An error at `path`.
+    pub fn error(path: Path, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Error,
+            path,
+            message: message.into(),
+            hint: hint.into(),
+            lacking: false,
+        }
+    }
+
+    /// A warning at `path`.
+    pub fn warning(path: Path, message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self {
+            severity: Severity::Warning,
+            ..Self::error(path, message, hint)
+        }
+    }
+
+    fn of_something_lacking(self) -> Self {
+        Self {
+            lacking: true,
+            ..self
+        }
+    }
 }
 
 /// Collects findings while a check walks through an object.
@@ -211,12 +262,8 @@ impl Findings {
 
     /// Reports an error at the field that is being checked.
     pub fn error(&mut self, message: impl Into<String>, hint: impl Into<String>) {
-        self.push(
-            Severity::Error,
-            self.path.clone(),
-            message.into(),
-            hint.into(),
-        );
+        let finding = Finding::error(self.path.clone(), message, hint);
+        self.found.push(finding);
     }
 
     /// Reports an error one step further in.
@@ -226,12 +273,8 @@ impl Findings {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.push(
-            Severity::Error,
-            self.path.join(step),
-            message.into(),
-            hint.into(),
-        );
+        let finding = Finding::error(self.path.join(step), message, hint);
+        self.found.push(finding);
     }
 
     /// Reports a warning one step further in.
@@ -241,18 +284,31 @@ impl Findings {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        self.push(
-            Severity::Warning,
-            self.path.join(step),
-            message.into(),
-            hint.into(),
-        );
+        let finding = Finding::warning(self.path.join(step), message, hint);
+        self.found.push(finding);
+    }
+
+    /// Reports that the field that is being checked lacks something.
+    pub fn lacking(&mut self, message: impl Into<String>, hint: impl Into<String>) {
+        let finding = Finding::error(self.path.clone(), message, hint);
+        self.found.push(finding.of_something_lacking());
+    }
+
+    /// Warns that the field one step further in lacks something.
+    pub fn warn_lacking_at(
+        &mut self,
+        step: impl Into<Step>,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
+        let finding = Finding::warning(self.path.join(step), message, hint);
+        self.found.push(finding.of_something_lacking());
     }
 
     /// Reports that `name`, which has to be there, is not.
     pub fn missing(&mut self, name: &'static str, hint: impl Into<String>) {
         let message = format!("missing field(s): {}", self.path_of(name));
-        self.error_at(name, message, hint);
+        self.within(name, |findings| findings.lacking(message, hint));
     }
 
     /// Reports that `name` is there and must not be.
@@ -264,14 +320,5 @@ impl Findings {
     /// Everything found, in the order of the checks.
     pub fn finish(self) -> Vec<Finding> {
         self.found
-    }
-
-    fn push(&mut self, severity: Severity, path: Path, message: String, hint: String) {
-        self.found.push(Finding {
-            severity,
-            path,
-            message,
-            hint,
-        });
     }
 }

@@ -26,12 +26,13 @@ pub(crate) mod yaml;
 use std::{collections::BTreeMap, sync::Arc};
 
 use document::Places;
+pub use known::kind_elsewhere;
 pub use pieces::Pieces;
 
 use crate::{
     identity::Identity,
     object::Object,
-    problem::{Finding, Problem, Severity},
+    problem::{Finding, Problem},
 };
 
 /// The longest document that is read, in bytes.
@@ -210,14 +211,13 @@ impl Declarations {
             let identity = declared.object.identity();
             if let Some(first) = gathered.objects.get(&identity) {
                 let place = format!("{}:{}:{}", first.file, first.line(), first.column());
-                let finding = Finding {
-                    severity: Severity::Error,
-                    path: crate::problem::Path::default()
+                let finding = Finding::error(
+                    crate::problem::Path::default()
                         .join("metadata")
                         .join("name"),
-                    message: format!("defined twice: here and at {place}"),
-                    hint: "remove or rename one of the two".to_owned(),
-                };
+                    format!("defined twice: here and at {place}"),
+                    "remove or rename one of the two",
+                );
                 gathered.problems.push(declared.problem(finding));
             } else {
                 gathered.objects.insert(identity, declared.clone());

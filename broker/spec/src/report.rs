@@ -55,6 +55,11 @@ pub struct BrokerAccount {
     pub name: String,
     /// `Broker` (or `Channel`).
     pub kind: &'static str,
+    /// The Broker's uid: one that was deleted and made again has another one. Empty for the row
+    /// that sums up several.
+    pub uid: String,
+    /// Whether it still runs.
+    pub state: BrokerPhase,
     /// The backend's name.
     pub channel: &'static str,
     /// True when nothing was between the two counters while they were read.
@@ -71,9 +76,23 @@ pub struct BrokerAccount {
     pub forwarded: u64,
     /// Events that no Trigger wanted.
     pub unmatched: u64,
-    /// One row a Trigger.
+    /// One row a Trigger; the oldest deleted ones beyond a number as one row called [`OTHER`].
     pub triggers: Vec<TriggerAccount>,
 }
+
+/// Whether a Broker runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BrokerPhase {
+    /// It runs.
+    Live,
+    /// It was deleted; its books stay while the process lives.
+    Deleted,
+}
+
+/// The name of a row of the books that sums up deleted Triggers or Brokers, so that the books stay
+/// bounded. The second and third law hold for it as they do for each of them.
+pub const OTHER: &str = "_other";
 
 /// The books of one Trigger since this process started.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -81,7 +100,7 @@ pub struct BrokerAccount {
 pub struct TriggerAccount {
     /// The Trigger's name.
     pub name: String,
-    /// The Trigger's uid.
+    /// The Trigger's uid. Empty for the row that sums up several.
     pub uid: String,
     /// What it is doing.
     pub state: TriggerPhase,

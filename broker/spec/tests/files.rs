@@ -48,6 +48,109 @@ fn a_problem_names_file_line_column_object_field_reason_and_fix() {
 }
 
 #[test]
+fn what_is_ill_formed_hides_nothing_that_is_wrong_elsewhere() {
+    let reading = read(
+        "\
+apiVersion: eventing.knative.dev/v1
+kind: Trigger
+metadata:
+  name: Hello
+  namespace: 7
+  annotations:
+    volley.dev/order: keys
+spec:
+  broker: [shop]
+  colour: red
+  filters:
+  - 5
+  - exact: {source: x}
+    prefix: {Type: a}
+    exakt: {}
+  - all: [{suffix: {type: ''}}, {}, {exact: {source: 5}}]
+  subscriber:
+    ref: {kind: Service, name: s, apiVersion: v1, port: 80}
+    uri: http://other/
+  delivery:
+    retry: '3'
+    backoffDelay: soon
+    backoffPolicy: cubic
+",
+    );
+    let at: Vec<(u32, &str)> = reading
+        .problems
+        .iter()
+        .map(|problem| (problem.line, problem.path.as_str()))
+        .collect();
+    assert_eq!(
+        at,
+        [
+            (4, "metadata.name"),
+            (5, "metadata.namespace"),
+            (7, "metadata.annotations[\"volley.dev/order\"]"),
+            (9, "spec.broker"),
+            (10, "spec.colour"),
+            (12, "spec.filters[0]"),
+            (13, "spec.filters[1]"),
+            (14, "spec.filters[1].prefix.Type"),
+            (15, "spec.filters[1].exakt"),
+            (16, "spec.filters[2].all[0].suffix.type"),
+            (16, "spec.filters[2].all[1]"),
+            (16, "spec.filters[2].all[2].exact.source"),
+            (18, "spec.subscriber.ref.port"),
+            (19, "spec.subscriber.uri"),
+            (21, "spec.delivery.retry"),
+            (22, "spec.delivery.backoffDelay"),
+            (23, "spec.delivery.backoffPolicy"),
+        ],
+        "{:#?}",
+        told(&reading)
+    );
+}
+
+#[test]
+fn a_part_that_is_missing_or_ill_formed_hides_nothing_either() {
+    for (text, paths) in [
+        (
+            BROKER.replace("  name: shop", "  name: {}")
+                + "  annotations: {volley.dev/partitions: '0'}\n",
+            vec![
+                "metadata.name",
+                "metadata.annotations[\"volley.dev/partitions\"]",
+            ],
+        ),
+        (
+            TRIGGER.replace("metadata:\n  name: hello\n", "").replace("url: ", "uri: "),
+            vec![
+                "metadata",
+                "spec.filters[0].exact.type",
+                "spec.filters[0].exact.Source",
+            ],
+        ),
+        (
+            TRIGGER.replace("subscriber:\n    url: http://s/\n", "delivery: {timeout: PT0S}\n"),
+            vec![
+                "spec.subscriber",
+                "spec.filters[0].exact.type",
+                "spec.filters[0].exact.Source",
+                "spec.delivery.timeout",
+            ],
+        ),
+        (
+            "apiVersion: v1\nkind: Service\nmetadata: {name: S}\nspec:\n  type: ExternalNam\n  ports: [{port: 0}]\n".to_owned(),
+            vec!["metadata.name", "spec.type", "spec.ports[0].port"],
+        ),
+        (
+            "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: 5, b: '='}\n".to_owned(),
+            vec!["data.a", "data.b"],
+        ),
+    ] {
+        let reading = read(&text);
+        let found: Vec<&str> = reading.problems.iter().map(|problem| problem.path.as_str()).collect();
+        assert_eq!(found, paths, "{:#?}", told(&reading));
+    }
+}
+
+#[test]
 fn a_missing_field_is_shown_at_the_nearest_thing_that_is_there() {
     let reading = read(
         "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: t\nspec:\n  broker: b\n",

@@ -41,6 +41,20 @@ pub(super) async fn list(
     Ok(Json(wanted.part(objects, key_of)))
 }
 
+/// The declared objects of kinds that this build does not serve.
+pub(super) async fn skipped(
+    State(admin): State<Arc<Admin>>,
+    uri: Uri,
+) -> Result<Json<Part<Value>>, Problem> {
+    let wanted = Wanted::of(&uri)?;
+    let mut objects = admin.objects.skipped();
+    objects.retain(|object| {
+        let (namespace, name) = key_of(object);
+        wanted.takes(&namespace, &name)
+    });
+    Ok(Json(wanted.part(objects, key_of)))
+}
+
 /// One object.
 pub(super) async fn object(
     State(admin): State<Arc<Admin>>,
@@ -70,7 +84,7 @@ fn kind(plural: &str) -> Result<ObjectKind, Problem> {
             .map(ObjectKind::plural)
             .collect();
         let detail = format!("this build serves no kind {}", cut(plural));
-        let hint = format!("there are accounts, {}", known.join(", "));
+        let hint = format!("there are accounts, skipped, {}", known.join(", "));
         Problem::new(StatusCode::NOT_FOUND, detail).hint(hint)
     })
 }

@@ -20,6 +20,10 @@ pub trait Objects: Send + Sync + 'static {
     /// One object, as in a list.
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>>;
 
+    /// Declared objects of kinds that this build does not serve, each with its names and a
+    /// condition that says so.
+    fn skipped(&self) -> Vec<Value>;
+
     /// Whether every object is live or known not to be.
     fn readiness(&self) -> Readiness;
 }
@@ -36,6 +40,10 @@ impl Objects for Board {
 
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {
         Box::pin(Self::get(self, identity))
+    }
+
+    fn skipped(&self) -> Vec<Value> {
+        Self::skipped(self)
     }
 
     fn readiness(&self) -> Readiness {

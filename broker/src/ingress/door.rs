@@ -20,7 +20,7 @@ pub struct Door {
     pool: PoolId,
     publisher: Publisher,
     tally: Arc<Tally>,
-    counts: Counts,
+    counts: Arc<Counts>,
 }
 
 impl fmt::Debug for Door {
@@ -37,13 +37,24 @@ impl Door {
         pool: PoolId,
         publisher: Publisher,
     ) -> Arc<Self> {
+        Self::with_counts(namespace, name, pool, publisher, Arc::default())
+    }
+
+    /// The same, going on with the counts of a Broker that had this name before.
+    pub fn with_counts(
+        namespace: impl Into<String>,
+        name: impl Into<String>,
+        pool: PoolId,
+        publisher: Publisher,
+        counts: Arc<Counts>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             namespace: namespace.into(),
             name: name.into(),
             pool,
             tally: publisher.tally(pool),
             publisher,
-            counts: Counts::default(),
+            counts,
         })
     }
 
@@ -81,7 +92,7 @@ impl Door {
     }
 
     /// Counts `events` stored whose producer did not get its 202.
-    pub(super) fn unheard(&self, events: u64) {
+    pub(crate) fn unheard(&self, events: u64) {
         self.tally.add_unheard(events);
         self.counts.add(Kind::Unheard, events);
     }

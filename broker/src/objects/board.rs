@@ -14,7 +14,7 @@ use uuid::Uuid;
 use volley_channel::Clock;
 use volley_spec::{
     Identity, Object, ObjectKind, Problem,
-    plan::{Judgement, Outcome, Status},
+    plan::{Judgement, Outcome},
     read::{Declared, Skipped},
     report::{DataPlane, Refused, TriggerState},
     route::ObjectKey,
@@ -132,9 +132,10 @@ impl Board {
         self.read().warnings.clone()
     }
 
-    /// Declared objects of kinds that this build does not serve.
-    pub fn skipped(&self) -> Vec<Skipped> {
-        self.read().skipped.clone()
+    /// Declared objects of kinds that this build does not serve, as the API shows them: names, and
+    /// a condition with the place that declares them.
+    pub fn skipped(&self) -> Vec<Value> {
+        self.read().skipped.iter().map(status::skipped).collect()
     }
 
     /// Whether every object is live or known not to be, and what else there is to say.
@@ -193,16 +194,22 @@ impl Board {
         }
     }
 
-    /// Writes down what is about to be handed to the data plane.
-    pub(super) fn planned(&self, holding: &BTreeMap<Identity, Declared>, outcome: &Outcome) {
+    /// Writes down what is about to be handed to the data plane: what was planned, and what is
+    /// gone.
+    pub(super) fn planned(
+        &self,
+        holding: &BTreeMap<Identity, Declared>,
+        outcome: &Outcome,
+        gone: &[Identity],
+    ) {
         let now_ms = self.clock.wall_ms();
         let mut state = self.write();
         state.changing = true;
-        state
-            .entries
-            .retain(|identity, _| holding.contains_key(identity));
-        for (identity, declared) in holding {
-            let Some(judged) = outcome.objects.get(identity) else {
+        for identity in gone {
+            state.entries.remove(identity);
+        }
+        for (identity, judged) in &outcome.objects {
+            let Some(declared) = holding.get(identity) else {
                 continue;
             };
             let held = state.held.get(identity).cloned();
@@ -232,29 +239,25 @@ impl Board {
         let mut state = self.write();
         state.changing = false;
         state.started = true;
-        let mut brokers: BTreeMap<ObjectKey, Status> = BTreeMap::new();
         // Brokers come before Triggers in the order of kinds.
         for (identity, judged) in judged {
-            let Some(entry) = state.entries.get_mut(&identity) else {
+            let Some(entry) = state.entries.get(&identity) else {
                 continue;
             };
             let mut status = judged.status;
             if let Some(why) = refused.get(&judged.uid) {
                 status::refused(&entry.object, &mut status, why);
             }
-            match &entry.object {
-                Object::Broker(_) if !status.is_ready() => {
-                    brokers.insert(identity.key.clone(), status.clone());
+            if let Object::Trigger(trigger) = &entry.object {
+                let namespace = identity.key.namespace.as_str();
+                let broker = Identity::new(ObjectKind::Broker, namespace, trigger.broker_name());
+                if let Some(broker) = state.entries.get(&broker) {
+                    status::broker_not_live(&mut status, &broker.status);
                 }
-                Object::Trigger(trigger) => {
-                    let namespace = identity.key.namespace.as_str();
-                    let key = ObjectKey::new(namespace, trigger.broker_name());
-                    if let Some(broker) = brokers.get(&key) {
-                        status::broker_not_live(&mut status, broker);
-                    }
-                }
-                _ => {}
             }
+            let Some(entry) = state.entries.get_mut(&identity) else {
+                continue;
+            };
             entry.transitions.note_plan(&entry.status, &status, now_ms);
             entry.status = status;
             entry.observed = entry.generation;

@@ -11,9 +11,10 @@
 //!
 //! An object is its kind, namespace and name; which file declares it does not matter.
 
+mod claims;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
     time::Duration,
 };
 
@@ -23,6 +24,7 @@ use volley_spec::{
     read::{Declared, FileReading, Skipped},
 };
 
+use self::claims::{Claim, Claims};
 use super::files::Tree;
 
 /// How far apart the two readings lie that a delete needs.
@@ -49,27 +51,12 @@ pub struct Verdict {
 #[derive(Debug, Default)]
 pub struct Judge {
     holding: BTreeMap<Identity, Declared>,
+    claims: Claims,
+    /// What the last reading held: it is judged again with each.
+    held: BTreeSet<Identity>,
     /// When the first of the readings that did not find it ended.
     missing: BTreeMap<Identity, Duration>,
 }
-
-/// Where an object is declared now.
-struct Claim<'t> {
-    file: &'t FileReading,
-    /// `None`: with errors.
-    declared: Option<&'t Declared>,
-}
-
-impl Claim<'_> {
-    fn place(&self, identity: &Identity) -> String {
-        let line = self
-            .declared
-            .map_or_else(|| line_of(self.file, identity), |declared| declared.line());
-        format!("{}:{line}", self.file.file)
-    }
-}
-
-type Claims<'t> = BTreeMap<Identity, Vec<Claim<'t>>>;
 
 impl Judge {
     /// Nothing holds yet.
@@ -87,38 +74,49 @@ impl Judge {
     /// Whether problems end the start is the caller's choice; objects that have one are left out.
     pub fn start(&mut self, tree: &Tree) -> Verdict {
         let mut verdict = Verdict::of(tree);
-        for (identity, claims) in claims_of(tree) {
+        for identity in self.claims.follow(tree) {
+            let claims = self.claims.of(&identity);
             match claims.as_slice() {
-                [
-                    Claim {
-                        declared: Some(declared),
-                        ..
-                    },
-                ] => {
-                    verdict.changed.push(identity.clone());
-                    self.holding.insert(identity, (*declared).clone());
-                }
                 [_, _, ..] => verdict.defined_twice(&identity, &claims),
-                _ => verdict.hold(identity, "its declaration has errors and is left out"),
+                claims => match claims.first().and_then(Claim::declared) {
+                    Some(declared) => {
+                        verdict.changed.push(identity.clone());
+                        self.holding.insert(identity, declared.clone());
+                    }
+                    None => verdict.hold(identity, "its declaration has errors and is left out"),
+                },
             }
         }
-        verdict.sort();
-        verdict
+        self.end(verdict)
     }
 
-    /// Judges a later reading against what holds.
+    /// Judges a later reading against what holds. Only what files say that are not the same as at
+    /// the last reading is looked at, and what was held or missing then.
     pub fn take(&mut self, tree: &Tree) -> Verdict {
         let mut verdict = Verdict::of(tree);
-        let claims = claims_of(tree);
-        for (identity, claims) in &claims {
-            self.missing.remove(identity);
+        let mut open = self.claims.follow(tree);
+        open.extend(std::mem::take(&mut self.held));
+        open.extend(self.missing.keys().cloned());
+        let mut absent = Vec::new();
+        for identity in open {
+            let claims = self.claims.of(&identity);
+            if claims.is_empty() {
+                absent.push(identity);
+                continue;
+            }
+            self.missing.remove(&identity);
             match claims.as_slice() {
-                [claim] => self.take_one(identity, claim, &mut verdict),
-                claims => verdict.defined_twice(identity, claims),
+                [claim] => self.take_one(&identity, claim, &mut verdict),
+                claims => verdict.defined_twice(&identity, claims),
             }
         }
-        self.look_for_missing(tree, &claims, &mut verdict);
+        self.look_for_missing(tree, absent, &mut verdict);
+        self.end(verdict)
+    }
+
+    fn end(&mut self, mut verdict: Verdict) -> Verdict {
         verdict.sort();
+        self.held = verdict.held.keys().cloned().collect();
         verdict
     }
 
@@ -128,25 +126,28 @@ impl Judge {
         self.missing.remove(identity);
     }
 
-    fn take_one(&mut self, identity: &Identity, claim: &Claim<'_>, verdict: &mut Verdict) {
-        let held = self.holding.get(identity);
-        let declared = match claim.declared {
+    fn take_one(&mut self, identity: &Identity, claim: &Claim, verdict: &mut Verdict) {
+        let held = self.holding.get_mut(identity);
+        let declared = match claim.declared() {
             Some(declared) if !claim.file.has_errors() => declared,
             declared => {
-                let as_written = match (held, declared) {
+                let as_written = match (&held, declared) {
                     (Some(held), Some(declared)) => held.object == declared.object,
                     _ => false,
                 };
                 if !as_written {
-                    verdict.hold(
-                        identity.clone(),
-                        broken_file(&claim.file.file, held.is_some()),
-                    );
+                    let why = broken_file(&claim.file.file, held.is_some());
+                    verdict.hold(identity.clone(), why);
                 }
                 return;
             }
         };
         if let Some(held) = held {
+            if held.object == declared.object {
+                // It may stand elsewhere now.
+                *held = declared.clone();
+                return;
+            }
             let refused = errors(check::update(&held.object, &declared.object));
             if !refused.is_empty() {
                 let why = refused[0].message.clone();
@@ -157,13 +158,12 @@ impl Judge {
                 return;
             }
         }
-        if held.is_none_or(|held| held.object != declared.object) {
-            verdict.changed.push(identity.clone());
-        }
+        verdict.changed.push(identity.clone());
         self.holding.insert(identity.clone(), declared.clone());
     }
 
-    fn look_for_missing(&mut self, tree: &Tree, claims: &Claims<'_>, verdict: &mut Verdict) {
+    /// Judges what no file declares.
+    fn look_for_missing(&mut self, tree: &Tree, absent: Vec<Identity>, verdict: &mut Verdict) {
         let broken: BTreeSet<&str> = tree
             .files
             .iter()
@@ -171,23 +171,23 @@ impl Judge {
             .map(|file| &*file.file)
             .collect();
         let whole = tree.whole && tree.files.iter().all(|file| names_its_errors(file));
-        for (identity, held) in &self.holding {
-            if claims.contains_key(identity) {
+        for identity in absent {
+            let Some(held) = self.holding.get(&identity) else {
                 continue;
-            }
+            };
             if broken.contains(&*held.file) {
-                self.missing.remove(identity);
-                verdict.hold(identity.clone(), broken_file(&held.file, true));
+                self.missing.remove(&identity);
+                verdict.hold(identity, broken_file(&held.file, true));
             } else if !whole {
-                self.missing.remove(identity);
+                self.missing.remove(&identity);
                 let why = "no file declares it, but not every file could be read";
-                verdict.hold(identity.clone(), why);
-            } else if let Some(since) = self.missing.get(identity) {
+                verdict.hold(identity, why);
+            } else if let Some(since) = self.missing.get(&identity) {
                 if tree.began >= *since + AGREEMENT {
-                    verdict.deleted.push(identity.clone());
+                    verdict.deleted.push(identity);
                 }
             } else {
-                self.missing.insert(identity.clone(), tree.ended);
+                self.missing.insert(identity, tree.ended);
             }
         }
         let gone: BTreeSet<&Identity> = verdict.deleted.iter().collect();
@@ -216,20 +216,19 @@ impl Verdict {
         self.held.insert(identity, why.into());
     }
 
-    fn defined_twice(&mut self, identity: &Identity, claims: &[Claim<'_>]) {
+    fn defined_twice(&mut self, identity: &Identity, claims: &[Claim]) {
         let Some((first, others)) = claims.split_first() else {
             return;
         };
         let place = first.place(identity);
         for claim in others {
-            let finding = Finding {
-                severity: Severity::Error,
-                path: Path::default().join("metadata").join("name"),
-                message: format!("defined twice: here and at {place}"),
-                hint: "remove or rename one of the two".to_owned(),
-            };
-            let problem = claim.declared.map_or_else(
-                || problem_in(claim.file, identity, &finding),
+            let finding = Finding::error(
+                Path::default().join("metadata").join("name"),
+                format!("defined twice: here and at {place}"),
+                "remove or rename one of the two",
+            );
+            let problem = claim.declared().map_or_else(
+                || problem_in(&claim.file, identity, &finding),
                 |declared| declared.problem(finding.clone()),
             );
             self.hold(
@@ -244,28 +243,6 @@ impl Verdict {
         self.problems
             .sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     }
-}
-
-fn claims_of(tree: &Tree) -> Claims<'_> {
-    let mut claims = Claims::new();
-    for file in tree.files.iter().map(Arc::as_ref) {
-        for declared in &file.objects {
-            let identity = declared.object.identity();
-            let declared = Some(declared);
-            claims
-                .entry(identity)
-                .or_default()
-                .push(Claim { file, declared });
-        }
-        for identity in &file.broken {
-            let declared = None;
-            claims
-                .entry(identity.clone())
-                .or_default()
-                .push(Claim { file, declared });
-        }
-    }
-    claims
 }
 
 fn broken_file(file: &str, known: bool) -> String {

@@ -22,7 +22,7 @@ use uuid::Uuid;
 use volley_channel::{Clock, LedgerError};
 use volley_spec::{
     Identity, Problem,
-    plan::{self, Facts, Outcome},
+    plan::{Facts, Outcome, Planner},
     report::{DataPlane, Refused},
     route::{Backend, Plan},
 };
@@ -67,6 +67,18 @@ pub struct Hands {
     pub watch: Watch,
 }
 
+impl Surroundings {
+    fn facts<'a>(&self, incarnation: &'a dyn Fn(&Identity) -> u64) -> Facts<'a> {
+        Facts {
+            public_url: self.public_url.clone(),
+            own_urls: self.own_urls.clone(),
+            backend: self.backend,
+            backends: self.backends.clone(),
+            incarnation,
+        }
+    }
+}
+
 impl std::fmt::Debug for Hands {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Hands").finish_non_exhaustive()
@@ -81,10 +93,13 @@ pub struct Keeper {
     surroundings: Surroundings,
     hands: Hands,
     board: Arc<Board>,
-    /// What the data plane was last told.
+    planner: Planner,
+    /// What the data plane is to be told, or was last told.
     outcome: Outcome,
     /// The Brokers whose paths answer.
     answering: BTreeSet<Uuid>,
+    /// The data plane could not take up all of it.
+    refused: bool,
     /// The plan differs from what the data plane took up.
     pending: bool,
     again_at: Option<Duration>,
@@ -107,13 +122,15 @@ impl Keeper {
             surroundings,
             hands,
             board,
+            planner: Planner::default(),
             outcome: Outcome::default(),
             answering: BTreeSet::new(),
+            refused: false,
             pending: true,
             again_at: None,
             told: BTreeSet::new(),
         };
-        keeper.plan(&verdict);
+        keeper.plan(&verdict, &[]);
         keeper
     }
 
@@ -178,7 +195,8 @@ impl Keeper {
                 deleted = verdict.deleted.len(),
                 "declared objects changed"
             );
-            self.plan(&verdict);
+            let gone = if deleted { &verdict.deleted[..] } else { &[] };
+            self.plan(&verdict, gone);
             self.pending = true;
         } else {
             let warnings = self.board.warnings();
@@ -208,27 +226,23 @@ impl Keeper {
         }
     }
 
-    /// Plans what holds now, and notes what there is to say about it.
-    fn plan(&mut self, verdict: &Verdict) {
+    /// Plans what changed and what is gone, and notes what there is to say about it.
+    fn plan(&mut self, verdict: &Verdict, gone: &[Identity]) {
         let incarnations = &self.hands.incarnations;
         let incarnation = |identity: &Identity| incarnations.of(identity);
-        let surroundings = self.surroundings.clone();
-        let facts = Facts {
-            public_url: surroundings.public_url,
-            own_urls: surroundings.own_urls,
-            backend: surroundings.backend,
-            backends: surroundings.backends,
-            incarnation: &incarnation,
-        };
+        let facts = self.surroundings.facts(&incarnation);
         let holding = self.judge.holding();
-        let objects = holding.values().map(|declared| &declared.object);
-        let mut outcome = plan::plan(objects, &facts);
-        outcome.reuse(&self.outcome.plan);
+        let changed = verdict.changed.iter();
+        let changed = changed.filter_map(|identity| holding.get(identity));
+        let changed = changed.map(|declared| declared.object.clone());
+        let mut outcome = self.planner.change(changed, gone, &facts);
         let warnings = located(std::mem::take(&mut outcome.warnings), &self.judge);
         let told: Vec<Problem> = verdict.problems.iter().chain(&warnings).cloned().collect();
         self.board.note(verdict, warnings);
-        self.board.planned(holding, &outcome);
-        self.outcome = outcome;
+        self.board.planned(holding, &outcome, gone);
+        self.outcome.plan = outcome.plan;
+        // What was refused is still to be told.
+        self.outcome.objects.extend(outcome.objects);
         self.tell(&told);
     }
 
@@ -252,8 +266,15 @@ impl Keeper {
     }
 
     /// Shows what the data plane took up. Statuses are kept only as long as they are needed to
-    /// try again.
+    /// try again; then those of all objects, since what refuses a Broker shows at its Triggers.
     fn settle(&mut self, refused: &[Refused]) {
+        if !refused.is_empty() && !self.refused {
+            let incarnations = &self.hands.incarnations;
+            let incarnation = |identity: &Identity| incarnations.of(identity);
+            let facts = self.surroundings.facts(&incarnation);
+            self.outcome.objects = self.planner.again(&facts).objects;
+        }
+        self.refused = !refused.is_empty();
         let judged = if refused.is_empty() {
             std::mem::take(&mut self.outcome.objects)
         } else {

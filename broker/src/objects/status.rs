@@ -9,6 +9,7 @@ use volley_spec::{
         Condition, Status, Truth,
         status::{READY, of_broker, of_trigger},
     },
+    read::Skipped,
 };
 
 /// The condition of an object whose declaration was changed and not taken up.
@@ -149,6 +150,29 @@ impl Entry {
         }
         shown
     }
+}
+
+/// An object of a kind that this build does not serve, as the API shows it: its names, and a
+/// condition that says so.
+pub(super) fn skipped(object: &Skipped) -> Value {
+    let Skipped {
+        api_version,
+        kind,
+        namespace,
+        name,
+        file,
+        line,
+    } = object;
+    let message =
+        format!("this build does not serve {kind} of {api_version}; declared at {file}:{line}");
+    json!({
+        "apiVersion": api_version,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": namespace},
+        "status": {"conditions": [{
+            "type": READY, "status": "False", "reason": "KindNotServed", "message": message,
+        }]},
+    })
 }
 
 /// Marks `status` as being about something that the data plane has not taken up yet.

@@ -7,6 +7,7 @@ use volley_spec::report::{TriggerAccount, TriggerPhase, TriggerState};
 
 use super::{
     Core,
+    graves::Grave,
     trigger::{Reading, Trigger},
 };
 
@@ -99,6 +100,23 @@ impl Counts {
         }
     }
 
+    /// Adds what `other` counted.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.matched += other.matched;
+        self.recovered += other.recovered;
+        self.delivered += other.delivered;
+        self.dead_lettered += other.dead_lettered;
+        self.replies += other.replies;
+        for (sums, counts) in [
+            (&mut self.dropped, &other.dropped),
+            (&mut self.attempts, &other.attempts),
+        ] {
+            for (name, count) in counts {
+                *sums.entry(name).or_insert(0) += count;
+            }
+        }
+    }
+
     pub(super) fn attempt(&mut self, class: &'static str) {
         *self.attempts.entry(class).or_insert(0) += 1;
     }
@@ -115,16 +133,6 @@ pub struct UnitAccount {
     pub triggers: Vec<(TriggerAccount, Counts)>,
 }
 
-/// What stays of a deleted Trigger.
-#[derive(Debug)]
-pub(super) struct Grave {
-    name: String,
-    uid: String,
-    before: u64,
-    seen: u64,
-    counts: Counts,
-}
-
 impl Core {
     /// The books as of now. `next_ordinal` is the ordinal that the channel gives next, which the
     /// head may not have reached.
@@ -132,7 +140,7 @@ impl Core {
         let graves = self
             .graves
             .iter()
-            .map(|grave| (buried(grave), grave.counts.clone()));
+            .map(|grave| (grave.row(), grave.counts.clone()));
         let live = self
             .live()
             .map(|(_, trigger)| (self.row(trigger, next_ordinal), trigger.counts.clone()));
@@ -175,13 +183,7 @@ impl Core {
     /// Moves a Trigger's row to the graves.
     pub(super) fn bury(&mut self, trigger: &Trigger) {
         let row = self.row(trigger, self.head_ordinal);
-        self.graves.push(Grave {
-            name: row.name,
-            uid: row.uid,
-            before: row.before,
-            seen: row.seen,
-            counts: trigger.counts.clone(),
-        });
+        self.graves.push(Grave::of(&row, trigger.counts.clone()));
     }
 
     /// What each Trigger is doing; `now_ms` is the time since 1970.
@@ -230,18 +232,7 @@ fn phase(trigger: &Trigger) -> TriggerPhase {
     }
 }
 
-fn buried(grave: &Grave) -> TriggerAccount {
-    account(
-        &grave.name,
-        grave.uid.clone(),
-        TriggerPhase::Deleted,
-        grave.before,
-        grave.seen,
-        &grave.counts,
-    )
-}
-
-fn account(
+pub(super) fn account(
     name: &str,
     uid: String,
     state: TriggerPhase,

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, btree_map::Entry};
 
 use uuid::Uuid;
 use volley_channel::Tally;
-use volley_spec::report::{BrokerAccount, TriggerAccount, TriggerPhase, TriggerState};
+use volley_spec::report::{BrokerAccount, BrokerPhase, TriggerAccount, TriggerPhase, TriggerState};
 
 use super::Running;
 use crate::actor::UnitReport;
@@ -47,6 +47,8 @@ pub(super) fn account(
         namespace: running.route.key.namespace.clone(),
         name: running.route.key.name.clone(),
         kind: "Broker",
+        uid: running.route.uid.to_string(),
+        state: BrokerPhase::Live,
         channel,
         settled,
         carried: running.carried,
@@ -59,7 +61,8 @@ pub(super) fn account(
     }
 }
 
-fn add(sum: &mut TriggerAccount, row: &TriggerAccount) {
+/// Adds another row's figures.
+pub(super) fn add(sum: &mut TriggerAccount, row: &TriggerAccount) {
     sum.state = behind(sum.state, row.state);
     sum.before += row.before;
     sum.seen += row.seen;

@@ -61,7 +61,11 @@ fn row(
     row.push(text(&broker["name"]));
     match trigger {
         None => {
-            row.extend([String::new(), String::new(), number(&broker["accepted"])]);
+            row.extend([
+                String::new(),
+                text(&broker["state"]),
+                number(&broker["accepted"]),
+            ]);
             row.extend(figures.iter().map(|_| String::new()));
             row.push(String::new());
         }

@@ -33,6 +33,28 @@ pub(super) fn table(
     output::table(&names, &rows)
 }
 
+/// Objects of kinds that this build does not serve, as a table.
+pub(super) fn skipped(items: &[Value], everywhere: bool) -> String {
+    let mut names = vec!["KIND", "NAME", "API_VERSION", "READY", "REASON", "MESSAGE"];
+    if everywhere {
+        names.insert(0, "NAMESPACE");
+    }
+    let row = |item: &Value| {
+        let mut row = vec![
+            text(&item["kind"]),
+            text(&item["metadata"]["name"]),
+            text(&item["apiVersion"]),
+        ];
+        row.extend(["status", "reason", "message"].map(|field| word(item, "Ready", field)));
+        if everywhere {
+            row.insert(0, text(&item["metadata"]["namespace"]));
+        }
+        row
+    };
+    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
+    output::table(&names, &rows)
+}
+
 /// What to say beside the table of an object that is not as its file says.
 pub(super) fn warning(item: &Value) -> Option<String> {
     let found = condition(item, DECLARATION_ACCEPTED)?;

@@ -97,9 +97,32 @@ fn documents_are_the_object_or_a_list() {
 }
 
 #[test]
+fn objects_of_kinds_that_are_not_served_are_shown_as_such() {
+    let sequence = json!({
+        "apiVersion": "flows.knative.dev/v1", "kind": "Sequence",
+        "metadata": {"name": "s", "namespace": "shop"},
+        "status": {"conditions": [{"type": "Ready", "status": "False",
+            "reason": "KindNotServed", "message": "declared at a.yaml:1"}]},
+    });
+    assert_eq!(
+        printed(&["skipped", "-A"], vec![sequence.clone()]),
+        "NAMESPACE   KIND       NAME   API_VERSION            READY   REASON          MESSAGE\n\
+         shop        Sequence   s      flows.knative.dev/v1   False   KindNotServed   declared at a.yaml:1\n"
+    );
+    assert_eq!(
+        printed(&["skipped", "-o", "name"], vec![sequence.clone()]),
+        "sequence.flows.knative.dev/s\n"
+    );
+    let sequences = args(&["sequences"]);
+    let (wanted, _) = named(&sequences).expect("a kind that Knative has");
+    assert_eq!(wanted, Wanted::Skipped(Some("Sequence")));
+    assert!(wanted.takes(&sequence) && !wanted.takes(&trigger()));
+}
+
+#[test]
 fn the_books_are_a_line_a_broker_and_a_line_a_trigger() {
     let books = json!({
-        "namespace": "default", "name": "shop", "accepted": 10,
+        "namespace": "default", "name": "shop", "state": "live", "accepted": 10,
         "triggers": [{"name": "hello", "state": "attached", "matched": 7, "unread": 0,
             "delivered": 4, "deadLettered": 1, "pending": 0,
             "dropped": {"overflow": 1, "retriesExhausted": 1}}],
@@ -107,7 +130,7 @@ fn the_books_are_a_line_a_broker_and_a_line_a_trigger() {
     assert_eq!(
         printed(&["accounts"], vec![books]),
         "BROKER   TRIGGER   STATE      ACCEPTED   UNREAD   MATCHED   DELIVERED   DEAD_LETTERED   PENDING   DROPPED\n\
-         shop                          10\n\
+         shop               live       10\n\
          shop     hello     attached              0        7         4           1               0         2\n"
     );
 }

@@ -130,7 +130,16 @@ impl Sink {
     ///
     /// Those of binding.
     pub async fn listen() -> io::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        Self::listen_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+    }
+
+    /// Listens at an address, for example at that of a sink that is gone.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding.
+    pub async fn listen_at(address: SocketAddr) -> io::Result<Self> {
+        let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
         let shared = Shared {
             state: Arc::default(),
@@ -143,6 +152,11 @@ impl Sink {
             shared,
             _tasks: tasks,
         })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// `http://127.0.0.1:PORT` and the path.

@@ -13,7 +13,7 @@ pub(super) fn check(destination: &Destination, findings: &mut Findings) {
     match (&destination.reference, destination.uri.as_deref()) {
         (None, None) => {
             let fields = format!("{}, {}", findings.path_of("ref"), findings.path_of("uri"));
-            findings.error(
+            findings.lacking(
                 format!("expected at least one, got none: {fields}"),
                 "add uri: http://HOST:PORT/ or ref with kind, name and apiVersion",
             );

@@ -9,11 +9,10 @@ use crate::{
 
 /// The rules for the filters of `spec`.
 pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
-    let before = Structure::of(spec, findings);
-    if before == Structure::Broken {
-        return;
-    }
+    let structure = Structure::of(spec, findings);
     match compile(spec) {
+        // A filter of which a part is not known may contradict nothing.
+        Ok(_) if structure == Structure::Broken => {}
         Ok(filter) => {
             if let Some(reason) = filter.contradiction() {
                 let field = if spec.filters.is_empty() {
@@ -85,7 +84,7 @@ fn expr(spec: &FilterSpec) -> Expr {
     Expr::attributes::<String, String>([])
 }
 
-/// Whether every filter object has one dialect, so that it can be compiled.
+/// Whether every filter object has one dialect, so that what is compiled is what was meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Structure {
     Sound,
@@ -98,7 +97,7 @@ impl Structure {
         findings.within("filters", |findings| {
             for (index, filter) in spec.filters.iter().enumerate() {
                 if dialects(filter).is_empty() {
-                    findings.warn_at(
+                    findings.warn_lacking_at(
                         index,
                         "a filter without a dialect lets every event pass",
                         "remove it, or add one of exact, prefix, suffix, all, any, not, cesql",
@@ -115,7 +114,7 @@ impl Structure {
         let set = dialects(filter);
         if set.is_empty() {
             *self = Self::Broken;
-            findings.error(
+            findings.lacking(
                 "missing field(s): one of exact, prefix, suffix, all, any, not, cesql",
                 "a filter inside all, any or not has to ask for something",
             );

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use uuid::Uuid;
 
 use super::{
-    Facts, Known, World,
+    Facts, World,
+    known::Known,
     resolve::resolve,
     status::{Address, BACKLOG_KEPT, DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker},
 };
@@ -23,7 +24,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct PlannedBroker {
     pub(super) status: Status,
-    /// Nothing when it can't be served.
+    /// Without its Triggers. Nothing when it can't be served.
     pub(super) route: Option<BrokerRoute>,
     pub(super) class: Class,
     pub(super) delivery: Option<DeliverySpec>,
@@ -36,7 +37,7 @@ pub(super) struct PlannedBroker {
 
 /// The Brokers that can be served, so that destinations may lead to them.
 pub(super) fn served(
-    known: &Known<'_>,
+    known: &Known,
     defaults: &Defaults,
     facts: &Facts<'_>,
 ) -> BTreeMap<ObjectKey, Uuid> {
@@ -215,7 +216,7 @@ impl Gap {
 }
 
 /// The channel that `broker`'s config chooses, else the process's own.
-fn backend(broker: &Broker, known: &Known<'_>, facts: &Facts<'_>) -> Result<Backend, Gap> {
+fn backend(broker: &Broker, known: &Known, facts: &Facts<'_>) -> Result<Backend, Gap> {
     let Some(config) = &broker.spec.config else {
         return Ok(facts.backend);
     };

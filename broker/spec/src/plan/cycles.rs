@@ -11,7 +11,7 @@ use super::Warning;
 use crate::{
     identity::Identity,
     object::ObjectKind,
-    problem::{Finding, Path, Severity},
+    problem::{Finding, Path},
     route::{Plan, Target, TriggerRoute},
 };
 
@@ -136,11 +136,10 @@ fn warning(plan: &Plan, edges: &Edges<'_>, ring: &[Uuid]) -> Warning {
     };
     Warning {
         object,
-        finding: Finding {
-            severity: Severity::Warning,
-            path: Path(field.iter().map(|step| (*step).into()).collect()),
-            message: format!("events can go round: {}", way.join(" -> ")),
-            hint: "filter out what comes back; after 255 hops an event is dropped".to_owned(),
-        },
+        finding: Finding::warning(
+            Path(field.iter().map(|step| (*step).into()).collect()),
+            format!("events can go round: {}", way.join(" -> ")),
+            "filter out what comes back; after 255 hops an event is dropped",
+        ),
     }
 }

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Known,
     broker::PlannedBroker,
+    known::Known,
     status::{Condition, READY, Status, Truth, of_trigger},
 };
 use crate::{check::annotations, kinds::KReference, object::ObjectKind, route::ObjectKey};
@@ -16,13 +16,14 @@ const MAX_CHAIN: usize = 32;
 
 /// Judges the dependencies of `triggers`, which are sorted by key.
 pub(super) fn judge(
-    known: &Known<'_>,
+    known: &Known,
     brokers: &BTreeMap<ObjectKey, PlannedBroker>,
     triggers: &mut [(ObjectKey, Status)],
 ) {
     let mut dependents: Vec<(usize, KReference)> = Vec::new();
     for (index, (key, status)) in triggers.iter_mut().enumerate() {
-        let metadata = known.triggers.get(key).map(|trigger| &trigger.metadata);
+        let trigger = known.triggers.get(key);
+        let metadata = trigger.map(|trigger| &trigger.object.metadata);
         if let Some(reference) = metadata.and_then(annotations::dependency_of) {
             let message = "its dependency is being looked at";
             status.set(
@@ -54,7 +55,7 @@ pub(super) fn judge(
 fn look(
     reference: &KReference,
     owner: &ObjectKey,
-    known: &Known<'_>,
+    known: &Known,
     brokers: &BTreeMap<ObjectKey, PlannedBroker>,
     triggers: &[(ObjectKey, Status)],
 ) -> Condition {

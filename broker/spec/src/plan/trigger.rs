@@ -1,7 +1,5 @@
 //! One Trigger: its filter, its subscriber, its delivery, and where its dead letters go.
 
-use std::sync::Arc;
-
 use volley_filter::{Filter, FilterError};
 
 use super::{
@@ -21,15 +19,15 @@ use crate::{
 /// Attempts of a Trigger in flight when it does not say.
 const CONCURRENCY: u32 = 100;
 
-/// Plans `trigger` and adds its route to `broker`, when there is one that is served.
+/// Plans `trigger`; it has a route when its `broker` is there and is served.
 pub(super) fn plan(
     trigger: &Trigger,
     key: &ObjectKey,
-    broker: Option<&mut PlannedBroker>,
+    broker: Option<&PlannedBroker>,
     world: &World<'_>,
-) -> Status {
+) -> (Status, Option<TriggerRoute>) {
     let mut status = Status::default();
-    broker_ready(trigger, broker.as_deref(), &mut status);
+    broker_ready(trigger, broker, &mut status);
     let filter = filters::compile(&trigger.spec);
     // Judged once the conditions of all objects are known.
     status.set_true(of_trigger::DEPENDENCY_READY);
@@ -49,17 +47,15 @@ pub(super) fn plan(
             None
         }
     };
-    let served = broker
-        .as_deref()
-        .is_some_and(|broker| broker.route.is_some());
+    let served = broker.filter(|broker| broker.route.is_some());
     subscription_ready(
-        served,
+        served.is_some(),
         filter.as_ref().err(),
         subscriber.is_some(),
         &mut status,
     );
     let own = trigger.spec.delivery.as_ref();
-    let dead_letter = dead_letter(own, key, broker.as_deref(), world, &mut status);
+    let dead_letter = dead_letter(own, key, broker, world, &mut status);
     status.set(
         of_trigger::OIDC_IDENTITY_CREATED,
         Truth::True,
@@ -67,33 +63,28 @@ pub(super) fn plan(
         "",
     );
     inform(&mut status, filter.as_ref().ok(), dead_letter.is_some());
-    let Some(broker) = broker else { return status };
-    if let Some(route) = &mut broker.route {
-        let metadata = &trigger.metadata;
-        let uid = world.uid(ObjectKind::Trigger, key);
-        let planned = TriggerRoute {
-            uid,
-            key: key.clone(),
-            filter: filter.ok(),
-            subscriber,
-            dead_letter,
-            delivery: delivery::of_trigger(own, broker.delivery.as_ref(), broker.class),
-            order: annotations::order_of(metadata),
-            concurrency: annotations::number_of(
-                metadata,
-                annotations::CONCURRENCY,
-                annotations::MAX_CONCURRENCY,
-            )
-            .unwrap_or(CONCURRENCY),
-            rate: metadata
-                .annotation(annotations::RATE)
-                .and_then(annotations::rate),
-            overflow: annotations::overflow_of(metadata).or(broker.overflow),
-            hold_when_refused: metadata.annotation(annotations::BREAKER) == Some("hold"),
-        };
-        route.triggers.insert(uid, Arc::new(planned));
-    }
-    status
+    let metadata = &trigger.metadata;
+    let route = served.map(|broker| TriggerRoute {
+        uid: world.uid(ObjectKind::Trigger, key),
+        key: key.clone(),
+        filter: filter.ok(),
+        subscriber,
+        dead_letter,
+        delivery: delivery::of_trigger(own, broker.delivery.as_ref(), broker.class),
+        order: annotations::order_of(metadata),
+        concurrency: annotations::number_of(
+            metadata,
+            annotations::CONCURRENCY,
+            annotations::MAX_CONCURRENCY,
+        )
+        .unwrap_or(CONCURRENCY),
+        rate: metadata
+            .annotation(annotations::RATE)
+            .and_then(annotations::rate),
+        overflow: annotations::overflow_of(metadata).or(broker.overflow),
+        hold_when_refused: metadata.annotation(annotations::BREAKER) == Some("hold"),
+    });
+    (status, route)
 }
 
 fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut Status) {

@@ -176,12 +176,8 @@ impl Document<'_, '_> {
             name: subject.name.clone(),
             at: node.at,
         });
-        let finding = Finding {
-            severity: Severity::Warning,
-            path: Path::default().join("kind"),
-            message: format!("skipped: this build does not serve {kind} of {api_version}"),
-            hint,
-        };
+        let message = format!("skipped: this build does not serve {kind} of {api_version}");
+        let finding = Finding::warning(Path::default().join("kind"), message, hint);
         self.report(node, subject, vec![finding]);
     }
 
@@ -200,12 +196,10 @@ impl Document<'_, '_> {
                     found.extend(check::object(&read));
                     object = Some(read);
                 }
-                Err(error) => found.push(Finding {
-                    severity: Severity::Error,
-                    path: Path::default(),
-                    message: format!("invalid value: {error}"),
-                    hint: String::new(),
-                }),
+                Err(error) => {
+                    let message = format!("invalid value: {error}");
+                    found.push(Finding::error(Path::default(), message, ""));
+                }
             }
         } else {
             // What has the right types is checked all the same, so that the author sees both.
@@ -251,53 +245,21 @@ impl Document<'_, '_> {
     }
 }
 
-/// The rules that hold for the object without its ill-formed fields, as far as these can be left
-/// out; what is said about them, or missing because of them, is not said twice.
-fn check_the_rest(node: &Node<'_>, kind: ObjectKind, found: &[Finding]) -> Vec<Finding> {
-    let mut json = node.to_json();
-    for finding in found {
-        remove(&mut json, &finding.path);
-    }
-    let Ok(object) = Object::from_json(kind, json) else {
+/// The rules that hold for the object with its ill-formed fields mended. What they say about such a
+/// field, or only because of it, is not said twice.
+fn check_the_rest(node: &Node<'_>, kind: ObjectKind, ill_formed: &[Finding]) -> Vec<Finding> {
+    let Ok(object) = Object::from_json(kind, shape::mended(node, schema::of(kind))) else {
         return Vec::new();
     };
-    let known: Vec<String> = found
-        .iter()
-        .map(|finding| finding.path.to_string())
-        .collect();
-    let about_known = |finding: &Finding| {
-        let path = finding.path.to_string();
-        known
-            .iter()
-            .any(|known| path.starts_with(known) || known.starts_with(&path))
+    let follows = |finding: &Finding| {
+        ill_formed.iter().any(|ill_formed| {
+            finding.path.is_within(&ill_formed.path)
+                || (finding.lacking && ill_formed.path.is_within(&finding.path))
+        })
     };
-    check::object(&object)
-        .into_iter()
-        .filter(|finding| !about_known(finding))
-        .collect()
-}
-
-fn remove(json: &mut serde_json::Value, path: &Path) {
-    let Some((last, way)) = path.0.split_last() else {
-        return;
-    };
-    let mut at = json;
-    for step in way {
-        let next = match step {
-            crate::problem::Step::Index(index) => at.get_mut(index),
-            crate::problem::Step::Field(name) => at.get_mut(name.as_ref()),
-            crate::problem::Step::Key(name) => at.get_mut(name),
-        };
-        let Some(next) = next else { return };
-        at = next;
-    }
-    if let Some(fields) = at.as_object_mut() {
-        match last {
-            crate::problem::Step::Field(name) => fields.shift_remove(name.as_ref()),
-            crate::problem::Step::Key(name) => fields.shift_remove(name),
-            crate::problem::Step::Index(_) => None,
-        };
-    }
+    let mut found = check::object(&object);
+    found.retain(|finding| !follows(finding));
+    found
 }
 
 /// What is known about an object before it is read.

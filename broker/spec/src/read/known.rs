@@ -137,6 +137,21 @@ const KUBERNETES_CORE: [&str; 13] = [
     "ServiceAccount",
 ];
 
+/// The kind of Knative that a user calls `word`, by its kind or plural, in any case.
+pub fn kind_elsewhere(word: &str) -> Option<&'static str> {
+    let word = word.to_ascii_lowercase();
+    let mut all = KNATIVE.iter().flat_map(|(_, kinds)| kinds.iter().copied());
+    all.find(|kind| {
+        let kind = kind.to_ascii_lowercase();
+        let plural = match kind.strip_suffix('y') {
+            Some(stem) => format!("{stem}ies"),
+            None if kind.ends_with('s') => format!("{kind}es"),
+            None => format!("{kind}s"),
+        };
+        word == kind || word == plural
+    })
+}
+
 /// What a document's `apiVersion` and `kind` say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -429,6 +444,19 @@ mod tests {
     fn a_misspelt_core_kind_is_skipped_with_what_was_meant() {
         let hint = "did you mean \"ConfigMap\"?".to_owned();
         assert_eq!(meaning("v1", "ConfgMap"), Meaning::Skipped { hint });
+    }
+
+    #[test]
+    fn users_call_kinds_of_others_by_their_names_too() {
+        for (word, kind) in [
+            ("Sequence", Some("Sequence")),
+            ("sequences", Some("Sequence")),
+            ("eventpolicies", Some("EventPolicy")),
+            ("Pods", None),
+            ("sequencs", None),
+        ] {
+            assert_eq!(kind_elsewhere(word), kind, "{word}");
+        }
     }
 
     #[test]

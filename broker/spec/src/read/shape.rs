@@ -3,9 +3,11 @@
 //! The rules are the kind's own JSON Schema, so what the reader takes and what an editor accepts
 //! can't differ. Only what schemas of this crate use is understood.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value as Json;
 
-use super::yaml::{Node, Value};
+use super::yaml::{Key, Node, Value};
 use crate::{
     problem::{Findings, Step},
     suggest::{did_you_mean, one_of},
@@ -26,6 +28,17 @@ pub(super) fn check(
         veiled,
     };
     shape.check(node, schema, findings);
+}
+
+/// The nearest value to `node` that `schema` takes: what fits stays, what does not is replaced by
+/// something empty or left out, so that the rules can look at the rest.
+pub(super) fn mended(node: &Node<'_>, schema: &'static Json) -> Json {
+    let shape = Shape {
+        root: schema,
+        source: "",
+        veiled: true,
+    };
+    shape.mended(node, schema)
 }
 
 struct Shape<'s> {
@@ -123,6 +136,76 @@ impl Shape<'_> {
         }
     }
 
+    fn mended(&self, node: &Node<'_>, schema: &'static Json) -> Json {
+        let schema = self.resolve(schema);
+        if let Some(words) = allowed_words(schema) {
+            let known = |text: &str| words.contains(&text);
+            let fits = matches!(&node.value, Value::Text(text) if known(text));
+            return if fits {
+                node.to_json()
+            } else {
+                self.empty(schema)
+            };
+        }
+        let fits = match (type_of(schema), &node.value) {
+            ("object", Value::Map(entries)) => return self.mended_object(entries, schema),
+            ("array", Value::List(items)) => {
+                let inner = schema.get("items").unwrap_or(&Json::Null);
+                return items.iter().map(|item| self.mended(item, inner)).collect();
+            }
+            ("", _) | ("string", Value::Text(_)) | ("boolean", Value::Bool(_)) => true,
+            ("number", Value::Number(_)) => true,
+            ("integer", Value::Number(number)) => {
+                (number.is_i64() || number.is_u64()) && range(schema).contains(&whole(number))
+            }
+            _ => false,
+        };
+        if fits {
+            node.to_json()
+        } else {
+            self.empty(schema)
+        }
+    }
+
+    fn mended_object(&self, entries: &[(Key<'_>, Node<'_>)], schema: &'static Json) -> Json {
+        let mut mended = self.empty(schema);
+        let properties = schema["properties"].as_object();
+        let others = schema.get("additionalProperties");
+        let Some(fields) = mended.as_object_mut() else {
+            return mended;
+        };
+        for (key, value) in entries.iter().filter(|(_, node)| node.value != Value::Null) {
+            let known = properties.and_then(|known| known.get(key.name.as_ref()));
+            let inner = known.or(others.filter(|others| others.is_object()));
+            if let Some(inner) = inner {
+                fields.insert(key.name.to_string(), self.mended(value, inner));
+            }
+        }
+        mended
+    }
+
+    /// The least that `schema` takes.
+    fn empty(&self, schema: &'static Json) -> Json {
+        let schema = self.resolve(schema);
+        if let Some(word) = allowed_words(schema).and_then(|words| words.first().copied()) {
+            return word.into();
+        }
+        match type_of(schema) {
+            "object" => {
+                let required = schema["required"].as_array().into_iter().flatten();
+                let field =
+                    |name: &'static str| (name.to_owned(), self.empty(&schema["properties"][name]));
+                required.filter_map(Json::as_str).map(field).collect()
+            }
+            "array" => Json::Array(Vec::new()),
+            "string" => "".into(),
+            "boolean" => false.into(),
+            "integer" => schema["minimum"].as_i64().unwrap_or(0).into(),
+            "number" => 0.into(),
+            _ => Json::Null,
+        }
+    }
+
     fn check_word(&self, node: &Node<'_>, words: &[&'static str], findings: &mut Findings) {
         match &node.value {
             Value::Text(text) if words.contains(&text.as_ref()) => {}
@@ -205,20 +288,29 @@ fn type_of(schema: &'static Json) -> &'static str {
 }
 
 fn check_range(number: &serde_json::Number, schema: &Json, findings: &mut Findings) {
-    let value = number.as_i64().map_or(i128::MAX, i128::from);
+    let range = range(schema);
+    if !range.contains(&whole(number)) {
+        let (low, high) = range.into_inner();
+        findings.error(
+            format!("invalid value: {number}"),
+            format!("use a number from {low} to {high}"),
+        );
+    }
+}
+
+fn whole(number: &serde_json::Number) -> i128 {
+    number.as_i64().map_or(i128::MAX, i128::from)
+}
+
+/// The whole numbers that a schema takes.
+fn range(schema: &Json) -> RangeInclusive<i128> {
     let (low, high) = match schema["format"].as_str() {
         Some("int32") => (i128::from(i32::MIN), i128::from(i32::MAX)),
         Some("uint16") => (0, i128::from(u16::MAX)),
         _ => (i128::from(i64::MIN), i128::from(i64::MAX)),
     };
     let bound = |name: &str, otherwise| schema[name].as_i64().map_or(otherwise, i128::from);
-    let (low, high) = (bound("minimum", low), bound("maximum", high));
-    if value < low || value > high {
-        findings.error(
-            format!("invalid value: {number}"),
-            format!("use a number from {low} to {high}"),
-        );
-    }
+    bound("minimum", low)..=bound("maximum", high)
 }
 
 fn unknown_field<'k>(

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use url::Url;
 use volley_spec::{
     Identity, Object, ObjectKind,
-    plan::{Facts, Outcome, Status, Truth, plan},
+    plan::{Facts, Judgement, Outcome, Planner, Status, Truth, plan},
     read::{Declarations, Pieces, read_file},
     route::{Backend, Backoff, Format, Order, Overflow, Target, TriggerRoute},
 };

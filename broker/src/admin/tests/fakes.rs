@@ -13,7 +13,8 @@ use uuid::Uuid;
 use volley_spec::{
     Identity, ObjectKind,
     report::{
-        Answer, BrokerAccount, DataPlane, Refused, TriggerAccount, TriggerPhase, TriggerState,
+        Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, TriggerAccount, TriggerPhase,
+        TriggerState,
     },
     route::Plan,
 };
@@ -50,6 +51,8 @@ fn account(namespace: &str, name: &str) -> BrokerAccount {
         namespace: namespace.into(),
         name: name.into(),
         kind: "Broker",
+        uid: UID.into(),
+        state: BrokerPhase::Live,
         channel: "memory",
         settled: true,
         carried: 0,
@@ -120,6 +123,13 @@ impl Objects for FakeObjects {
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {
         let known = identity.kind == ObjectKind::Trigger && identity.key.name == "x";
         Box::pin(async move { known.then(|| object(&identity.key.namespace, &identity.key.name)) })
+    }
+
+    fn skipped(&self) -> Vec<Value> {
+        vec![
+            json!({"kind": "Sequence", "metadata": {"namespace": "b", "name": "s"}}),
+            json!({"kind": "Parallel", "metadata": {"namespace": "a", "name": "s"}}),
+        ]
     }
 
     fn readiness(&self) -> Readiness {

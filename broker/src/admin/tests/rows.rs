@@ -70,6 +70,20 @@ async fn it_is_ready_once_objects_are_live_and_until_it_drains() {
 }
 
 #[tokio::test]
+async fn objects_of_kinds_that_are_not_served_are_listed() {
+    let stage = Stage::new().await;
+    let kinds = |said: &super::Said| -> Vec<String> {
+        let body = said.json();
+        let items = body["items"].as_array().expect("items").iter();
+        items.map(|item| item["kind"].to_string()).collect()
+    };
+    let all = stage.get("/api/v1/skipped").await;
+    assert_eq!(kinds(&all), ["\"Parallel\"", "\"Sequence\""]);
+    let one = stage.get("/api/v1/skipped?namespace=b").await;
+    assert_eq!(kinds(&one), ["\"Sequence\""]);
+}
+
+#[tokio::test]
 async fn the_books_are_shown_in_order_by_page_and_by_name() {
     let stage = Stage::new().await;
     let names = |said: &super::Said| -> Vec<String> {

@@ -204,3 +204,75 @@ fn a_broken_copy_of_an_object_is_a_second_definition() {
     );
     assert!(verdict.changed.is_empty());
 }
+
+/// The files of `before`, as they are, but for `name`, which says `text` now.
+fn again(before: &Tree, at: u64, name: &str, text: &str) -> Tree {
+    let mut tree = reading(at, &[(name, text)]);
+    let new = tree.files.remove(0);
+    let kept = before.files.iter().cloned();
+    tree.files = kept
+        .map(|file| {
+            if &*file.file == name {
+                Arc::clone(&new)
+            } else {
+                file
+            }
+        })
+        .collect();
+    tree
+}
+
+#[test]
+fn what_other_files_hold_stays_as_it_was_when_one_changes() {
+    let both = broker("a") + &broker("b");
+    let first = reading(0, &[("1", &both), ("2", &broker("b")), ("3", &broken("c"))]);
+    let mut judge = Judge::new();
+    judge.start(&first);
+    let told = |verdict: &Verdict| -> Vec<String> {
+        verdict.problems.iter().map(ToString::to_string).collect()
+    };
+    // The same two definitions, told in the order of the files whichever is newer.
+    for (at, name, text) in [(1_000, "1", format!("\n{both}")), (2_000, "2", broker("b"))] {
+        let verdict = judge.take(&again(&first, at, name, &text));
+        let twice: Vec<String> = told(&verdict)
+            .into_iter()
+            .filter(|line| line.contains("twice"))
+            .collect();
+        assert_eq!(twice.len(), 1, "{twice:?}");
+        assert!(
+            twice[0].starts_with("2:") && twice[0].contains("at 1:"),
+            "{twice:?}"
+        );
+        let held: Vec<&str> = verdict
+            .held
+            .keys()
+            .map(|identity| identity.key.name.as_str())
+            .collect();
+        assert_eq!(held, ["b", "c"]);
+        assert!(verdict.deleted.is_empty() && verdict.again_at.is_none());
+    }
+    let mended = again(&first, 3_000, "2", &broker("d"));
+    let verdict = judge.take(&mended);
+    let changed: Vec<&str> = verdict
+        .changed
+        .iter()
+        .map(|identity| identity.key.name.as_str())
+        .collect();
+    assert_eq!(changed, ["b", "d"]);
+    assert_eq!(names(&judge), "a b d");
+    let gone = Tree {
+        files: mended.files[1..2].to_vec(),
+        ..reading(4_000, &[])
+    };
+    assert_eq!(
+        judge.take(&gone).again_at,
+        Some(Duration::from_millis(4_300))
+    );
+    let deleted = judge
+        .take(&Tree {
+            began: Duration::from_secs(5),
+            ..gone
+        })
+        .deleted;
+    assert_eq!(deleted.len(), 2, "a and b");
+}

@@ -326,6 +326,37 @@ async fn what_the_data_plane_refuses_has_no_path_is_not_ready_and_is_tried_again
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_broker_that_is_refused_later_shows_at_all_its_triggers_until_it_is_taken_up() {
+    let others = broker("shop") + &trigger("t", "shop", 1);
+    let stage = Stage::new(&[("a.yaml", &others), ("u.yaml", &trigger("u", "shop", 1))]).await;
+    let refused = Refused {
+        uid: uid(&stage.broker("shop").await).parse().expect("a uid"),
+        message: "its owner has stopped".to_owned(),
+    };
+    *stage.record.refuse.lock().unwrap() = vec![refused];
+    stage.write("u.yaml", &trigger("u", "shop", 2));
+    stage.wait(1_100).await;
+    for name in ["t", "u"] {
+        let shown = condition(&stage.trigger(name).await, "BrokerReady");
+        assert_eq!(shown, "False DataPlaneRefused", "{name}");
+    }
+    stage.write("u.yaml", &trigger("u", "shop", 3));
+    stage.wait(1_100).await;
+    stage.record.refuse.lock().unwrap().clear();
+    stage.settle().await;
+    assert_eq!(condition(&stage.broker("shop").await, "Ready"), "True");
+    for name in ["t", "u"] {
+        assert_eq!(
+            condition(&stage.trigger(name).await, "Ready"),
+            "True",
+            "{name}"
+        );
+    }
+    let shown = &stage.trigger("u").await["status"]["subscriberUri"];
+    assert_eq!(shown, "http://127.0.0.1:3/");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_start_that_skips_problems_takes_up_the_rest() {
     let broken = trigger("bad", "shop", 1).replace("uri", "url");
     let stage = Stage::new(&[

@@ -133,9 +133,18 @@ async fn kinds_that_are_not_served_are_named() {
     let channel = "apiVersion: messaging.knative.dev/v1\nkind: Channel\nmetadata:\n  name: c\n";
     let stage = Stage::new(&[("a.yaml", &(broker("shop") + channel))]).await;
     let skipped = stage.board.skipped();
-    assert_eq!(
-        (skipped[0].kind.as_str(), skipped[0].name.as_str()),
-        ("Channel", "c")
+    assert_eq!(skipped.len(), 1);
+    let (names, ready) = (
+        &skipped[0]["metadata"],
+        &skipped[0]["status"]["conditions"][0],
     );
+    assert_eq!(
+        (&skipped[0]["kind"], &names["name"]),
+        (&json!("Channel"), &json!("c"))
+    );
+    assert_eq!(names["namespace"], "default");
+    assert_eq!(ready["reason"], "KindNotServed");
+    let message = ready["message"].as_str().expect("a sentence");
+    assert!(message.contains("a.yaml:"), "{message}");
     assert!(stage.board.readiness().ready);
 }

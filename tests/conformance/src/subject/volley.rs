@@ -249,6 +249,16 @@ impl Volley {
         }
     }
 
+    /// The page of `/metrics`.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError::Unanswered`] when the admin port does not answer with it.
+    pub async fn metrics(&self) -> Result<String, SubjectError> {
+        let page = get(&self.admin, "/metrics").await;
+        page.map_err(|error| SubjectError::Unanswered(error.to_string()))
+    }
+
     /// Every account, page by page.
     ///
     /// # Errors

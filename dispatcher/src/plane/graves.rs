@@ -1,0 +1,179 @@
+//! The books of deleted Brokers: a row each, with their Triggers, and one row for the oldest.
+
+use std::collections::VecDeque;
+
+use volley_spec::report::{BrokerAccount, BrokerPhase, OTHER, TriggerAccount, TriggerPhase};
+
+use super::books::add;
+
+/// How many deleted Brokers keep books of their own.
+const MOST_BROKERS: usize = 1_024;
+/// How many rows their Triggers keep between them, besides one a Broker.
+const MOST_TRIGGERS: usize = 4_096;
+
+/// The books of deleted Brokers.
+///
+/// Nothing that was counted is ever lost. Where there are too many rows of Triggers, those of the
+/// Broker that was deleted first become one; where there are too many Brokers, so do these. Both
+/// are called [`OTHER`].
+#[derive(Debug, Default)]
+pub(super) struct Graves {
+    others: Option<BrokerAccount>,
+    accounts: VecDeque<BrokerAccount>,
+}
+
+impl Graves {
+    /// Adds the books of a Broker that was deleted just now.
+    pub(super) fn push(&mut self, account: BrokerAccount) {
+        self.accounts.push_back(BrokerAccount {
+            state: BrokerPhase::Deleted,
+            ..account
+        });
+        let mut rows: usize = self.accounts.iter().map(|each| each.triggers.len()).sum();
+        for account in &mut self.accounts {
+            if rows <= MOST_TRIGGERS {
+                break;
+            }
+            rows -= account.triggers.len().saturating_sub(1);
+            fold(&mut account.triggers);
+        }
+        if self.accounts.len() > MOST_BROKERS
+            && let Some(oldest) = self.accounts.pop_front()
+        {
+            match &mut self.others {
+                None => self.others = Some(nameless(oldest)),
+                Some(others) => add_account(others, oldest),
+            }
+        }
+    }
+
+    /// The books of each, the oldest first.
+    pub(super) fn accounts(&self) -> Vec<BrokerAccount> {
+        self.others.iter().chain(&self.accounts).cloned().collect()
+    }
+}
+
+/// Makes one row of all.
+fn fold(rows: &mut Vec<TriggerAccount>) {
+    let mut each = std::mem::take(rows).into_iter();
+    let Some(mut sum) = each.next() else { return };
+    each.for_each(|row| add(&mut sum, &row));
+    rows.push(TriggerAccount {
+        name: OTHER.to_owned(),
+        uid: String::new(),
+        state: TriggerPhase::Deleted,
+        ..sum
+    });
+}
+
+fn nameless(mut account: BrokerAccount) -> BrokerAccount {
+    fold(&mut account.triggers);
+    BrokerAccount {
+        namespace: OTHER.to_owned(),
+        name: OTHER.to_owned(),
+        uid: String::new(),
+        ..account
+    }
+}
+
+fn add_account(sum: &mut BrokerAccount, mut other: BrokerAccount) {
+    sum.settled &= other.settled;
+    sum.carried += other.carried;
+    sum.accepted += other.accepted;
+    sum.unheard += other.unheard;
+    sum.arrived += other.arrived;
+    sum.forwarded += other.forwarded;
+    sum.unmatched += other.unmatched;
+    sum.triggers.append(&mut other.triggers);
+    fold(&mut sum.triggers);
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    fn trigger(name: usize) -> TriggerAccount {
+        TriggerAccount {
+            name: name.to_string(),
+            uid: name.to_string(),
+            state: TriggerPhase::Deleted,
+            before: 0,
+            seen: 4,
+            filtered: 1,
+            matched: 3,
+            unread: 0,
+            recovered: 0,
+            delivered: 1,
+            dead_lettered: 0,
+            dropped: BTreeMap::from([("deleted", 2)]),
+            pending: 0,
+        }
+    }
+
+    fn account(name: usize, triggers: usize) -> BrokerAccount {
+        BrokerAccount {
+            namespace: "default".to_owned(),
+            name: name.to_string(),
+            kind: "Broker",
+            uid: name.to_string(),
+            state: BrokerPhase::Live,
+            channel: "memory",
+            settled: true,
+            carried: 0,
+            accepted: 4,
+            unheard: 0,
+            arrived: 0,
+            forwarded: 0,
+            unmatched: 0,
+            triggers: (0..triggers).map(trigger).collect(),
+        }
+    }
+
+    fn sums(accounts: &[BrokerAccount]) -> [u64; 4] {
+        let rows = || accounts.iter().flat_map(|account| &account.triggers);
+        [
+            accounts.iter().map(|account| account.accepted).sum(),
+            rows().map(|row| row.matched).sum(),
+            rows().map(|row| row.delivered).sum(),
+            rows().map(|row| row.dropped["deleted"]).sum(),
+        ]
+    }
+
+    #[test]
+    fn the_books_of_deleted_brokers_are_bounded_and_no_count_is_lost() {
+        let mut graves = Graves::default();
+        let (brokers, triggers) = (2 * MOST_BROKERS, 5);
+        for name in 0..brokers {
+            graves.push(account(name, triggers));
+        }
+        let accounts = graves.accounts();
+        assert_eq!(accounts.len(), MOST_BROKERS + 1);
+        let rows: usize = accounts.iter().map(|account| account.triggers.len()).sum();
+        assert!(rows <= MOST_BROKERS + MOST_TRIGGERS, "{rows}");
+        assert_eq!(accounts[0].name, OTHER);
+        assert_eq!(accounts[1].triggers.len(), 1);
+        assert_eq!(accounts[1].triggers[0].name, OTHER);
+        let last = accounts.last().expect("the newest");
+        assert_eq!(
+            (last.triggers.len(), last.state),
+            (triggers, BrokerPhase::Deleted)
+        );
+        let (brokers, rows) = (brokers as u64, (brokers * triggers) as u64);
+        assert_eq!(sums(&accounts), [4 * brokers, 3 * rows, rows, 2 * rows]);
+        for row in accounts.iter().flat_map(|account| &account.triggers) {
+            assert_eq!(row.seen, row.filtered + row.matched);
+            assert_eq!(row.matched, row.delivered + row.dropped["deleted"]);
+        }
+    }
+
+    #[test]
+    fn a_single_broker_with_very_many_triggers_is_one_row() {
+        let mut graves = Graves::default();
+        graves.push(account(0, MOST_TRIGGERS + 1));
+        let accounts = graves.accounts();
+        assert_eq!(accounts[0].triggers.len(), 1);
+        assert_eq!(sums(&accounts)[1], 3 * (MOST_TRIGGERS as u64 + 1));
+    }
+}
