@@ -292,7 +292,7 @@ fn from_memory(unit: &UnitState, at: Position, budget: Budget) -> Span {
         events.push(stored.clone());
     }
     let next = events.last().map_or(at, |last| last.position.following());
-    let at_head = next.0 > settled.last;
+    let at_head = next.0 >= unit.end();
     Span {
         next,
         next_ordinal: match events.last() {

@@ -86,6 +86,7 @@ impl<'a> Recovery<'a> {
         };
         self.found.segments = segments.len();
         let (snapshots, snapshot) = self.snapshot(manifest.identity, first, &segments)?;
+        let segments = self.check_lengths(segments, snapshot.address)?;
         let mut state = self.state(manifest.identity, segments, &snapshot);
         self.load_runs(&mut state, snapshot)?;
         let mut replay = Replay::new(self, &mut state);
@@ -199,6 +200,25 @@ impl<'a> Recovery<'a> {
                 segment.damaged = true;
             }
             segments.insert(listed.base, segment);
+        }
+        Ok(segments)
+    }
+
+    /// Looks whether the files hold everything that was safe when the snapshot was written.
+    fn check_lengths(
+        &mut self,
+        mut segments: BTreeMap<u64, Segment>,
+        address: u64,
+    ) -> Result<BTreeMap<u64, Segment>, OpenError> {
+        for segment in segments.values_mut() {
+            let safe = segment.end().min(address);
+            if segment.ready < safe {
+                let name = file_name("seg", segment.base, "log");
+                let offset = segment.offset(segment.ready);
+                self.damage(&name, offset, "a segment is cut short")?;
+                segment.damaged = true;
+                segment.ready = safe;
+            }
         }
         Ok(segments)
     }

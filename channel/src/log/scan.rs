@@ -6,7 +6,7 @@ use super::{
     disk::DiskFile,
     format::{SECTOR, Seal},
     frame::{self, FrameHeader},
-    record::{self, Fields, Record},
+    record::{self, Fields, Kind, Record},
     segment::Segment,
 };
 
@@ -160,7 +160,7 @@ impl Walk {
         self.window.read
     }
 
-    /// The next record at or before `stop`; of `unit` or of all. Reads at most about `limit` bytes
+    /// The next event of `unit`, or the next record of any kind, at or before `stop`. Reads at most about `limit` bytes
     /// of the file more: [`Step::Later`] when there may be more.
     pub(super) fn next(&mut self, unit: Option<u32>, stop: u64, limit: u64) -> Step {
         let begun = self.window.read;
@@ -188,7 +188,8 @@ impl Walk {
             };
             self.lost = false;
             self.at += found.length as u64;
-            if unit.is_none_or(|unit| unit == found.fields.unit) {
+            let is_wanted = |unit| found.fields.unit == unit && found.fields.kind == Kind::Event;
+            if unit.is_none_or(is_wanted) {
                 return Step::Record(found);
             }
         }

@@ -145,7 +145,7 @@ impl UnitState {
                     before.is_none_or(|run| run.last < address)
                 }
             }
-            None => address > self.settled.last,
+            None => address >= self.end(),
         }
     }
 

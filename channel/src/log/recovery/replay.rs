@@ -52,6 +52,9 @@ impl<'a, 'b> Replay<'a, 'b> {
         for (_, segment) in self.state.segments.range_mut(..base) {
             segment.full = true;
         }
+        if let Some(segment) = self.state.segments.get_mut(&base) {
+            segment.ready = segment.ready.max(self.at.min(segment.end()));
+        }
         // Numbers of frames that were cut off are not given again.
         self.chain.commit += 1;
         (self.state.chain, self.state.safe_chain) = (self.chain, self.chain);
