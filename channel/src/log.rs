@@ -176,10 +176,13 @@ impl LogChannel {
         recovery.tidy(&mut state)?;
         let found = recovery.found;
         let shared = Arc::new(Shared::new(disk, Arc::clone(&options), clock, state, lock));
-        if is_new {
-            let begun = Upkeep::new(Arc::clone(&shared)).begin();
-            begun.map_err(|cause| recovery::io_error(&options, "MANIFEST", cause))?;
-        }
+        let mut upkeep = Upkeep::new(Arc::clone(&shared));
+        let begun = match is_new {
+            true => upkeep.begin(),
+            false if found.damaged > 0 => upkeep.list(),
+            false => Ok(()),
+        };
+        begun.map_err(|cause| recovery::io_error(&options, "MANIFEST", cause))?;
         let caps = caps(&options);
         let channel = Arc::new(Self {
             ledger: LogLedger::new(Arc::clone(&shared), caps.max_image),

@@ -212,7 +212,7 @@ impl<'a> Recovery<'a> {
     ) -> Result<BTreeMap<u64, Segment>, OpenError> {
         for segment in segments.values_mut() {
             let safe = segment.end().min(address);
-            if segment.ready < safe {
+            if segment.ready < safe && !segment.damaged {
                 let name = file_name("seg", segment.base, "log");
                 let offset = segment.offset(segment.ready);
                 self.damage(&name, offset, "a segment is cut short")?;

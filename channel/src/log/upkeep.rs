@@ -41,6 +41,12 @@ impl Upkeep {
         self.make(0, capacity, None)
     }
 
+    /// Writes down which segments are there, and which of them are damaged.
+    pub(super) fn list(&self) -> io::Result<()> {
+        let manifest = self.shared.state().manifest(None);
+        disk::write_whole(&*self.shared.disk, manifest::NAME, &manifest.encode())
+    }
+
     /// Does what is left to do once the writer has ended, and gives the folder back.
     pub(super) fn finish(&mut self) {
         while self.turn() == Turn::Worked {}
@@ -214,11 +220,8 @@ impl Upkeep {
     }
 
     fn recycle(&mut self) -> io::Result<()> {
-        let state = self.shared.state();
-        let manifest = state.manifest(None);
-        let leaving = state.kept.leaving.clone();
-        drop(state);
-        disk::write_whole(&*self.shared.disk, manifest::NAME, &manifest.encode())?;
+        let leaving = self.shared.state().kept.leaving.clone();
+        self.list()?;
         for segment in leaving {
             self.put_aside(&segment)?;
             let mut state = self.shared.state();
