@@ -157,3 +157,112 @@ impl Resources for Simulated {
 }
 
 channel_contract!(simulated, Simulated::default(), excluded: [6]);
+
+/// Makes logs in folders of this machine.
+#[derive(Default)]
+struct Real {
+    dirs: Vec<std::path::PathBuf>,
+    last: Weak<LogChannel>,
+}
+
+impl Drop for Real {
+    fn drop(&mut self) {
+        for dir in &self.dirs {
+            std::fs::remove_dir_all(dir).expect("the folder is ours");
+        }
+    }
+}
+
+impl Backend for Real {
+    fn make(&mut self, wish: Wish) -> Fut<'_, SharedChannel> {
+        let dir = std::env::temp_dir().join(format!("volley-contract-{}", fastrand::u64(..)));
+        self.dirs.push(dir.clone());
+        let options = LogOptions {
+            dir,
+            ..options(&wish)
+        };
+        let channel = LogChannel::open(options, Clock::system()).expect("it can be opened");
+        self.last = Arc::downgrade(&channel);
+        Box::pin(async move { channel as SharedChannel })
+    }
+
+    fn virtual_time(&self) -> bool {
+        false
+    }
+
+    fn dedupes(&self) -> Result<(), Why> {
+        Err("it keeps no ids")
+    }
+
+    fn gaps(&self) -> Result<(), Why> {
+        Ok(())
+    }
+
+    fn bound(&self) -> Result<(), Why> {
+        Ok(())
+    }
+
+    fn outage(&mut self) -> Result<&mut dyn Outage, Why> {
+        Err("no disk of this machine is ours to fill")
+    }
+
+    fn restart(&mut self) -> Result<&mut dyn Restart, Why> {
+        Err("a process can't be killed from within: the binary's tests do it")
+    }
+
+    fn ledger_cut(&mut self) -> Result<&mut dyn LedgerCut, Why> {
+        Err("no disk of this machine is ours to cut off")
+    }
+
+    fn resources(&mut self) -> Result<&mut dyn Resources, Why> {
+        Ok(self)
+    }
+}
+
+impl Resources for Real {
+    fn count(&mut self) -> Fut<'_, Vec<(&'static str, usize)>> {
+        // The last reference is gone: its threads were joined.
+        let ours = |link: &std::path::PathBuf| self.dirs.iter().any(|dir| link.starts_with(dir));
+        let open = std::fs::read_dir("/proc/self/fd")
+            .into_iter()
+            .flatten()
+            .flatten();
+        let files = open
+            .filter_map(|entry| std::fs::read_link(entry.path()).ok())
+            .filter(ours);
+        let counts = vec![
+            ("files", files.count()),
+            ("channels", self.last.strong_count()),
+        ];
+        Box::pin(async move { counts })
+    }
+}
+
+fn on_the_real_disk(number: u8, sentence: &str) {
+    crate::contract::check(number, sentence, Box::<Real>::default(), &[]);
+}
+
+#[test]
+fn an_event_comes_back_as_it_was_stored_on_the_real_disk() {
+    on_the_real_disk(5, "an_event_comes_back_as_it_was_stored");
+}
+
+#[test]
+fn many_threads_publish_to_the_real_disk() {
+    on_the_real_disk(8, "ten_thousand_publishers_at_once_lose_nothing");
+}
+
+#[test]
+fn a_cursor_over_the_real_disk_wakes() {
+    on_the_real_disk(12, "a_cursor_at_the_head_wakes_when_an_event_comes");
+}
+
+#[test]
+fn a_full_log_on_the_real_disk_refuses_and_takes_again() {
+    on_the_real_disk(28, "a_full_channel_refuses_and_takes_again");
+}
+
+#[test]
+fn a_closed_log_on_the_real_disk_holds_nothing() {
+    on_the_real_disk(31, "a_closed_channel_holds_nothing");
+}

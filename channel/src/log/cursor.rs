@@ -121,78 +121,34 @@ impl LogCursor {
         })))
     }
 
-    fn from_disk(&mut self, plan: Plan, budget: Budget) -> Result<Span, ReadError> {
-        let kept = self
-            .walk
-            .take()
-            .filter(|placed| placed.at == self.at && placed.walk.base() == plan.segment.base);
-        let (mut walk, mut due) = match kept {
-            Some(placed) => (placed.walk, placed.due),
-            None => (Walk::from(&plan.segment, plan.frame), plan.due),
-        };
-        walk.set_limit(plan.safe);
-        let (before, damaged) = (walk.read(), walk.damaged);
+    fn read_disk(&mut self, plan: &Plan, budget: Budget) -> Result<Span, ReadError> {
+        let kept = self.walk.take();
+        let goes_on =
+            |placed: &Placed| placed.at == self.at && placed.walk.base() == plan.segment.base;
+        let mut placed = kept.filter(goes_on).unwrap_or_else(|| Placed {
+            at: self.at,
+            walk: Walk::from(&plan.segment, plan.frame),
+            due: plan.due,
+        });
+        placed.walk.set_limit(plan.safe);
+        let damaged = placed.walk.damaged;
         let mut span = Span {
             next: self.at,
             ..Span::default()
         };
-        let mut bytes = 0_usize;
-        let corrupt = loop {
-            let spent = walk.read() - before;
-            if spent > AT_ONCE || span.events.len() >= budget.events.max(1) {
-                break None;
-            }
-            let found = match walk.next(Some(self.number), plan.stop, AT_ONCE - spent) {
-                Step::Later => break None,
-                Step::End => {
-                    let lost = due.lost_before(self.at.max(span.next), plan.end_ordinal);
-                    if lost.is_none() {
-                        due = Due {
-                            place: plan.stop + 1,
-                            ordinal: plan.end_ordinal,
-                        };
-                        span.next = span.next.max(position(due.place));
-                    }
-                    break lost;
-                }
-                Step::Record(found) => found,
-            };
-            if found.address >= self.at.0 {
-                let lost = due.lost_before(span.next, found.fields.ordinal);
-                let event = walk.get(found).event();
-                let (None, Some(stored)) = (lost, event) else {
-                    break lost.or(Some(position(found.address)));
-                };
-                bytes = bytes.saturating_add(stored.event.size());
-                if bytes > budget.bytes && !span.events.is_empty() {
-                    // It is read again by the following call: the walk is not kept.
-                    due.ordinal = u64::MAX;
-                    break None;
-                }
-                span.events.push(stored);
-                span.next = position(found.address + 1);
-            }
-            due = Due {
-                place: found.address + 1,
-                ordinal: found.fields.ordinal + 1,
-            };
-        };
-        let damaged = walk.damaged - damaged;
-        if let Some(at) = corrupt
+        let pause = placed.read(self.number, plan, budget, &mut span);
+        if let Pause::Lost(at) = pause
             && span.events.is_empty()
         {
-            return Err(self.corrupt(at, damaged));
+            return Err(self.corrupt(at, placed.walk.damaged - damaged));
         }
         span.next_ordinal = match span.events.last() {
             Some(last) => last.ordinal + 1,
-            None => due.ordinal,
+            None => placed.due.ordinal,
         };
-        if corrupt.is_none() && due.ordinal != u64::MAX {
-            self.walk = Some(Placed {
-                at: span.next,
-                walk,
-                due,
-            });
+        if pause == Pause::Here {
+            placed.at = span.next;
+            self.walk = Some(placed);
         }
         Ok(span)
     }
@@ -215,7 +171,7 @@ impl LogCursor {
         loop {
             let span = match self.look(budget)? {
                 Look::There(span) => span,
-                Look::OnDisk(plan) => self.from_disk(*plan, budget)?,
+                Look::OnDisk(plan) => self.read_disk(&plan, budget)?,
             };
             self.at = span.next;
             if !span.events.is_empty() {
@@ -261,6 +217,67 @@ impl LogCursor {
             }
             woken.await;
         }
+    }
+}
+
+/// Why a read from disk ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Pause {
+    /// The walk stands right behind what was read.
+    Here,
+    /// It stands further: the following read begins anew.
+    Beyond,
+    /// The event at this position is lost.
+    Lost(Position),
+}
+
+impl Placed {
+    /// Reads events into a span, as many as the budget and [`AT_ONCE`] allow.
+    fn read(&mut self, number: u32, plan: &Plan, budget: Budget, span: &mut Span) -> Pause {
+        let begun = self.walk.read();
+        let mut bytes = 0_usize;
+        loop {
+            let spent = self.walk.read() - begun;
+            if spent > AT_ONCE || span.events.len() >= budget.events.max(1) {
+                return Pause::Here;
+            }
+            let found = match self.walk.next(Some(number), plan.stop, AT_ONCE - spent) {
+                Step::Later => return Pause::Here,
+                Step::End => return self.end(plan, span),
+                Step::Record(found) => found,
+            };
+            if found.address >= self.at.0 {
+                if let Some(at) = self.due.lost_before(span.next, found.fields.ordinal) {
+                    return Pause::Lost(at);
+                }
+                let Some(stored) = self.walk.get(found).event() else {
+                    return Pause::Lost(position(found.address));
+                };
+                bytes = bytes.saturating_add(stored.event.size());
+                if bytes > budget.bytes && !span.events.is_empty() {
+                    return Pause::Beyond;
+                }
+                span.events.push(stored);
+                span.next = position(found.address + 1);
+            }
+            self.due = Due {
+                place: found.address + 1,
+                ordinal: found.fields.ordinal + 1,
+            };
+        }
+    }
+
+    /// The unit has nothing more in the segment, or what it had is lost.
+    fn end(&mut self, plan: &Plan, span: &mut Span) -> Pause {
+        if let Some(at) = self.due.lost_before(span.next, plan.end_ordinal) {
+            return Pause::Lost(at);
+        }
+        self.due = Due {
+            place: plan.stop + 1,
+            ordinal: plan.end_ordinal,
+        };
+        span.next = span.next.max(position(self.due.place));
+        Pause::Here
     }
 }
 
@@ -379,7 +396,17 @@ pub(super) fn fetch(
         return Ok(None);
     };
     drop(state);
-    Ok(read_one(&segment, number, at.0))
+    let stored = read_one(&segment, number, at.0);
+    if stored.is_none() {
+        // Who asks was told of an event there: it went in between, or it is damaged.
+        let mut state = shared.state();
+        let gone = state
+            .units
+            .get(&number)
+            .is_none_or(|unit| at.0 < unit.removed);
+        state.counts.damaged += u64::from(!gone);
+    }
+    Ok(stored)
 }
 
 fn read_one(segment: &Segment, number: u32, at: u64) -> Option<Stored> {

@@ -483,11 +483,9 @@ fn forget_holes(unit: &mut UnitState, bases: &[(u64, u64)]) {
         unit.removed = unit.removed.max(held.run.last + 1);
     }
     match unit.runs.front() {
-        Some(held) if held.run.first().ordinal > 0 => {
-            // Something lay before it; what is left begins here.
-            if unit.removed == 0 || unit.removed < held.run.base {
-                unit.removed = unit.removed.max(held.run.first().record);
-            }
+        Some(held) if held.run.first().ordinal > 0 && unit.removed < held.run.base => {
+            // Something lay before it that is gone; what is left begins here.
+            unit.removed = held.run.first().record;
         }
         None if unit.settled.next_ordinal > 0 => unit.removed = unit.removed.max(unit.end()),
         _ => {}

@@ -121,6 +121,27 @@ impl UnitState {
         self.runs.get(index).map(|held| &held.run)
     }
 
+    /// What a segment holds of the unit.
+    pub(super) fn run_of(&self, base: u64) -> Option<&Run> {
+        let index = self.runs.partition_point(|held| held.run.base < base);
+        let run = &self.runs.get(index)?.run;
+        (run.base == base).then_some(run)
+    }
+
+    /// What a segment holds of the unit, as far as it is safe.
+    pub(super) fn safe_run(&self, base: u64, safe: u64) -> Option<Run> {
+        let run = self.run_of(base)?;
+        let unsafe_bytes: u64 = self
+            .recent
+            .iter()
+            .rev()
+            .take_while(|recent| recent.stored.position.0 >= safe.max(base))
+            .filter(|recent| recent.stored.position.0 <= run.last)
+            .map(|recent| recent.charge)
+            .sum();
+        run.until(safe, self.settled, run.bytes.saturating_sub(unsafe_bytes))
+    }
+
     /// The run before the one of a segment.
     pub(super) fn run_before(&self, base: u64) -> Option<&Run> {
         let index = self.runs.partition_point(|held| held.run.base < base);

@@ -97,9 +97,7 @@ impl Upkeep {
             }
             Err(error) => {
                 let reason = format!("the log's folder can't be used: {error}; restart to go on");
-                let mut state = self.shared.state();
-                state.poison(None, reason);
-                drop(state);
+                self.shared.state().end_writing(reason);
                 self.shared.wake_everybody();
                 Turn::Nothing
             }

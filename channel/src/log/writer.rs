@@ -84,11 +84,11 @@ impl Writer {
             .is_some_and(super::state::Trouble::is_final)
         {
             state.idle = true;
-            return if state.closing {
-                Turn::Ended
-            } else {
-                Turn::Nothing
-            };
+            let settlement = state.abandon();
+            let ends = state.closing;
+            drop(state);
+            self.tell(settlement);
+            return if ends { Turn::Ended } else { Turn::Nothing };
         }
         let batch = match state.take() {
             None if state.closing && state.wants_end() => Some(state.seal_end()),
@@ -134,7 +134,7 @@ impl Writer {
 
     fn poison(&mut self, batch: Batch, what: &str, error: &io::Error) {
         let reason = format!("the log could not be {what}: {error}; restart to go on");
-        let settlement = self.shared.state().poison(Some(batch), reason);
+        let settlement = self.shared.state().poison(batch, reason);
         self.tell(settlement);
     }
 

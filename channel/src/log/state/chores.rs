@@ -89,11 +89,13 @@ impl State {
         let step = self.options.step_bytes;
         let used = self.open.address + self.open.bytes.len() as u64;
         let ahead = segment.ready.saturating_sub(used);
-        (segment.ready < segment.end() && ahead < step).then(|| Chore::Zero {
-            base: segment.base,
-            file: Arc::clone(&segment.file),
-            from: segment.ready,
-            to: (segment.ready + step).min(segment.end()),
+        (segment.ready < segment.end() && (ahead < step || self.kept.blocked)).then(|| {
+            Chore::Zero {
+                base: segment.base,
+                file: Arc::clone(&segment.file),
+                from: segment.ready,
+                to: (segment.ready + step).min(segment.end()),
+            }
         })
     }
 
@@ -156,9 +158,9 @@ impl State {
             .values()
             .find(|segment| segment.full && !segment.indexed)?;
         let base = full.base;
-        let runs = self.units.iter().flat_map(|(number, unit)| {
-            let runs = unit.runs.iter().filter(|held| held.run.base == base);
-            runs.map(|held| (*number, held.run.clone()))
+        let runs = self.units.iter().filter_map(|(number, unit)| {
+            let run = unit.run_of(base)?;
+            Some((*number, run.clone()))
         });
         Some(Chore::Index(SegmentIndex {
             base,
@@ -208,29 +210,12 @@ impl State {
         let open = self.segments.values().filter(|segment| !segment.indexed);
         let bases: Vec<(u64, u64)> = open.map(|segment| (segment.base, segment.bytes)).collect();
         let mut runs = Vec::new();
-        for (number, unit) in &self.units {
-            for held in &unit.runs {
-                if !bases.iter().any(|(base, _)| *base == held.run.base) {
-                    continue;
-                }
-                let unsafe_bytes: u64 = unit
-                    .recent
-                    .iter()
-                    .rev()
-                    .take_while(|recent| recent.stored.position.0 >= self.safe)
-                    .filter(|recent| {
-                        let place = recent.stored.position.0;
-                        (held.run.base..=held.run.last).contains(&place)
-                    })
-                    .map(|recent| recent.charge)
-                    .sum();
-                let bytes = held.run.bytes.saturating_sub(unsafe_bytes);
-                runs.extend(
-                    held.run
-                        .until(self.safe, unit.settled, bytes)
-                        .map(|run| (*number, run)),
-                );
-            }
+        for (base, _) in &bases {
+            let units = self.units.iter();
+            runs.extend(
+                units
+                    .filter_map(|(number, unit)| Some((*number, unit.safe_run(*base, self.safe)?))),
+            );
         }
         Snapshot {
             identity: self.identity,

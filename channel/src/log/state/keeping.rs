@@ -82,9 +82,8 @@ impl State {
         };
         let mut bytes: BTreeMap<PoolId, u64> = BTreeMap::new();
         for unit in self.units.values() {
-            let runs = unit.runs.iter().filter(|held| held.run.base == base);
-            for held in runs {
-                *bytes.entry(unit.unit.pool).or_default() += held.run.bytes;
+            if let Some(run) = unit.run_of(base) {
+                *bytes.entry(unit.unit.pool).or_default() += run.bytes;
             }
         }
         let bills = self.pins.fill(base, used, &bytes);

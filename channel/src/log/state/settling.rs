@@ -5,7 +5,10 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::{Batch, Chain, Open, State, Trouble};
-use crate::log::commit::{Commit, Outcome};
+use crate::log::{
+    commit::{Commit, Outcome},
+    unit::Recent,
+};
 
 /// What is to be told, outside the lock.
 #[derive(Debug, Default)]
@@ -81,14 +84,31 @@ impl State {
 
     /// A write or a sync failed: whether the frame is stored is not known, and nothing more is
     /// ever written.
-    pub(in crate::log) fn poison(&mut self, batch: Option<Batch>, reason: String) -> Settlement {
-        self.trouble = Some(Trouble::Poisoned(reason.clone()));
-        let settlement = match batch {
-            Some(batch) => self.take_back(batch, Outcome::Unknown(reason)),
-            None => Settlement::default(),
-        };
+    pub(in crate::log) fn poison(&mut self, batch: Batch, reason: String) -> Settlement {
+        self.end_writing(reason.clone());
+        self.take_back(batch, Outcome::Unknown(reason))
+    }
+
+    /// Nothing more is ever written, for this reason.
+    pub(in crate::log) fn end_writing(&mut self, reason: String) {
+        self.trouble = Some(Trouble::Poisoned(reason));
         self.say_all();
-        settlement
+    }
+
+    /// Takes back what was written since and will never be safe, for the writer that has nothing
+    /// in hand.
+    pub(in crate::log) fn abandon(&mut self) -> Settlement {
+        let reason = self
+            .trouble
+            .as_ref()
+            .map(Trouble::reason)
+            .unwrap_or_default();
+        let batch = match self.queue.take() {
+            Some(batch) => batch,
+            None if self.open.is_empty() => return Settlement::default(),
+            None => self.seal(false),
+        };
+        self.take_back(batch, Outcome::Refused(reason))
     }
 
     /// Takes back what was written and will never be safe.
@@ -136,9 +156,9 @@ impl State {
         let pool = unit.unit.pool;
         let mut charge = 0;
         let mut emptied = Vec::new();
-        while let Some(gone) = unit
-            .recent
-            .pop_back_if(|recent| recent.stored.position.0 > safe.last)
+        let is_unsafe = |recent: &Recent| recent.stored.position.0 > safe.last;
+        while unit.recent.back().is_some_and(is_unsafe)
+            && let Some(gone) = unit.recent.pop_back()
         {
             charge += gone.charge;
             self.recent_bytes -= gone.stored.event.size() + crate::log::RECENT_OVERHEAD;

@@ -44,46 +44,57 @@ fn bare(batch: usize) -> f64 {
     rate
 }
 
+fn of(event: &Event) -> Put {
+    Put {
+        pool: POOL,
+        key: None,
+        dedupe: None,
+        class: Class::Producer,
+        event: event.clone(),
+    }
+}
+
+/// Publishes a batch that nobody needs afterwards.
+async fn publish(channel: &LogChannel, unit: Unit, event: &Event, batch: usize) {
+    let answers = channel.publish(vec![of(event); batch]).await;
+    let (_, position) = answers[batch - 1].clone().expect("there is room");
+    channel.keep(unit, position);
+}
+
 /// `publishers` that each publish `batch` events at a time.
 fn log(batch: usize, publishers: u64) -> f64 {
-    let options = LogOptions::new(scratch(), 8 << 30);
+    // Segments go round, as they do in a log that has run for a while.
+    let options = LogOptions {
+        segment_bytes: 64 << 20,
+        ..LogOptions::new(scratch(), 1 << 30)
+    };
     let dir = options.dir.clone();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
     let rate = runtime.expect("a runtime can be made").block_on(async {
         let channel = LogChannel::open(options, Clock::system()).expect("it can be opened");
-        prepare(&channel, POOL).await;
-        // What a first start makes ahead is no part of it.
-        tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        let unit = prepare(&channel, POOL).await;
         let event = event(1, SIZE);
+        for _ in 0..400 {
+            publish(&channel, unit, &event, 1_000).await;
+        }
+        let before = channel.stats();
         let clock = Clock::system();
         let mut tasks = JoinSet::new();
         for _ in 0..publishers {
             let (channel, event) = (Arc::clone(&channel), event.clone());
             tasks.spawn(async move {
                 for _ in 0..EVENTS / publishers / batch as u64 {
-                    let put = Put {
-                        pool: POOL,
-                        key: None,
-                        dedupe: None,
-                        class: Class::Producer,
-                        event: event.clone(),
-                    };
-                    let answers = channel.publish(vec![put; batch]).await;
-                    assert!(answers.iter().all(Result::is_ok), "{:?}", answers[0]);
+                    publish(&channel, unit, &event, batch).await;
                 }
             });
         }
         tasks.join_all().await;
-        let stats = channel.stats();
-        let seconds = clock.now().as_secs_f64();
-        println!(
-            "  {} commits of {} bytes",
-            stats.commits,
-            stats.bytes / stats.commits.max(1)
-        );
-        stats.events as f64 / seconds
+        let (stats, seconds) = (channel.stats(), clock.now().as_secs_f64());
+        let (commits, bytes) = (stats.commits - before.commits, stats.bytes - before.bytes);
+        println!("  {commits} commits of {} bytes", bytes / commits.max(1));
+        (stats.events - before.events) as f64 / seconds
     });
     std::fs::remove_dir_all(&dir).expect("the folder is ours");
     rate

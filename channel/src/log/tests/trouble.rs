@@ -215,7 +215,7 @@ fn the_real_disk_keeps_events_over_a_restart_and_refuses_a_second_process() {
                 stored += 1;
             }
             let second = LogChannel::open(options.clone(), Clock::system());
-            let second = second.err().expect("it is in use");
+            let second = second.expect_err("it is in use");
             let pid = format!("by process {}", std::process::id());
             assert!(second.to_string().contains(&pid), "{second}");
             channel.close();
