@@ -54,7 +54,7 @@ impl LogOptions {
             max_event: 16 << 20,
             max_image: 16 << 20,
             recent_bytes: 16 << 20,
-            commit_bytes: 4 << 20,
+            commit_bytes: 2 << 20,
             snapshot_bytes: 32 << 20,
             snapshot_every: Duration::from_secs(60),
             identity: fastrand::u64(..),

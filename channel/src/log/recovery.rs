@@ -23,7 +23,8 @@ pub(super) use self::replay::Replay;
 use super::{
     disk::{self, Disk},
     error::OpenError,
-    format::{SEGMENT_HEADER, Seal, SegmentHeader, VERSION, address_of, file_name},
+    format::{SECTOR, SEGMENT_HEADER, Seal, SegmentHeader, VERSION, address_of, file_name},
+    frame::FrameHeader,
     index::SegmentIndex,
     manifest::{self, Listed, Manifest, Unread},
     options::{LogOptions, OnCorruption},
@@ -87,6 +88,7 @@ impl<'a> Recovery<'a> {
         self.found.segments = segments.len();
         let (snapshots, snapshot) = self.snapshot(manifest.identity, first, &segments)?;
         let segments = self.check_lengths(segments, snapshot.address)?;
+        self.found.was_closed = snapshot.closed;
         let mut state = self.state(manifest.identity, segments, &snapshot);
         self.load_runs(&mut state, snapshot)?;
         let mut replay = Replay::new(self, &mut state);
@@ -101,12 +103,8 @@ impl<'a> Recovery<'a> {
         let what = "the list of segments is damaged";
         match disk::read_whole(self.disk, manifest::NAME, MAX_SMALL) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let holds = |name: &String| {
-                    let synced = address_of(name, "snap", "snap").is_some();
-                    synced || address_of(name, "seg", "idx").is_some()
-                };
-                // Segments alone may be what a first start left before it had listed them.
-                if self.names.iter().any(holds) {
+                // Segments without a frame may be what a first start left before it had listed them.
+                if self.names.iter().any(|name| self.holds_something(name)) {
                     self.damage(manifest::NAME, 0, "the list of segments is missing")?;
                     return self.listed_by_headers().map(Some);
                 }
@@ -126,6 +124,28 @@ impl<'a> Recovery<'a> {
                 }
             },
         }
+    }
+
+    /// Whether a file can only be there because there was a list of segments.
+    fn holds_something(&self, name: &str) -> bool {
+        if address_of(name, "snap", "snap").is_some() || address_of(name, "seg", "idx").is_some() {
+            return true;
+        }
+        let Some(base) = address_of(name, "seg", "log") else {
+            return false;
+        };
+        let mut bytes = [0; 1 << 10];
+        let file = self.disk.open(name, false);
+        let read = file
+            .and_then(|file| file.read_at(&mut bytes, 0))
+            .unwrap_or(0);
+        let Some(header) = SegmentHeader::decode(&bytes[..read]) else {
+            // Not even a header: it was not finished, or it is damaged.
+            return bytes[..read].iter().any(|byte| *byte != 0);
+        };
+        let start = SECTOR as usize;
+        let frame = bytes[..read].get(start..).unwrap_or_default();
+        FrameHeader::decode(Seal::of(header.identity, base), base + SECTOR, frame).is_some()
     }
 
     /// The manifest as the segments' own headers tell it.

@@ -3,6 +3,7 @@
 //! ```text
 //! magic "VSNP" u32 | crc of what follows u32 | version u32
 //! identity u64 | address u64 | next commit u64 | crc of the frame before u32 | last at_ms u64 | next unit u32
+//! closed u32: 1 = the log was closed in order at this address
 //! pools u32, then each:  pool u128 | name | first unit u32 | parts u32 | age ms u64 | bytes u64
 //! units u32, then each:  unit u32 | last u64 | next ordinal u64 | last at_ms u64 | removed u64 | keep u64
 //!                        epoch u64 (0: none) | owner u128 | image u32 (1: there is one) | image
@@ -36,6 +37,8 @@ pub(super) struct Snapshot {
     pub(super) chain: Chain,
     pub(super) last_ms: u64,
     pub(super) next_unit: u32,
+    /// Whether the log was closed in order here.
+    pub(super) closed: bool,
     pub(super) pools: Vec<(Made, Retention)>,
     pub(super) units: Vec<UnitImage>,
     pub(super) runs: Vec<(u32, Run)>,
@@ -59,6 +62,7 @@ impl Snapshot {
         writer.u64(self.identity).u64(self.address);
         writer.u64(self.chain.commit).u32(self.chain.before);
         writer.u64(self.last_ms).u32(self.next_unit);
+        writer.u32(u32::from(self.closed));
         writer.count(self.pools.len());
         for (made, retention) in &self.pools {
             writer.u128(made.pool.0).bytes(made.name.as_bytes());
@@ -93,6 +97,7 @@ impl Snapshot {
             },
             last_ms: reader.u64()?,
             next_unit: reader.u32()?,
+            closed: reader.u32()? == 1,
             ..Self::default()
         };
         for _ in 0..reader.count()? {

@@ -223,6 +223,7 @@ impl State {
             chain: self.safe_chain,
             last_ms: self.last_ms,
             next_unit: self.next_unit,
+            closed: self.ending,
             pools: self
                 .pools
                 .values()

@@ -179,6 +179,13 @@ fn a_log_that_lost_its_list_of_segments_is_refused_or_read_by_their_headers() {
             matches!(refused, Some(OpenError::Damaged { .. })),
             "{refused:?}"
         );
+        let mut bare = files.clone();
+        bare.retain(|name, _| name.ends_with(".log"));
+        let refused = Rig::open(SimulatedDisk::holding(1, &bare), options.clone()).err();
+        assert!(
+            matches!(refused, Some(OpenError::Damaged { .. })),
+            "segments with events in them are no new log: {refused:?}"
+        );
         let disk = SimulatedDisk::holding(1, &files);
         let rig = Rig::open(disk, quarantine(options)).expect("the segments tell it");
         assert_eq!(rig.all(unit).await.len(), 200);
