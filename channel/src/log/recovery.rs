@@ -224,21 +224,24 @@ impl<'a> Recovery<'a> {
         Ok(segments)
     }
 
-    /// Looks whether the files hold everything that was safe when the snapshot was written.
+    /// Looks whether the last file holds everything that was safe when the snapshot was written.
     fn check_lengths(
         &mut self,
         mut segments: BTreeMap<u64, Segment>,
         address: u64,
     ) -> Result<BTreeMap<u64, Segment>, OpenError> {
-        for segment in segments.values_mut() {
-            let safe = segment.end().min(address);
-            if segment.ready < safe && !segment.damaged {
-                let name = file_name("seg", segment.base, "log");
-                let offset = segment.offset(segment.ready);
-                self.damage(&name, offset, "a segment is cut short")?;
-                segment.damaged = true;
-                segment.ready = safe;
-            }
+        // Of the others it is not known where they end; what is missing there, a reader notices.
+        let written = segments.range_mut(..address).next_back();
+        if let Some((_, segment)) = written
+            && address <= segment.end()
+            && segment.ready < address
+            && !segment.damaged
+        {
+            let name = file_name("seg", segment.base, "log");
+            let offset = segment.offset(segment.ready);
+            self.damage(&name, offset, "a segment is cut short")?;
+            segment.damaged = true;
+            segment.ready = address;
         }
         Ok(segments)
     }
