@@ -22,6 +22,7 @@ mod clock;
 pub mod contract;
 mod error;
 mod ledger;
+pub mod log;
 pub mod memory;
 mod publisher;
 mod space;

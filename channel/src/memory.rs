@@ -18,6 +18,8 @@ mod ring;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use self::pool::hash;
+
 use std::{
     collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, RwLock, RwLockReadGuard},

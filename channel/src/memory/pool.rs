@@ -73,7 +73,7 @@ impl Pool {
 
 /// FNV-1a, then mixed: its low bits alone are weak for short keys. The same in every process, so
 /// that a key keeps its part.
-fn hash(key: &[u8]) -> u64 {
+pub(crate) fn hash(key: &[u8]) -> u64 {
     let plain = key.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });

@@ -161,6 +161,22 @@ impl Shares {
         ((!refused).then_some(()), Room { own, others })
     }
 
+    /// Charges `bytes` to `pool` whether or not it has room: they are kept because of it.
+    pub(crate) fn charge(&mut self, pool: PoolId, bytes: u64) -> Room {
+        let Some(account) = self.accounts.get_mut(&pool) else {
+            return Room::default();
+        };
+        account.used += bytes;
+        self.used += bytes;
+        self.asking += usize::from(!account.asks);
+        account.asks = true;
+        let account = &self.accounts[&pool];
+        Room {
+            own: account.has_news(self.space_of(account)),
+            others: self.others_moved(),
+        }
+    }
+
     /// Gives `bytes` of `pool` back.
     pub(crate) fn give_back(&mut self, pool: PoolId, bytes: u64) -> Room {
         let Some(account) = self.accounts.get_mut(&pool) else {

@@ -1,0 +1,275 @@
+//! The frames behind the newest snapshot: which are whole, where the log ends, what is damaged.
+
+use std::collections::BTreeMap;
+
+use super::{Recovery, base_below};
+use crate::log::{
+    error::OpenError,
+    format::{SECTOR, file_name},
+    frame::{self, FrameHeader},
+    index::{Place, Run, SegmentIndex, Settled},
+    progress::Effect,
+    record::{Fields, Kind, Record},
+    scan::{Step, Walk, Window},
+    segment::Segment,
+    state::{Chain, FRAME_CHARGE, Open, State},
+    unit::Held,
+};
+
+/// A frame larger than the usual ones may lie behind the last snapshot.
+const SLACK: u64 = 32 << 20;
+
+/// Reads the log behind a snapshot into the state.
+pub(in crate::log) struct Replay<'a, 'b> {
+    recovery: &'a mut Recovery<'b>,
+    state: &'a mut State,
+    /// Where the next frame should be.
+    at: u64,
+    chain: Chain,
+    /// Nothing that was ever written lies behind this.
+    horizon: u64,
+}
+
+impl<'a, 'b> Replay<'a, 'b> {
+    pub(super) fn new(recovery: &'a mut Recovery<'b>, state: &'a mut State) -> Self {
+        let (at, chain) = (state.safe, state.safe_chain);
+        let horizon = at + recovery.options.snapshot_bytes * 2 + SLACK;
+        Self {
+            recovery,
+            state,
+            at,
+            chain,
+            horizon,
+        }
+    }
+
+    /// Reads to the end.
+    pub(super) fn run(&mut self) -> Result<(), OpenError> {
+        let begun = self.at;
+        while self.step()? {}
+        self.recovery.found.read_again += self.at.saturating_sub(begun);
+        let base = self.base_of(self.at);
+        for (_, segment) in self.state.segments.range_mut(..base) {
+            segment.full = true;
+        }
+        if let Some(segment) = self.state.segments.get_mut(&base) {
+            segment.ready = segment.ready.max(self.at.min(segment.end()));
+        }
+        // Numbers of frames that were cut off are not given again.
+        self.chain.commit += 1;
+        (self.state.chain, self.state.safe_chain) = (self.chain, self.chain);
+        self.state.safe = self.at;
+        self.state.open = Open::at(base, self.at, Vec::new());
+        Ok(())
+    }
+
+    /// The segment that the frame at an address is in; at an end, the one that ends there.
+    fn base_of(&self, at: u64) -> u64 {
+        base_below(&self.state.segments, at)
+    }
+
+    /// Reads one frame; false at the end of the log.
+    fn step(&mut self) -> Result<bool, OpenError> {
+        let segment = self.state.segments[&self.base_of(self.at)].clone();
+        if let Some(header) = self.whole(&segment, self.at) {
+            self.accept(&segment, header);
+            return Ok(true);
+        }
+        let next = self.state.segments.get(&segment.end()).cloned();
+        if let Some(next) = next
+            && let Some(header) = self.whole(&next, next.start())
+        {
+            self.accept(&next, header);
+            return Ok(true);
+        }
+        match self.later() {
+            None => {
+                self.note_torn(&segment);
+                Ok(false)
+            }
+            Some(later) => {
+                self.salvage(&segment, later)?;
+                Ok(true)
+            }
+        }
+    }
+
+    /// The frame at an address, if it is whole and follows what was read.
+    fn whole(&self, segment: &Segment, at: u64) -> Option<FrameHeader> {
+        let mut window = Window::narrow(segment, 64 << 10);
+        let header = FrameHeader::decode(segment.seal, at, window.get(at, frame::HEADER))?;
+        let follows = header.before == self.chain.before && header.commit >= self.chain.commit;
+        let fits = header.end() <= segment.end();
+        let whole = follows && fits && {
+            let bytes = window.get(at, header.length as usize);
+            header.is_whole(segment.seal, bytes)
+        };
+        whole.then_some(header)
+    }
+
+    fn accept(&mut self, segment: &Segment, header: FrameHeader) {
+        self.read_frame(segment, &header);
+        self.at = header.end();
+        self.chain = Chain {
+            commit: header.commit + 1,
+            before: header.crc,
+        };
+        self.recovery.found.was_closed = header.closed;
+    }
+
+    /// Takes up the valid records of a frame; how many places in it are damaged.
+    fn read_frame(&mut self, segment: &Segment, header: &FrameHeader) -> u64 {
+        let mut walk = Walk::from(segment, header.address);
+        while let Step::Record(found) = walk.next(None, header.last_record() - 1, u64::MAX) {
+            let charge = charge_of(found.length, found.is_first);
+            if let Some(segment) = self.state.segments.get_mut(&segment.base) {
+                segment.bytes += charge;
+            }
+            let record = walk.get(found);
+            take_up(self.state, segment.base, found.frame, charge, &record);
+        }
+        walk.damaged
+    }
+
+    /// The first frame of a later commit: it proves that what lies before it had been safe.
+    fn later(&self) -> Option<(u64, FrameHeader)> {
+        let base = self.base_of(self.at);
+        for segment in self
+            .state
+            .segments
+            .range(base..)
+            .map(|(_, segment)| segment)
+        {
+            let mut window = Window::new(segment);
+            let mut at = segment.start().max(self.at);
+            while at < segment.end().min(self.horizon) {
+                let bytes = window.get(at, frame::HEADER);
+                if bytes.len() < frame::HEADER {
+                    break;
+                }
+                let header = FrameHeader::decode(segment.seal, at, bytes);
+                if let Some(header) = header.filter(|header| self.is_proof(segment, header)) {
+                    return Some((segment.base, header));
+                }
+                at += SECTOR;
+            }
+        }
+        None
+    }
+
+    /// Whether a frame can only be there because an earlier one was safe. One that would itself
+    /// follow what was read is the unfinished commit, wherever it begins.
+    fn is_proof(&self, segment: &Segment, header: &FrameHeader) -> bool {
+        let is_next = header.before == self.chain.before;
+        let begins = header.address == self.at || header.address == segment.start();
+        header.commit >= self.chain.commit && !(is_next && begins)
+    }
+
+    /// Something between here and a later frame is damaged: keeps what can be read.
+    fn salvage(
+        &mut self,
+        segment: &Segment,
+        (base, later): (u64, FrameHeader),
+    ) -> Result<(), OpenError> {
+        let name = file_name("seg", segment.base, "log");
+        let offset = segment.offset(self.at.min(segment.end()));
+        self.recovery
+            .damage(&name, offset, "something that had been safe")?;
+        for (_, segment) in self.state.segments.range_mut(segment.base..=base) {
+            segment.damaged = true;
+        }
+        // The frame itself may be readable, and only a record in it damaged.
+        let mut window = Window::narrow(segment, frame::HEADER);
+        let header = FrameHeader::decode(segment.seal, self.at, window.get(self.at, frame::HEADER));
+        let own = header
+            .filter(|header| header.commit >= self.chain.commit && header.end() <= segment.end());
+        if let Some(header) = own {
+            let places = self.read_frame(segment, &header);
+            self.recovery.found.damaged += places.saturating_sub(1);
+        }
+        self.at = later.address;
+        self.chain = Chain {
+            commit: later.commit,
+            before: later.before,
+        };
+        Ok(())
+    }
+
+    fn note_torn(&mut self, segment: &Segment) {
+        let mut window = Window::narrow(segment, frame::HEADER);
+        let header = FrameHeader::decode(segment.seal, self.at, window.get(self.at, frame::HEADER));
+        let own = header.filter(|header| header.commit >= self.chain.commit);
+        self.recovery.found.torn = own.map_or(0, |header| u64::from(header.length));
+        // Its number is not given again.
+        self.chain.commit = own.map_or(self.chain.commit, |header| {
+            header.commit.max(self.chain.commit)
+        });
+        self.recovery.found.was_closed &= own.is_none();
+    }
+}
+
+fn charge_of(length: usize, is_first: bool) -> u64 {
+    length as u64 + if is_first { FRAME_CHARGE } else { 0 }
+}
+
+/// Takes a record up that is safe.
+fn take_up(state: &mut State, base: u64, frame: u64, charge: u64, record: &Record<'_>) {
+    state.last_ms = state.last_ms.max(record.fields.at_ms);
+    if record.fields.kind != Kind::Event {
+        if let Some(effect) = Effect::of(record) {
+            state.apply(effect);
+        }
+        return;
+    }
+    let Some(unit) = state.units.get_mut(&record.fields.unit) else {
+        // Its pool was retired.
+        return;
+    };
+    let place = place_of(&record.fields, record.address, frame, charge);
+    match unit.runs.back_mut() {
+        Some(held) if held.run.base == base => held.run.note(place),
+        _ => unit.runs.push_back(Held {
+            run: Run::begin(base, place),
+            needed: 0,
+        }),
+    }
+    unit.settled = Settled {
+        last: record.address,
+        next_ordinal: record.fields.ordinal + 1,
+        last_ms: record.fields.at_ms,
+    };
+}
+
+fn place_of(fields: &Fields, address: u64, frame: u64, charge: u64) -> Place {
+    Place {
+        record: address,
+        frame,
+        ordinal: fields.ordinal,
+        at_ms: fields.at_ms,
+        length: charge,
+    }
+}
+
+/// Makes the index of a segment again, up to an address; and the bytes that were read for it.
+pub(super) fn reindex(segment: &Segment, until: u64) -> (SegmentIndex, u64) {
+    let mut runs: BTreeMap<u32, Run> = BTreeMap::new();
+    let mut index = SegmentIndex {
+        base: segment.base,
+        ..SegmentIndex::default()
+    };
+    let mut walk = Walk::from(segment, segment.start());
+    let stop = until.min(segment.end()).saturating_sub(1);
+    while let Step::Record(found) = walk.next(None, stop, u64::MAX) {
+        let charge = charge_of(found.length, found.is_first);
+        index.bytes += charge;
+        if found.fields.kind != Kind::Event {
+            continue;
+        }
+        let place = place_of(&found.fields, found.address, found.frame, charge);
+        runs.entry(found.fields.unit)
+            .and_modify(|run| run.note(place))
+            .or_insert_with(|| Run::begin(segment.base, place));
+    }
+    index.runs = runs.into_iter().collect();
+    (index, walk.read())
+}

@@ -1,0 +1,213 @@
+//! What is kept for whom, who pays for it, and how full each pool is told to be.
+
+use std::collections::BTreeMap;
+
+use super::State;
+use crate::{
+    Health, PoolId, Position, Space, Unit,
+    log::{progress::millis, space::Bill, unit::UnitState},
+    space::{Mark, Room},
+};
+
+impl State {
+    /// A dispatcher needs nothing below `from`.
+    pub(in crate::log) fn keep(&mut self, unit: Unit, from: Position, now_ms: u64) {
+        let Some(number) = self.number_of(unit) else {
+            return;
+        };
+        if let Some(unit) = self.units.get_mut(&number) {
+            // What comes later is needed until somebody says otherwise.
+            unit.keep = unit.keep.max(from.0.min(unit.end()));
+            self.release(number, now_ms);
+        }
+    }
+
+    /// Gives back what a unit keeps for nobody.
+    fn release(&mut self, number: u32, now_ms: u64) {
+        let Some(unit) = self.units.get(&number) else {
+            return;
+        };
+        let pool = unit.unit.pool;
+        let floor = self.floor_of(unit, now_ms);
+        let Some(unit) = self.units.get_mut(&number) else {
+            return;
+        };
+        let released = unit.release(floor);
+        let mut bills = Vec::new();
+        for base in released.segments {
+            bills.append(&mut self.pins.leave(base, pool));
+            self.kept.wanted |= !self.pins.is_needed(base);
+        }
+        self.pay(&bills);
+        if released.bytes > 0 {
+            let room = self.shares.give_back(pool, released.bytes);
+            self.say(pool, room);
+        }
+    }
+
+    /// Below where a unit is kept for nobody: neither for a dispatcher nor for the retention.
+    fn floor_of(&self, unit: &UnitState, now_ms: u64) -> u64 {
+        let Some(pool) = self.pools.get(&unit.unit.pool) else {
+            return unit.keep;
+        };
+        let limits = pool.retention;
+        if pool.short || (limits.age.is_none() && limits.bytes.is_none()) {
+            return unit.keep;
+        }
+        let old = limits.age.map_or(0, |age| {
+            older_than(unit, now_ms.saturating_sub(millis(age)))
+        });
+        let part = u64::from(pool.made.parts.max(1));
+        let beyond = limits.bytes.map_or(0, |bytes| beyond(unit, bytes / part));
+        unit.keep.min(old.max(beyond))
+    }
+
+    /// Looks at what has become too old, for all units with a retention.
+    pub(in crate::log) fn release_old(&mut self, now_ms: u64) {
+        let numbers: Vec<u32> = self
+            .pools
+            .values()
+            .filter(|pool| pool.retention != super::Retention::default())
+            .flat_map(|pool| pool.numbers())
+            .collect();
+        for number in numbers {
+            self.release(number, now_ms);
+        }
+    }
+
+    /// Charges the bytes of a full segment that nobody needs to those who keep it.
+    pub(in crate::log) fn charge_dead(&mut self, base: u64) {
+        let Some(used) = self.segments.get(&base).map(|segment| segment.bytes) else {
+            return;
+        };
+        let mut bytes: BTreeMap<PoolId, u64> = BTreeMap::new();
+        for unit in self.units.values() {
+            if let Some(run) = unit.run_of(base) {
+                *bytes.entry(unit.unit.pool).or_default() += run.bytes;
+            }
+        }
+        let bills = self.pins.fill(base, used, &bytes);
+        self.pay(&bills);
+    }
+
+    /// Enters bills into the book.
+    pub(super) fn pay(&mut self, bills: &[Bill]) {
+        for bill in bills {
+            let room = if bill.now >= bill.before {
+                self.shares.charge(bill.pool, bill.now - bill.before)
+            } else {
+                self.shares.give_back(bill.pool, bill.before - bill.now)
+            };
+            self.say(bill.pool, room);
+        }
+    }
+
+    /// What a pool keeps and may keep.
+    pub(in crate::log) fn space(&self, pool: PoolId) -> Space {
+        self.shares.space(pool)
+    }
+
+    /// Says the health of those for whom it may have changed.
+    pub(in crate::log) fn say(&mut self, pool: PoolId, room: Room) {
+        if room.others {
+            for pool in self.shares.news() {
+                self.say_one(pool);
+            }
+        } else if room.own {
+            self.say_one(pool);
+        }
+    }
+
+    /// Says everybody's health: something has changed that concerns all.
+    pub(in crate::log) fn say_all(&mut self) {
+        let pools: Vec<PoolId> = self.pools.keys().copied().collect();
+        for pool in pools {
+            self.say_one(pool);
+        }
+    }
+
+    fn say_one(&mut self, id: PoolId) {
+        let (mark, space) = self.shares.say(id);
+        let Some(pool) = self.pools.get_mut(&id) else {
+            return;
+        };
+        let became_short = mark != Mark::Fine && !pool.short;
+        pool.short = mark != Mark::Fine;
+        let numbers = pool.numbers();
+        let ill = self.ill_health();
+        for number in numbers.clone() {
+            if let Some(unit) = self.units.get(&number) {
+                unit.say(
+                    ill.clone()
+                        .unwrap_or_else(|| self.health_of(unit, mark, space)),
+                );
+            }
+        }
+        let has_retention = self.pools[&id].retention != super::Retention::default();
+        if became_short && has_retention {
+            // What only the retention keeps goes first.
+            for number in numbers {
+                self.release(number, self.last_ms);
+            }
+        }
+    }
+
+    /// Of what the pool keeps too much, a unit gives back as large a part as it keeps of the whole.
+    fn health_of(&self, unit: &UnitState, mark: Mark, space: Space) -> Health {
+        if mark == Mark::Fine {
+            return Health::Fine;
+        }
+        let pool = unit.unit.pool;
+        let extra = |base| self.pins.extra(base, pool);
+        let kept = unit.runs.iter().filter(|held| held.needed > 0);
+        let keeps = unit.charged + kept.map(|held| extra(held.run.base)).sum::<u64>();
+        let (excess, used) = (u128::from(space.excess()), u128::from(space.used.max(1)));
+        let own = (u128::from(keeps) * excess).div_ceil(used);
+        let until = unit.position_after(u64::try_from(own).unwrap_or(u64::MAX), extra);
+        match mark {
+            Mark::Full => Health::Full { until },
+            _ => Health::Filling { until },
+        }
+    }
+}
+
+/// Below where everything was stored at or before a time. Never too high: in steps of an entry.
+fn older_than(unit: &UnitState, at_ms: u64) -> u64 {
+    let mut floor = 0;
+    for held in &unit.runs {
+        let old = held.run.entries.iter().rfind(|entry| entry.at_ms <= at_ms);
+        let Some(entry) = old else {
+            break;
+        };
+        floor = entry.record;
+        if held.run.last_ms <= at_ms && held.run.last <= unit.settled.last {
+            floor = held.run.last + 1;
+        }
+    }
+    floor
+}
+
+/// Below where a unit holds more than so many bytes. Never too high: in steps of an entry.
+fn beyond(unit: &UnitState, bytes: u64) -> u64 {
+    let mut newer = 0;
+    for held in unit.runs.iter().rev() {
+        if newer + held.run.bytes <= bytes {
+            newer += held.run.bytes;
+            continue;
+        }
+        let left = bytes - newer;
+        let rest = |entry: &&crate::log::index::Entry| held.run.bytes - entry.bytes_before;
+        let entry = held
+            .run
+            .entries
+            .iter()
+            .rev()
+            .take_while(|entry| rest(entry) <= left)
+            .last();
+        return match entry {
+            Some(entry) => entry.record,
+            None => held.run.entries.last().map_or(0, |entry| entry.record),
+        };
+    }
+    0
+}

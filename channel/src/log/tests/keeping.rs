@@ -1,0 +1,196 @@
+//! What is kept, given back, used again, and found by time.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{Health, log::Retention};
+
+const OTHER: PoolId = PoolId(78);
+
+#[test]
+fn a_log_whose_events_are_done_stays_within_a_few_files() {
+    run(async {
+        let rig = Rig::new(small(1 << 20));
+        let unit = rig.unit().await;
+        for id in 0..4_000 {
+            let position = rig.put(id, 2_000).await.expect("there is room");
+            rig.channel.keep(unit, position);
+        }
+        let stats = rig.channel.stats();
+        assert!(
+            stats.bytes > 8 << 20,
+            "the log went round many times: {stats:?}"
+        );
+        assert!(
+            stats.bytes_on_disk <= (1 << 20) + 4 * (128 << 10),
+            "{stats:?}"
+        );
+        let names = rig.disk.contents();
+        let files = names.keys().filter(|name| name.ends_with(".log")).count();
+        assert!(files <= 14, "{:?}", names.keys());
+        let last = rig.all(unit).await;
+        assert_eq!(last.last().map(id_of), Some(3_999));
+        let rig = rig.reopen().await;
+        assert_eq!(rig.all(unit).await.last().map(id_of), Some(3_999));
+    });
+}
+
+#[test]
+fn a_broker_that_does_not_move_fills_its_own_share_and_nobody_elses() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        let unit = rig.unit().await;
+        prepare(&rig.channel, OTHER).await;
+        // The other one stores a little now and then, and is never done with it.
+        for id in 0..6_000 {
+            let position = rig
+                .put(id, 2_000)
+                .await
+                .expect("it is not the one that stands still");
+            rig.channel.keep(unit, position.following());
+            if id % 20 == 0 {
+                let (Ok(_) | Err(_)) = put(&rig.channel, OTHER, event(id, 50)).await;
+            }
+        }
+        let held = rig.channel.space(OTHER);
+        assert!(
+            held.used > 500_000,
+            "it pays for what it holds back: {held:?}"
+        );
+        assert_eq!(rig.channel.space(POOL).used, 0);
+        let stats = rig.channel.stats();
+        assert!(
+            stats.bytes_on_disk <= (2 << 20) + 4 * (128 << 10),
+            "{stats:?}"
+        );
+        let held = put(&rig.channel, OTHER, event(1, 50)).await;
+        assert!(matches!(held, Err(PublishError::Full { .. })), "{held:?}");
+        let other = Unit {
+            pool: OTHER,
+            part: 0,
+        };
+        let health = rig.channel.health(other).borrow().clone();
+        let Health::Full { until } = health else {
+            panic!("{health:?}")
+        };
+        rig.channel.keep(other, until);
+        assert_eq!(*rig.channel.health(other).borrow(), Health::Fine);
+        put(&rig.channel, OTHER, event(1, 50))
+            .await
+            .expect("it has given room back");
+    });
+}
+
+#[test]
+fn a_retention_keeps_what_nobody_needs() {
+    run(async {
+        let rig = Rig::new(small(8 << 20));
+        let unit = rig.unit().await;
+        let retention = Retention {
+            age: Some(Duration::from_secs(60)),
+            bytes: None,
+        };
+        rig.channel
+            .retain(POOL, retention)
+            .await
+            .expect("the pool exists");
+        for id in 0..1_000 {
+            let position = rig.put(id, 2_000).await.expect("there is room");
+            rig.channel.keep(unit, position.following());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let rig = rig.reopen().await;
+        let young = rig.all(unit).await;
+        let oldest = id_of(&young[0]);
+        assert!(
+            (100..=400).contains(&oldest),
+            "a minute is 600 events, and a segment more: {oldest}"
+        );
+        assert_eq!(young.last().map(id_of), Some(999));
+        tokio::time::sleep(Duration::from_secs(120)).await;
+        for id in 1_000..1_010 {
+            rig.put(id, 2_000).await.expect("there is room");
+        }
+        assert!(
+            rig.channel.space(POOL).used < 200_000,
+            "{:?}",
+            rig.channel.space(POOL)
+        );
+    });
+}
+
+#[test]
+fn a_reader_starts_at_a_time_on_disk_and_in_memory_and_over_restarts() {
+    run(async {
+        let rig = Rig::new(small(8 << 20));
+        let unit = rig.unit().await;
+        let mut times = Vec::new();
+        for id in 0..500 {
+            rig.put(id, 1_000).await.expect("there is room");
+            times.push(BEGUN_MS + id * 10);
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let rig = rig.reopen().await;
+        for id in [0_usize, 1, 77, 250, 499] {
+            let from = Start::Time(times[id]);
+            let found = read_all(&rig.channel, unit, from)
+                .await
+                .expect("it can be read");
+            assert_eq!(found.first().map(id_of), Some(id as u64));
+        }
+        let late = Start::Time(times[499] + 1_000_000);
+        assert!(
+            read_all(&rig.channel, unit, late)
+                .await
+                .expect("it can be read")
+                .is_empty()
+        );
+        // A clock that went back does not take time back.
+        let rig = rig.reopen().await;
+        rig.put(500, 10).await.expect("there is room");
+        let all = rig.all(unit).await;
+        assert!(all.windows(2).all(|pair| pair[0].at_ms <= pair[1].at_ms));
+    });
+}
+
+#[test]
+fn a_pool_that_was_deleted_and_made_again_is_another_one() {
+    run(async {
+        let rig = Rig::new(small(1 << 20));
+        let unit = rig.unit().await;
+        for id in 0..10 {
+            rig.put(id, 100).await.expect("there is room");
+        }
+        let before = rig.channel.bounds(unit).await.expect("it exists").next;
+        rig.channel.retire(POOL).await.expect("it can be retired");
+        rig.unit().await;
+        let rig = rig.reopen().await;
+        let position = rig.put(10, 100).await.expect("there is room");
+        assert!(position >= before, "a position is never given twice");
+        let all = rig.all(unit).await;
+        assert_eq!(
+            all.iter()
+                .map(|stored| (id_of(stored), stored.ordinal))
+                .collect::<Vec<_>>(),
+            [(10, 0)]
+        );
+    });
+}
+
+#[test]
+fn a_start_reads_no_more_than_what_lies_behind_the_snapshot() {
+    run(async {
+        let rig = Rig::new(small(32 << 20));
+        let unit = rig.unit().await;
+        for id in 0..8_000 {
+            rig.put(id, 2_000).await.expect("there is room");
+        }
+        let disk = rig.disk.cut();
+        let rig = Rig::open(disk, rig.options).expect("a cut is no damage");
+        let found = rig.channel.found();
+        assert!(found.segments > 100, "{found:?}");
+        assert!(found.read_again <= 2 * (96 << 10), "{found:?}");
+        assert_eq!(found.reindexed, 0);
+        assert_eq!(rig.all(unit).await.len(), 8_000);
+    });
+}

@@ -1,0 +1,232 @@
+//! Disks that are full, that fail, that are in use, and logs of another version.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{
+    Advice, Health, NodeId,
+    log::{format, manifest::Manifest},
+};
+
+#[test]
+fn a_full_disk_refuses_and_takes_again_by_itself() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        let unit = rig.unit().await;
+        let mut stored = Vec::new();
+        for round in 0..20_u64 {
+            for n in 0..5 {
+                let id = round * 10 + n;
+                rig.put(id, 3_000).await.expect("there is room");
+                stored.push(id);
+            }
+            rig.disk.set_faults(full());
+            let refused = rig
+                .put(round * 10 + 5, 3_000)
+                .await
+                .expect_err("the disk is full");
+            assert!(
+                matches!(refused.advice(), Advice::RetryAfter(_)),
+                "{refused}"
+            );
+            assert_eq!(rig.all(unit).await.len(), stored.len(), "reading goes on");
+            rig.disk.set_faults(Faults::default());
+            let id = round * 10 + 6;
+            while rig.put(id, 3_000).await.is_err() {
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+            stored.push(id);
+        }
+        assert_eq!(*rig.channel.health(unit).borrow(), Health::Fine);
+        let found: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+        assert_eq!(found, stored);
+        let rig = rig.cut();
+        let found: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+        assert_eq!(found, stored, "what was refused is not there");
+    });
+}
+
+#[test]
+fn a_failed_sync_ends_the_log_and_the_next_start_reads_it() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        let unit = rig.unit().await;
+        for id in 0..10 {
+            rig.put(id, 1_000).await.expect("there is room");
+        }
+        rig.disk.set_faults(Faults {
+            sync_fails_after: Some(0),
+            ..Faults::default()
+        });
+        let unknown = rig
+            .put(10, 1_000)
+            .await
+            .expect_err("it may be stored or not");
+        assert!(matches!(unknown, PublishError::Unknown { .. }), "{unknown}");
+        rig.disk.set_faults(Faults::default());
+        for id in 11..20 {
+            let down = rig
+                .put(id, 1_000)
+                .await
+                .expect_err("it is never tried again");
+            assert!(matches!(down, PublishError::Down { .. }), "{down}");
+        }
+        assert!(matches!(
+            *rig.channel.health(unit).borrow(),
+            Health::Poisoned { .. }
+        ));
+        rig.channel
+            .ledger()
+            .claim(unit, NodeId(1))
+            .await
+            .expect_err("nothing is written");
+        assert_eq!(rig.all(unit).await.len(), 10, "what is safe is read on");
+        let rig = rig.cut();
+        let found: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+        assert!(
+            found.starts_with(&(0..10).collect::<Vec<_>>()) && found.len() <= 11,
+            "{found:?}"
+        );
+        rig.put(20, 1_000)
+            .await
+            .expect("the new process takes events");
+    });
+}
+
+#[test]
+fn a_failed_write_ends_the_log() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        rig.unit().await;
+        rig.disk.set_faults(Faults {
+            write_fails_after: Some(0),
+            ..Faults::default()
+        });
+        let unknown = rig.put(0, 1_000).await.expect_err("it was not written");
+        assert!(matches!(unknown, PublishError::Unknown { .. }), "{unknown}");
+        let down = rig
+            .put(1, 1_000)
+            .await
+            .expect_err("nothing more is written");
+        assert!(down.to_string().contains("restart"), "{down}");
+    });
+}
+
+#[test]
+fn a_second_process_is_told_who_has_the_folder() {
+    run(async {
+        let rig = Rig::new(small(1 << 20));
+        let second = Rig::open(rig.disk.clone(), small(1 << 20))
+            .err()
+            .expect("it is in use");
+        assert!(
+            second.to_string().contains("in use by process 1"),
+            "{second}"
+        );
+        let (disk, options) = rig.close().await;
+        Rig::open(disk, options).expect("it was given back");
+    });
+}
+
+#[test]
+fn a_log_of_a_newer_version_is_refused() {
+    run(async {
+        let (disk, options) = Rig::new(small(1 << 20)).close().await;
+        disk.alter("MANIFEST", |bytes| {
+            assert!(Manifest::decode(bytes).is_ok());
+            format::put_u32(bytes, 8, format::VERSION + 1);
+            let crc = crc32c::crc32c(&bytes[8..]);
+            format::put_u32(bytes, 4, crc);
+        });
+        let before = disk.contents();
+        let refused = Rig::open(disk.clone(), quarantine(options))
+            .err()
+            .expect("it is newer");
+        assert!(
+            matches!(
+                refused,
+                OpenError::Newer {
+                    found: 2,
+                    known: 1,
+                    ..
+                }
+            ),
+            "{refused}"
+        );
+        assert!(
+            refused
+                .to_string()
+                .contains("start the version that wrote it"),
+            "{refused}"
+        );
+        assert_eq!(disk.contents(), before, "nothing was changed");
+    });
+}
+
+#[test]
+fn a_log_that_lost_its_list_of_segments_is_refused_or_read_by_their_headers() {
+    run(async {
+        let rig = Rig::new(small(4 << 20));
+        let unit = rig.unit().await;
+        for id in 0..200 {
+            rig.put(id, 1_000).await.expect("there is room");
+        }
+        let (disk, options) = rig.close().await;
+        let mut files = disk.contents();
+        files.remove("MANIFEST");
+        let refused = Rig::open(SimulatedDisk::holding(1, &files), options.clone()).err();
+        assert!(
+            matches!(refused, Some(OpenError::Damaged { .. })),
+            "{refused:?}"
+        );
+        let mut bare = files.clone();
+        bare.retain(|name, _| name.ends_with(".log"));
+        let refused = Rig::open(SimulatedDisk::holding(1, &bare), options.clone()).err();
+        assert!(
+            matches!(refused, Some(OpenError::Damaged { .. })),
+            "segments with events in them are no new log: {refused:?}"
+        );
+        let disk = SimulatedDisk::holding(1, &files);
+        let rig = Rig::open(disk, quarantine(options)).expect("the segments tell it");
+        assert_eq!(rig.all(unit).await.len(), 200);
+        assert!(rig.channel.found().damaged > 0);
+    });
+}
+
+#[test]
+fn the_real_disk_keeps_events_over_a_restart_and_refuses_a_second_process() {
+    let dir = std::env::temp_dir().join(format!("volley-log-{}", fastrand::u64(..)));
+    let options = LogOptions {
+        dir: dir.clone(),
+        ..small(4 << 20)
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.expect("a runtime can be made");
+    runtime.block_on(async {
+        let mut stored = 0;
+        for _ in 0..3 {
+            let channel =
+                LogChannel::open(options.clone(), Clock::system()).expect("it can be opened");
+            let unit = prepare(&channel, POOL).await;
+            let found = read_all(&channel, unit, Start::Oldest)
+                .await
+                .expect("it can be read");
+            assert_eq!(found.len() as u64, stored);
+            assert!(found.iter().all(is_genuine));
+            for _ in 0..100 {
+                put(&channel, POOL, event(stored, 1_500))
+                    .await
+                    .expect("there is room");
+                stored += 1;
+            }
+            let second = LogChannel::open(options.clone(), Clock::system());
+            let second = second.expect_err("it is in use");
+            let pid = format!("by process {}", std::process::id());
+            assert!(second.to_string().contains(&pid), "{second}");
+            channel.close();
+        }
+    });
+    std::fs::remove_dir_all(&dir).expect("the folder is ours");
+}

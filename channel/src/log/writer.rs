@@ -1,0 +1,152 @@
+//! The writer: takes a frame, writes it, syncs it, and tells everybody. A state machine, one disk
+//! call a turn, that a thread drives in the product and a simulated world in tests.
+//!
+//! ```text
+//!  idle --take--> to write --write--> to sync --sync--> told --> idle
+//!                    |                    |
+//!                    | full: given up     | failed: poisoned, for good
+//! ```
+//!
+//! While a frame is synced the next one fills: the sync in flight is the batching window, there
+//! is no timer.
+
+use std::{io, sync::Arc};
+
+use super::{
+    commit::Commit,
+    disk::{self, DiskFile},
+    shared::Shared,
+    state::{Batch, Settlement},
+};
+
+/// The writer of one log.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    stage: Stage,
+    /// A commit that has ended and of whose waiters some may not have been woken.
+    told: Vec<Arc<Commit>>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Idle,
+    ToWrite(Batch, Arc<dyn DiskFile>),
+    ToSync(Batch, Arc<dyn DiskFile>),
+}
+
+/// What a turn has come to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There may be more to do at once.
+    Worked,
+    /// There is nothing to do until somebody says so.
+    Nothing,
+    /// There will never be anything to do again.
+    Ended,
+}
+
+impl Writer {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        Self {
+            shared,
+            stage: Stage::Idle,
+            told: Vec::new(),
+        }
+    }
+
+    /// Whether somebody has to be looked after soon, although there is nothing to write.
+    pub(super) fn is_owed(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    /// Wakes those whose neighbours did not.
+    pub(super) fn settle_debts(&mut self) {
+        for commit in self.told.drain(..) {
+            commit.wake_all();
+        }
+    }
+
+    /// Does one thing.
+    pub(super) fn turn(&mut self) -> Turn {
+        match std::mem::replace(&mut self.stage, Stage::Idle) {
+            Stage::Idle => self.begin(),
+            Stage::ToWrite(batch, file) => self.write(batch, file),
+            Stage::ToSync(batch, file) => self.sync(batch, &file),
+        }
+    }
+
+    fn begin(&mut self) -> Turn {
+        let mut state = self.shared.state();
+        if state
+            .trouble
+            .as_ref()
+            .is_some_and(super::state::Trouble::is_final)
+        {
+            state.idle = true;
+            let settlement = state.abandon();
+            let ends = state.closing;
+            drop(state);
+            self.tell(settlement);
+            return if ends { Turn::Ended } else { Turn::Nothing };
+        }
+        let batch = match state.take() {
+            None if state.closing && state.wants_end() => Some(state.seal_end()),
+            None if state.closing => return Turn::Ended,
+            batch => batch,
+        };
+        let Some(batch) = batch else {
+            return Turn::Nothing;
+        };
+        let file = Arc::clone(&state.segments[&batch.base].file);
+        drop(state);
+        // There is room again behind the frame that was taken.
+        self.shared.room.notify_waiters();
+        self.stage = Stage::ToWrite(batch, file);
+        Turn::Worked
+    }
+
+    fn write(&mut self, batch: Batch, file: Arc<dyn DiskFile>) -> Turn {
+        let offset = batch.header.address - batch.base;
+        match file.write_at(&batch.bytes, offset) {
+            Ok(()) => self.stage = Stage::ToSync(batch, file),
+            Err(error) if disk::is_full(&error) => {
+                let settlement = self.shared.state().give_up(batch);
+                self.tell(settlement);
+            }
+            Err(error) => self.poison(batch, "written", &error),
+        }
+        Turn::Worked
+    }
+
+    fn sync(&mut self, batch: Batch, file: &Arc<dyn DiskFile>) -> Turn {
+        match file.sync() {
+            Ok(()) => {
+                let mut state = self.shared.state();
+                let settlement = state.complete(batch);
+                self.shared.after(state);
+                self.tell(settlement);
+            }
+            Err(error) => self.poison(batch, "synced", &error),
+        }
+        Turn::Worked
+    }
+
+    fn poison(&mut self, batch: Batch, what: &str, error: &io::Error) {
+        let reason = format!("the log could not be {what}: {error}; restart to go on");
+        let settlement = self.shared.state().poison(batch, reason);
+        self.tell(settlement);
+    }
+
+    fn tell(&mut self, settlement: Settlement) {
+        self.settle_debts();
+        for (commit, outcome) in settlement.commits {
+            commit.finish(outcome);
+            self.told.push(commit);
+        }
+        for reader in settlement.readers {
+            reader.notify_waiters();
+        }
+        self.shared.room.notify_waiters();
+    }
+}
