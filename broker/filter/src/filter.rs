@@ -11,7 +11,17 @@ use crate::{
     expr::Expr,
     necessary::Necessary,
     node::{Branch, Node},
+    warning::{self, FilterWarning},
 };
+
+/// What a filter says of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// Whether the event passes.
+    pub passes: bool,
+    /// Whether a `cesql` expression that was asked on the way failed, or gave no boolean.
+    pub failed: bool,
+}
 
 /// A compiled filter. Cloning it costs one reference count.
 ///
@@ -35,9 +45,8 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// Every problem at once. Paths begin with the dialect, such as `attributes["Type"]`. When all
-    /// of them are [`FilterError::NotServed`], the filter is well formed and its Trigger is shown
-    /// as not Ready; otherwise the author has to mend it.
+    /// Every problem at once, for the author to mend. Paths begin with the dialect, such as
+    /// `attributes["Type"]`.
     pub fn compile(expr: &Expr) -> Result<Self, Vec<FilterError>> {
         match expr {
             Expr::Attributes(map) if map.is_empty() => Ok(Self::everything()),
@@ -67,9 +76,32 @@ impl Filter {
         }))
     }
 
-    /// Whether `event` passes. Allocates nothing.
+    /// Whether `event` passes. Allocates nothing, except where `cesql` has to make new text.
     pub fn matches(&self, event: &Event) -> bool {
-        self.root().is_none_or(|root| root.passes(event))
+        self.judge(event).passes
+    }
+
+    /// As [`matches`](Self::matches), and whether an expression failed.
+    pub fn judge(&self, event: &Event) -> Verdict {
+        let mut failed = false;
+        let passes = self
+            .root()
+            .is_none_or(|root| root.passes(event, &mut failed));
+        Verdict { passes, failed }
+    }
+
+    /// Why `event` does not pass, if that is because an expression failed: its error.
+    pub fn error(&self, event: &Event) -> Option<String> {
+        let verdict = self.judge(event);
+        if verdict.passes || !verdict.failed {
+            return None;
+        }
+        self.explain(event).error().map(str::to_owned)
+    }
+
+    /// What the author may not have meant. Nothing here keeps the filter from being used.
+    pub fn warnings(&self) -> Vec<FilterWarning> {
+        self.root().map(warning::of).unwrap_or_default()
     }
 
     /// Why `event` passes or not: every clause with what the event has and its verdict. Its
@@ -132,6 +164,7 @@ impl fmt::Display for Filter {
 fn write_branch(f: &mut fmt::Formatter<'_>, branch: Branch<'_>) -> fmt::Result {
     match branch.node() {
         Node::Clause(clause) => write!(f, "{clause}"),
+        Node::Cesql(expression) => write!(f, "cesql({})", expression.text()),
         Node::Group { group, .. } => {
             write!(f, "{group}(")?;
             for (at, child) in branch.children().enumerate() {

@@ -1,6 +1,6 @@
 //! What every event that passes a filter must have: the clauses of its outermost AND.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     clause::{Attribute, Clause, Test},
@@ -26,7 +26,7 @@ impl Necessary {
         let mut clauses = Vec::new();
         let only_clauses = Branch::root(nodes).is_none_or(|root| collect(root, &mut clauses));
         let contradiction = contradiction(&clauses);
-        let anchors = |clause: &&Clause| {
+        let anchors = |clause: &Cow<'_, Clause>| {
             clause.test == Test::Exact
                 && matches!(clause.attribute, Attribute::Type | Attribute::Source)
         };
@@ -39,20 +39,22 @@ impl Necessary {
         Self {
             kind: expected(&Attribute::Type),
             source: expected(&Attribute::Source),
-            sufficient: only_clauses
-                && contradiction.is_none()
-                && clauses.iter().copied().all(|clause| anchors(&clause)),
+            sufficient: only_clauses && contradiction.is_none() && clauses.iter().all(anchors),
             contradiction,
         }
     }
 }
 
 /// Adds the clauses that have to hold for `branch` to pass; true when they are all it asks for.
-fn collect<'n>(branch: Branch<'n>, clauses: &mut Vec<&'n Clause>) -> bool {
+fn collect<'n>(branch: Branch<'n>, clauses: &mut Vec<Cow<'n, Clause>>) -> bool {
     match branch.node() {
         Node::Clause(clause) => {
-            clauses.push(clause);
+            clauses.push(Cow::Borrowed(clause));
             true
+        }
+        Node::Cesql(expression) => {
+            clauses.extend(expression.necessary().into_iter().map(Cow::Owned));
+            false
         }
         Node::Group { group, .. } if group.needs_every_child() => {
             let mut only_clauses = true;
@@ -66,7 +68,7 @@ fn collect<'n>(branch: Branch<'n>, clauses: &mut Vec<&'n Clause>) -> bool {
 }
 
 /// The first two of `clauses` that contradict each other: one demands a value, the other refuses it.
-fn contradiction(clauses: &[&Clause]) -> Option<String> {
+fn contradiction(clauses: &[Cow<'_, Clause>]) -> Option<String> {
     let mut demanded = BTreeMap::new();
     for clause in clauses.iter().filter(|clause| clause.test == Test::Exact) {
         demanded.entry(clause.attribute.name()).or_insert(clause);
