@@ -15,6 +15,7 @@
 //! is at most 64 KiB, nests 64 deep and has 1,000 values and operations, and an evaluation has a
 //! limited number of steps.
 
+mod demand;
 mod facts;
 mod function;
 mod lex;
@@ -27,6 +28,8 @@ mod syntax;
 mod trace;
 mod value;
 
+use std::hash::{Hash, Hasher};
+
 use volley_event::Event;
 
 pub(crate) use self::syntax::SyntaxError;
@@ -36,7 +39,12 @@ use self::{
     trace::Outcome,
     value::{Type, Value},
 };
-use crate::{clause::Clause, explain::Evaluated, filter::Verdict};
+use crate::{
+    clause::Clause,
+    cover::{Demand, Weigh},
+    explain::Evaluated,
+    filter::Verdict,
+};
 
 /// A checked expression that can answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,9 +143,21 @@ impl Expression {
         remarks
     }
 
+    /// What an index can look it up by.
+    pub(crate) fn demand(&self, weigh: Weigh<'_>) -> Demand<'_> {
+        demand::demand(&self.0, self.0.root(), weigh)
+    }
+
     /// Clauses that hold for every event that passes.
     pub(crate) fn necessary(&self) -> Vec<Clause> {
         necessary::clauses(&self.0)
+    }
+}
+
+/// Its text says all of it.
+impl Hash for Expression {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text().hash(state);
     }
 }
 

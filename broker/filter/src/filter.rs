@@ -1,15 +1,18 @@
 //! A filter that was checked and can answer.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use volley_event::Event;
 
 use crate::{
-    compile,
+    compile, cover,
     error::FilterError,
     explain::{self, Explanation},
     expr::Expr,
-    necessary::Necessary,
     node::{Branch, Node},
     warning::{self, FilterWarning},
 };
@@ -29,10 +32,10 @@ pub struct Verdict {
 #[derive(Clone)]
 pub struct Filter(Arc<Compiled>);
 
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Compiled {
     nodes: Box<[Node]>,
-    necessary: Necessary,
+    scanned: bool,
 }
 
 impl Filter {
@@ -69,10 +72,11 @@ impl Filter {
     }
 
     fn from_nodes(nodes: Vec<Node>) -> Self {
-        let necessary = Necessary::of(&nodes);
+        let root = Branch::root(&nodes);
+        let scanned = root.is_some_and(|root| cover::of(root, &|_| 0).is_none());
         Self(Arc::new(Compiled {
             nodes: nodes.into(),
-            necessary,
+            scanned,
         }))
     }
 
@@ -117,22 +121,18 @@ impl Filter {
 
     /// Why no event can ever pass, if two clauses that both have to hold exclude each other: a
     /// sentence for a warning. `None` says nothing; such filters can be hidden deeper.
-    pub fn contradiction(&self) -> Option<&str> {
-        self.0.necessary.contradiction.as_deref()
+    pub fn contradiction(&self) -> Option<String> {
+        self.root().and_then(cover::contradiction)
     }
 
-    /// Whether the [`Index`](crate::Index) has to evaluate it for every event, because it demands
-    /// no particular `type` or `source`.
+    /// Whether the [`Index`](crate::Index) has to ask it for every event, because it demands
+    /// nothing that it could be looked up by: no attribute with a text, or one that begins or
+    /// ends with a text, or one that not every event has.
     pub fn is_scanned(&self) -> bool {
-        let necessary = self.necessary();
-        !self.passes_everything() && necessary.kind.is_none() && necessary.source.is_none()
+        self.0.scanned
     }
 
-    pub(crate) fn necessary(&self) -> &Necessary {
-        &self.0.necessary
-    }
-
-    fn root(&self) -> Option<Branch<'_>> {
+    pub(crate) fn root(&self) -> Option<Branch<'_>> {
         Branch::root(&self.0.nodes)
     }
 }
@@ -144,6 +144,12 @@ impl PartialEq for Filter {
 }
 
 impl Eq for Filter {}
+
+impl Hash for Filter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

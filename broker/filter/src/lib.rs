@@ -50,12 +50,12 @@
 mod cesql;
 mod clause;
 mod compile;
+mod cover;
 mod error;
 mod explain;
 mod expr;
 mod filter;
 mod index;
-mod necessary;
 mod node;
 mod warning;
 

@@ -71,7 +71,7 @@ impl fmt::Display for Group {
 }
 
 /// One node of the flat tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Node {
     Clause(Clause),
     Cesql(Box<Expression>),

@@ -9,7 +9,6 @@ use super::{
     trace::gives,
     value::{Reason, Type, Value},
 };
-use crate::clause::Attribute;
 
 /// What is known of one part of an expression.
 #[derive(Debug, Clone)]
@@ -100,8 +99,8 @@ impl<'p> Judge<'p, '_> {
         let operands = self.program.operands(at);
         match &self.program.ops[at] {
             Op::Literal(value) => Fact::constant(value.borrow()),
-            Op::Attribute(attribute) => Fact::any(None, !always_there(attribute)),
-            Op::Exists(attribute) if always_there(attribute) => Fact {
+            Op::Attribute(attribute) => Fact::any(None, !attribute.is_always_there()),
+            Op::Exists(attribute) if attribute.is_always_there() => Fact {
                 why: Some(format!("every event has `{}`", attribute.name())),
                 ..Fact::constant(Value::Boolean(true))
             },
@@ -273,14 +272,6 @@ fn inverted(fact: Fact<'_>) -> Fact<'_> {
         no: fact.yes,
         why: None,
         ..fact
-    }
-}
-
-/// The attributes without which there is no event.
-pub(crate) fn always_there(attribute: &Attribute) -> bool {
-    match attribute {
-        Attribute::Id | Attribute::Source | Attribute::Type => true,
-        Attribute::Named(name) => &**name == "specversion",
     }
 }
 

@@ -85,6 +85,16 @@ impl Pattern {
         empty(&self.head) && self.middle.is_empty() && self.tail.as_ref().is_some_and(empty)
     }
 
+    /// Whether it only says how a text begins, or only how it ends.
+    pub(crate) fn is_one_end(&self) -> bool {
+        let tail = match &self.tail {
+            Some(tail) if self.middle.is_empty() => tail.0.as_slice(),
+            _ => return false,
+        };
+        let ends = (self.head.0.as_slice(), tail);
+        matches!(ends, ([Piece::Text(_)], []) | ([], [Piece::Text(_)]))
+    }
+
     /// The one text that fits, if there is only one.
     pub(crate) fn exact(&self) -> Option<&str> {
         match (&self.tail, self.head.0.as_slice()) {
@@ -214,6 +224,9 @@ mod tests {
                 prop_assert!(text.starts_with(known.prefix()) && text.ends_with(known.suffix()));
                 prop_assert!(known.exact().is_none_or(|exact| exact == text));
             } else {
+                let (prefix, suffix) = (known.prefix(), known.suffix());
+                let fits = text.starts_with(prefix) && text.ends_with(suffix);
+                prop_assert!(!fits || !known.is_one_end());
                 prop_assert!(!known.takes_everything() && known.exact() != Some(&text));
             }
         }

@@ -1,4 +1,4 @@
-//! Clauses that every event has to satisfy for an expression to be true: what an index can use.
+//! Clauses that every event has to satisfy for an expression to be true.
 
 use super::{
     op::{Comparison, Op, Program},
@@ -73,7 +73,8 @@ pub(crate) fn is_compared_as_text(attribute: &Attribute, text: &str) -> bool {
             && as_written(value().into_boolean().ok().map(Value::Boolean))
 }
 
-fn is_text(attribute: &Attribute) -> bool {
+/// Whether the attribute is never more than text.
+pub(crate) fn is_text(attribute: &Attribute) -> bool {
     match attribute {
         Attribute::Id | Attribute::Source | Attribute::Type => true,
         Attribute::Named(name) => matches!(

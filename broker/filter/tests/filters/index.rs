@@ -134,24 +134,38 @@ fn a_filter_that_contradicts_itself_is_never_hit() {
 }
 
 #[test]
-fn only_filters_that_demand_no_type_or_source_are_evaluated_for_every_event() {
-    let demands = |expr| Expr::All(vec![Expr::exact([("type", "a")]), expr]);
+fn only_filters_that_can_not_be_looked_up_are_asked_for_every_event() {
+    let sql = |text: &str| Expr::Cesql(text.to_owned());
+    let a = || Expr::exact([("type", "a")]);
     let scanned = [
-        Expr::prefix([("type", "a")]),
-        Expr::exact([("subject", "a")]),
-        Expr::exact([("type", "a")]).negated(),
-        Expr::Any(vec![
-            Expr::exact([("type", "a")]),
-            Expr::exact([("source", "a")]),
-        ]),
+        a().negated(),
+        Expr::Any(vec![a(), Expr::exact([("source", "a")]).negated()]),
         Expr::attributes([("type", "")]),
+        sql("type != 'a'"),
+        sql("LENGTH(type) > 1"),
+        sql("id LIKE '%a%'"),
+        sql("type = 'a' OR TRUE"),
+        sql("EXISTS subject").negated(),
+    ];
+    let indexed = [
+        a(),
+        Expr::suffix([("id", "a")]),
+        Expr::attributes([("subject", "")]),
+        Expr::Any(vec![a(), Expr::prefix([("source", "a")])]),
+        Expr::Any(vec![a().negated(), a().negated()]).negated(),
+        sql("LENGTH(subject) > 1"),
+        sql("type LIKE 'a%b' OR source IN ('a', 'b')"),
+        sql("NOT (subject = 'a')"),
+        sql("TRUE AND 'a' = type"),
+        sql("NOT EXISTS one AND EXISTS two"),
     ];
     let mut index = Index::new();
-    for (slot, expr) in (0..).zip(&scanned) {
+    for (slot, expr) in (0..).zip(scanned.iter().chain(&indexed)) {
         index.add(slot, &compiled(std::slice::from_ref(expr)));
-        index.add(slot + 100, &compiled(&[demands(expr.clone())]));
+        let both = Expr::All(vec![a(), expr.clone()]);
+        index.add(slot + 100, &compiled(&[both]));
     }
     index.add(200, &Filter::everything());
     assert_eq!(index.unindexed(), scanned.len());
-    assert_eq!(index.len(), 2 * scanned.len() + 1);
+    assert_eq!(index.len(), 2 * (scanned.len() + indexed.len()) + 1);
 }

@@ -194,7 +194,8 @@ fn inform(status: &mut Status, filter: Option<&Filter>, has_dead_letter: bool) {
     status.inform(BACKLOG_KEPT, Truth::True, "", "");
     match filter {
         Some(filter) if filter.is_scanned() => {
-            let message = "no attribute has to be equal to a value, so every event is tried";
+            let message =
+                "it asks for nothing that it could be looked up by, so it is tried for every event";
             status.inform(of_trigger::FILTER_INDEXED, Truth::False, "Scanned", message);
         }
         Some(_) => status.inform(of_trigger::FILTER_INDEXED, Truth::True, "", ""),
