@@ -4,6 +4,8 @@
 //! has bytes, however many prefixes there are and however they lie in each other. Suffixes are
 //! prefixes of what is read from the end.
 
+use smallvec::{SmallVec, smallvec};
+
 use super::slab::Slab;
 
 /// From which end texts are read.
@@ -22,10 +24,11 @@ pub(super) struct Trie {
 
 #[derive(Debug, Clone, Default)]
 struct Node {
-    /// The bytes from its parent to here, in reading order.
-    label: Box<[u8]>,
+    /// The bytes from its parent to here, in reading order. Short ones stand in the node itself:
+    /// a look-up costs what it has to fetch from memory.
+    label: SmallVec<[u8; 16]>,
     /// The first byte of each child's label, ascending, and the child.
-    children: Vec<(u8, u32)>,
+    children: SmallVec<[(u8, u32); 2]>,
     number: Option<u32>,
 }
 
@@ -68,7 +71,7 @@ impl Trie {
                 let label = rest.into();
                 let leaf = self.nodes.add(Node {
                     label,
-                    children: Vec::new(),
+                    children: SmallVec::new(),
                     number: Some(number),
                 });
                 self.link(at, *first, leaf);
@@ -124,7 +127,7 @@ impl Trie {
         }
         let child = self.nodes.take(child);
         let node = self.nodes.at(at);
-        node.label = [&*node.label, &*child.label].concat().into();
+        node.label.extend_from_slice(&child.label);
         node.children = child.children;
         node.number = child.number;
     }
@@ -133,9 +136,9 @@ impl Trie {
     fn split(&mut self, parent: u32, place: usize, common: usize) {
         let (_, child) = self.nodes.get(parent).children[place];
         let node = self.nodes.at(child);
-        let label: Box<[u8]> = node.label[..common].into();
-        node.label = node.label[common..].into();
-        let children = vec![(node.label[0], child)];
+        let label = node.label[..common].into();
+        node.label.drain(..common);
+        let children = smallvec![(node.label[0], child)];
         let middle = self.nodes.add(Node {
             label,
             children,
