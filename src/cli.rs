@@ -5,7 +5,10 @@ use std::{ffi::OsString, path::PathBuf};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
-    command::{check::CheckArgs, completions::CompletionsArgs, get::GetArgs, version::VersionArgs},
+    command::{
+        check::CheckArgs, completions::CompletionsArgs, filter::FilterArgs, get::GetArgs,
+        version::VersionArgs,
+    },
     failure::{Failure, Kind},
     options::ServeOptions,
     output::Colour,
@@ -53,6 +56,8 @@ pub(crate) enum Command {
     Serve(Box<ServeOptions>),
     /// Say everything that is wrong with declared objects, without starting
     Check(CheckArgs),
+    /// Try filters out
+    Filter(FilterArgs),
     /// Show objects with their status, or the books (accounts)
     Get(GetArgs),
     /// Say which version this is

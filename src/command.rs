@@ -2,5 +2,6 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod filter;
 pub(crate) mod get;
 pub(crate) mod version;

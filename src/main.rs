@@ -44,6 +44,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
     match cli.command {
         Command::Serve(options) => return serve::run(*options),
         Command::Check(args) => command::check::run(&args, cli.color)?,
+        Command::Filter(args) => command::filter::run(&args, cli.color)?,
         Command::Get(args) => {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()

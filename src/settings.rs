@@ -31,10 +31,17 @@ pub(crate) fn from_file(
 ) -> Result<Vec<OsString>, Failure> {
     let settings = read(path)?;
     let known = flags(program);
-    let Some((verb, given)) = matches.subcommand() else {
+    let (mut command, mut given) = (program, matches);
+    while let Some((verb, below)) = given.subcommand() {
+        let Some(found) = command.find_subcommand(verb) else {
+            break;
+        };
+        (command, given) = (found, below);
+    }
+    if std::ptr::eq(command, program) {
         return Ok(Vec::new());
-    };
-    let own = program.find_subcommand(verb).map(flags).unwrap_or_default();
+    }
+    let own = flags(command);
     let mut added = Vec::new();
     for (key, value) in &settings {
         if !known.iter().any(|flag| flag.long == *key) {

@@ -314,3 +314,86 @@ fn get_shows_objects_of_kinds_that_are_not_served() {
     assert_eq!(code(&served.get(&["sequence/nobody"])), 3);
     assert_eq!(code(&served.get(&["parallels"])), 0);
 }
+
+const FILTERED: &str = "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: hello\nspec:\n  \
+    broker: shop\n  filters: [{cesql: \"type = 'a' AND priority > 3\"}]\n  subscriber:\n    uri: http://127.0.0.1:9/\n";
+
+#[test]
+fn filter_test_says_whether_an_event_would_match_and_why() {
+    let folder = folder(FILTERED);
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        fs::write(&path, text).expect("it can be written");
+        path.to_str().expect("a path that is text").to_owned()
+    };
+    let event = |more: &str| {
+        format!("{{\"specversion\":\"1.0\",\"id\":\"1\",\"source\":\"/s\",\"type\":\"a\"{more}}}")
+    };
+    let trigger = text(&folder.path().join("objects.yaml")).to_owned();
+    let yes = file("yes.json", &event(",\"priority\":5"));
+    let no = file("no.json", &event(",\"priority\":1"));
+    let none = file("none.json", "{}");
+    let test = |more: &[&str]| run(&[&["filter", "test", "-f", trigger.as_str()], more].concat());
+
+    let matched = test(&["-e", &yes]);
+    assert_eq!(
+        (code(&matched), stdout(&matched).as_str()),
+        (0, "default/hello: match\n")
+    );
+    let explained = test(&["-e", &no, "--explain"]);
+    assert_eq!(code(&explained), 1);
+    assert!(
+        stdout(&explained).contains("false: priority > 3\n"),
+        "{}",
+        stdout(&explained)
+    );
+    assert_eq!(code(&test(&["-e", &none])), 2);
+    assert_eq!(code(&test(&[])), 2);
+    assert_eq!(code(&test(&["-e", &yes, "--all-triggers"])), 0);
+    assert_eq!(code(&test(&["-e", &no, "--all-triggers"])), 1);
+
+    let lines = file(
+        "events.ndjson",
+        &format!("{}\n\n{{}}\n{}\n", event(",\"priority\":5"), event("")),
+    );
+    let against = test(&["--against", &lines, "-o", "json"]);
+    assert_eq!(code(&against), 2, "line 3 is no event");
+    assert!(
+        stderr(&against).contains("events.ndjson:3: error: "),
+        "{}",
+        stderr(&against)
+    );
+    let answers: Vec<Value> = stdout(&against)
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"))
+        .collect();
+    assert_eq!(answers.len(), 2);
+    assert_eq!(
+        (&answers[0]["line"], &answers[0]["match"]),
+        (&1.into(), &true.into())
+    );
+    assert_eq!(answers[0]["error"], Value::Null);
+    assert_eq!(
+        (&answers[1]["line"], &answers[1]["match"]),
+        (&4.into(), &false.into())
+    );
+    assert_eq!(answers[1]["error"], "the event has no attribute `priority`");
+}
+
+#[test]
+fn filter_test_points_at_the_column_of_a_mistake() {
+    let folder = folder(&FILTERED.replace("> 3", ">> 3"));
+    let trigger = folder.path().join("objects.yaml");
+    let output = run(&["filter", "test", "-f", text(&trigger), "-e", text(&trigger)]);
+    assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
+    assert!(
+        stderr(&output).contains("column 26: expected a value, found `>`"),
+        "{}",
+        stderr(&output)
+    );
+    assert!(
+        stderr(&output).contains("\n  |                          ^\n"),
+        "{}",
+        stderr(&output)
+    );
+}

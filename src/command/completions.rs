@@ -25,13 +25,16 @@ pub(crate) fn run(args: &CompletionsArgs, mut program: Command) -> Result<(), Fa
 /// Prints the manual page of `program`: its own, then each command's.
 pub(crate) fn man(program: &Command) -> Result<(), Failure> {
     let mut page = Vec::new();
-    let of_program = clap_mangen::Man::new(program.clone());
-    of_program
-        .render(&mut page)
-        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    for command in program.get_subcommands() {
-        let name = format!("volley {}", command.get_name());
-        clap_mangen::Man::new(command.clone().display_name(name))
+    let mut waiting = vec![(program.clone(), "volley".to_owned())];
+    while let Some((command, name)) = waiting.pop() {
+        let mut below: Vec<_> = command.get_subcommands().collect();
+        below.reverse();
+        waiting.extend(
+            below
+                .into_iter()
+                .map(|below| (below.clone(), format!("{name} {}", below.get_name()))),
+        );
+        clap_mangen::Man::new(command.display_name(name))
             .render(&mut page)
             .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     }

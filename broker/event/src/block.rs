@@ -13,6 +13,7 @@
 //! The low six bits of an attribute's first byte hold its name's length less one. RAW: the value
 //! came in a header whose bytes differ from the decoded text; they follow, and binary mode sends
 //! them again. ENCODE: the value did not come in a header and has to be percent-coded to be one.
+//! Both at once, TYPED: the value was a number or a boolean of JSON; this is its canonical text.
 //!
 //! A look-up walks the block: with the ten or so attributes of an event that costs no more than
 //! searching an index of offsets would, and it keeps an event at three pointers' worth of memory.
@@ -30,6 +31,7 @@ pub const MAX_ATTRIBUTES: usize = 128;
 
 const RAW: u8 = 0x40;
 const ENCODE: u8 = 0x80;
+const TYPED: u8 = RAW | ENCODE;
 const NAME_LENGTH: u8 = 0x3f;
 
 /// The attributes that open every block.
@@ -44,6 +46,8 @@ pub(crate) struct Attribute<'a> {
     pub(crate) raw: Option<&'a [u8]>,
     /// The value has to be percent-coded to be a header.
     pub(crate) encode: bool,
+    /// The value was a number or a boolean of JSON.
+    pub(crate) typed: bool,
 }
 
 impl<'a> Attribute<'a> {
@@ -81,7 +85,7 @@ impl<'a> Iterator for Attributes<'a> {
         let (name, rest) = rest.split_at_checked(usize::from(first & NAME_LENGTH) + 1)?;
         let (value, mut rest) = rest.split_at_checked(length([low, high]))?;
         let mut raw = None;
-        if first & RAW != 0 {
+        if first & TYPED == RAW {
             let (&size, after) = rest.split_first_chunk()?;
             let (bytes, after) = after.split_at_checked(length(size))?;
             (raw, rest) = (Some(bytes), after);
@@ -91,7 +95,8 @@ impl<'a> Iterator for Attributes<'a> {
             name,
             value,
             raw,
-            encode: first & ENCODE != 0,
+            encode: first & TYPED == ENCODE,
+            typed: first & TYPED == TYPED,
         })
     }
 }
@@ -174,6 +179,12 @@ impl BlockWriter {
         // The content type is a header of its own, which is never percent-coded.
         let encode = name != attributes::CONTENT_TYPE && percent::needs_encoding(value);
         self.push(name, value, if encode { ENCODE } else { 0 })?;
+        self.check_size()
+    }
+
+    /// Adds an attribute that was a number or a boolean of JSON. The name has been checked.
+    pub(crate) fn add_typed(&mut self, name: &str, value: &str) -> Result<(), EventError> {
+        self.push(name, value, TYPED)?;
         self.check_size()
     }
 

@@ -33,6 +33,17 @@ pub enum Form {
     Structured,
 }
 
+/// The value of an attribute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttributeValue<'a> {
+    /// Text as it came; times and URIs are text too.
+    Text(&'a str),
+    /// A number of a JSON envelope.
+    Integer(i32),
+    /// A boolean of a JSON envelope.
+    Boolean(bool),
+}
+
 /// The version of CloudEvents that an event was made to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum SpecVersion {
@@ -149,6 +160,21 @@ impl Event {
         self.entries()
             .find(|entry| entry.name == name.as_bytes())
             .map(|entry| entry.value())
+    }
+
+    /// Any attribute with the type that it came with: only an extension that was a number or a
+    /// boolean of a JSON envelope is more than text. Names are lower case.
+    pub fn attribute(&self, name: &str) -> Option<AttributeValue<'_>> {
+        let entry = self.entries().find(|entry| entry.name == name.as_bytes())?;
+        let text = entry.value();
+        Some(match (entry.typed, text) {
+            (true, "true") => AttributeValue::Boolean(true),
+            (true, "false") => AttributeValue::Boolean(false),
+            (true, number) => number
+                .parse()
+                .map_or(AttributeValue::Text(text), AttributeValue::Integer),
+            (false, text) => AttributeValue::Text(text),
+        })
     }
 
     /// All attributes with their decoded text: `id`, `source`, `type`, `specversion`, then the

@@ -39,7 +39,7 @@ pub use batch::write_batch;
 pub use block::{MAX_ATTRIBUTE_BYTES, MAX_ATTRIBUTES, MAX_HEADER_BYTES};
 pub use builder::Builder;
 pub use error::{EncodeError, EventError, Problem};
-pub use event::{Event, Form, MAX_HOPS, SpecVersion};
+pub use event::{AttributeValue, Event, Form, MAX_HOPS, SpecVersion};
 pub use headers::{Mode, mode};
 pub use hops::ATTRIBUTE as HOPS_ATTRIBUTE;
 pub use incoming::{Incoming, read_reply, read_request};

@@ -104,6 +104,9 @@ fn put(
         },
         _ => return Err(envelope::not_a_value(name, value)),
     };
+    if !value.starts_with('"') {
+        return block.add_typed(name, &text);
+    }
     attributes::check_characters(name, &text)?;
     attributes::check_value(version, name, &text)?;
     block.add_text(name, &text)

@@ -31,7 +31,7 @@ impl Test {
 
 /// Which attribute a clause reads. The ones that most filters ask for, and every event has, are
 /// read from their place; the others are looked up by name.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Attribute {
     Id,
     Source,
@@ -58,6 +58,14 @@ impl Attribute {
         }
     }
 
+    /// Whether there is no event without it.
+    pub(crate) fn is_always_there(&self) -> bool {
+        match self {
+            Self::Id | Self::Source | Self::Type => true,
+            Self::Named(name) => &**name == "specversion",
+        }
+    }
+
     pub(crate) fn value<'e>(&self, event: &'e Event) -> Option<&'e str> {
         match self {
             Self::Id => Some(event.id()),
@@ -69,7 +77,7 @@ impl Attribute {
 }
 
 /// One attribute, one test, one expected value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Clause {
     pub(crate) attribute: Attribute,
     pub(crate) test: Test,

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write};
 
 use crate::{
+    cesql::Expression,
     clause::{Attribute, Clause, Test},
     error::FilterError,
     expr::Expr,
@@ -13,7 +14,8 @@ use crate::{
 /// compilation.
 pub const MAX_DEPTH: usize = 64;
 
-/// How many clauses, `all`, `any` and `not` one Trigger may have.
+/// How many clauses, `all`, `any` and `not` one Trigger may have, each value and operation of an
+/// expression counted as one.
 pub const MAX_NODES: usize = 1_000;
 
 /// The longest attribute name.
@@ -75,14 +77,25 @@ impl Compiler {
                 Expr::Cesql(text) if text.trim().is_empty() => {
                     compiler.problem(|path| FilterError::EmptyValue { path });
                 }
-                Expr::Cesql(_) => {
-                    compiler.problem(|path| FilterError::NotServed {
-                        path,
-                        dialect: "cesql",
-                    });
-                }
+                Expr::Cesql(text) => compiler.expression(text),
             }
         });
+    }
+
+    fn expression(&mut self, text: &str) {
+        match Expression::parse(text) {
+            Ok(expression) => {
+                if self.count_all(expression.size()) {
+                    self.nodes.push(Node::Cesql(Box::new(expression)));
+                }
+            }
+            Err(error) => self.problem(|path| FilterError::Cesql {
+                path,
+                message: error.message(),
+                hint: error.hint,
+                snippet: error.snippet,
+            }),
+        }
     }
 
     fn combination(&mut self, group: Group, members: &[Expr], depth: usize) {
@@ -154,8 +167,13 @@ impl Compiler {
 
     /// Counts one node; false, with one problem for the whole filter, when it is too many.
     fn count(&mut self) -> bool {
-        self.counted += 1;
-        if self.counted == MAX_NODES + 1 {
+        self.count_all(1)
+    }
+
+    fn count_all(&mut self, nodes: usize) -> bool {
+        let before = self.counted;
+        self.counted += nodes;
+        if before <= MAX_NODES && self.counted > MAX_NODES {
             self.problem(|path| FilterError::TooLarge { path });
         }
         self.counted <= MAX_NODES

@@ -3,8 +3,7 @@
 /// One problem of a declared filter. Compiling reports all of them at once.
 ///
 /// `Display` is one line: where, what, and the rule. [`path`](Self::path),
-/// [`message`](Self::message) and [`hint`](Self::hint) give the parts. All but
-/// [`NotServed`](Self::NotServed) are mistakes that the author mends.
+/// [`message`](Self::message) and [`hint`](Self::hint) give the parts.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum FilterError {
@@ -42,21 +41,27 @@ pub enum FilterError {
         /// The first place that is too deep.
         path: String,
     },
-    /// There are more than [`MAX_NODES`](crate::MAX_NODES) clauses and combinations.
+    /// There are more than [`MAX_NODES`](crate::MAX_NODES) clauses, combinations and parts of
+    /// expressions.
     /// Nothing behind this place was looked at.
-    #[error("{path}: more than 1000 clauses, `all`, `any` and `not` in one Trigger")]
+    #[error(
+        "{path}: more than 1000 clauses, `all`, `any`, `not` and parts of expressions in one Trigger"
+    )]
     TooLarge {
         /// The first place that is too much.
         path: String,
     },
-    /// Knative has this dialect and this build does not. The Trigger is well formed, but it must
-    /// not become Ready: the caller shows a condition instead of a problem.
-    #[error("{path}: this build does not serve the dialect `{dialect}`")]
-    NotServed {
+    /// An expression in CloudEvents SQL can't be used.
+    #[error("{path}: {message}")]
+    Cesql {
         /// Where it stands.
         path: String,
-        /// The dialect as Knative spells it.
-        dialect: &'static str,
+        /// The column in the expression, and what is wrong there.
+        message: String,
+        /// The likely fix; may be empty.
+        hint: String,
+        /// The expression around the problem, and a mark under it: two lines.
+        snippet: String,
     },
 }
 
@@ -70,7 +75,7 @@ impl FilterError {
             | Self::EmptyList { path }
             | Self::TooDeep { path }
             | Self::TooLarge { path }
-            | Self::NotServed { path, .. } => path,
+            | Self::Cesql { path, .. } => path,
         }
     }
 
@@ -104,13 +109,17 @@ impl FilterError {
             Self::TooLarge { .. } => {
                 "split it into several Triggers with the same subscriber".into()
             }
-            Self::NotServed { .. } => "say it with exact, prefix, suffix, all, any and not".into(),
+            Self::Cesql { hint, .. } => hint.clone(),
         }
     }
 
-    /// Whether this is no mistake of the author but a dialect that this build lacks.
-    pub fn is_not_served(&self) -> bool {
-        matches!(self, Self::NotServed { .. })
+    /// The place in the style of a compiler, on two lines: what was written, and a mark under
+    /// the problem. Only an expression has one.
+    pub fn snippet(&self) -> Option<&str> {
+        match self {
+            Self::Cesql { snippet, .. } => Some(snippet),
+            _ => None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use volley_event::Event;
 
 use crate::{
     clause::{Test, write_clause},
+    compile,
     node::{Branch, Group, Node},
 };
 
@@ -49,6 +50,28 @@ pub enum Part {
         /// What the event has; `None` when it lacks the attribute.
         actual: Option<String>,
     },
+    /// An expression in CloudEvents SQL.
+    Cesql {
+        /// Why it has no answer, if it has none.
+        error: Option<String>,
+        /// Every part with its value, the whole first.
+        parts: Vec<Evaluated>,
+    },
+}
+
+/// A part of a `cesql` expression and what it gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evaluated {
+    /// How deep it stands in the expression: 0 is all of it.
+    pub level: usize,
+    /// How its author wrote it, shortened.
+    pub text: String,
+    /// Its value; when it failed, the default of its type.
+    pub value: String,
+    /// Whether it failed, by itself or because a part of it did.
+    pub failed: bool,
+    /// Why it failed by itself.
+    pub error: Option<String>,
 }
 
 /// Explains the tree under `root`; without one there is nothing to ask.
@@ -78,6 +101,14 @@ fn explain_branch(branch: Branch<'_>, event: &Event) -> Explanation {
                 children: Vec::new(),
             }
         }
+        Node::Cesql(expression) => Explanation {
+            passes: expression.judge(event).passes,
+            part: Part::Cesql {
+                error: expression.error(event),
+                parts: expression.explain(event),
+            },
+            children: Vec::new(),
+        },
         Node::Group { group, .. } => {
             let children: Vec<_> = branch
                 .children()
@@ -94,10 +125,24 @@ fn explain_branch(branch: Branch<'_>, event: &Event) -> Explanation {
 }
 
 impl Explanation {
+    /// The first error of an expression in it.
+    pub(crate) fn error(&self) -> Option<&str> {
+        match &self.part {
+            Part::Cesql { error, .. } => error.as_deref(),
+            _ => self.children.iter().find_map(Self::error),
+        }
+    }
+
     fn write(&self, f: &mut fmt::Formatter<'_>, level: usize) -> fmt::Result {
         let verdict = if self.passes { "match" } else { "no match" };
         write!(f, "{:indent$}{verdict}: ", "", indent = level * 2)?;
         self.part.write(f, self.passes)?;
+        if let Part::Cesql { parts, .. } = &self.part {
+            for part in parts {
+                f.write_str("\n")?;
+                part.write(f, level + 1)?;
+            }
+        }
         for child in &self.children {
             f.write_str("\n")?;
             child.write(f, level + 1)?;
@@ -106,11 +151,29 @@ impl Explanation {
     }
 }
 
+impl Evaluated {
+    fn write(&self, f: &mut fmt::Formatter<'_>, level: usize) -> fmt::Result {
+        // A long chain of sums is as deep as it is long, and no line gets that wide.
+        let indent = (level + self.level.min(compile::MAX_DEPTH)) * 2;
+        write!(f, "{:indent$}{}", "", self.value)?;
+        match &self.error {
+            Some(error) => write!(f, " (error: {error})")?,
+            None if self.failed => f.write_str(" (error)")?,
+            None => {}
+        }
+        write!(f, ": {}", self.text)
+    }
+}
+
 impl Part {
     fn write(&self, f: &mut fmt::Formatter<'_>, passes: bool) -> fmt::Result {
         match self {
             Self::Everything => f.write_str("everything"),
             Self::Group(group) => write!(f, "{group}"),
+            Self::Cesql { error: None, .. } => f.write_str("cesql"),
+            Self::Cesql {
+                error: Some(error), ..
+            } => write!(f, "cesql, because of an error: {error}"),
             Self::Clause {
                 attribute,
                 test,

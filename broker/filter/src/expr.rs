@@ -23,8 +23,7 @@ pub enum Expr {
     Any(Vec<Expr>),
     /// This one does not pass.
     Not(Box<Expr>),
-    /// An expression in CloudEvents SQL. This build does not serve it: compiling gives
-    /// [`FilterError::NotServed`](crate::FilterError::NotServed).
+    /// This expression in CloudEvents SQL is true.
     Cesql(String),
 }
 

@@ -1,17 +1,30 @@
 //! A filter that was checked and can answer.
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 use volley_event::Event;
 
 use crate::{
-    compile,
+    compile, cover,
     error::FilterError,
     explain::{self, Explanation},
     expr::Expr,
-    necessary::Necessary,
     node::{Branch, Node},
+    warning::{self, FilterWarning},
 };
+
+/// What a filter says of one event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Verdict {
+    /// Whether the event passes.
+    pub passes: bool,
+    /// Whether a `cesql` expression that was asked on the way failed, or gave no boolean.
+    pub failed: bool,
+}
 
 /// A compiled filter. Cloning it costs one reference count.
 ///
@@ -19,10 +32,10 @@ use crate::{
 #[derive(Clone)]
 pub struct Filter(Arc<Compiled>);
 
-#[derive(PartialEq, Eq)]
+#[derive(PartialEq, Eq, Hash)]
 struct Compiled {
     nodes: Box<[Node]>,
-    necessary: Necessary,
+    scanned: bool,
 }
 
 impl Filter {
@@ -35,9 +48,8 @@ impl Filter {
     ///
     /// # Errors
     ///
-    /// Every problem at once. Paths begin with the dialect, such as `attributes["Type"]`. When all
-    /// of them are [`FilterError::NotServed`], the filter is well formed and its Trigger is shown
-    /// as not Ready; otherwise the author has to mend it.
+    /// Every problem at once, for the author to mend. Paths begin with the dialect, such as
+    /// `attributes["Type"]`.
     pub fn compile(expr: &Expr) -> Result<Self, Vec<FilterError>> {
         match expr {
             Expr::Attributes(map) if map.is_empty() => Ok(Self::everything()),
@@ -60,16 +72,40 @@ impl Filter {
     }
 
     fn from_nodes(nodes: Vec<Node>) -> Self {
-        let necessary = Necessary::of(&nodes);
+        let root = Branch::root(&nodes);
+        let scanned = root.is_some_and(|root| cover::of(root, &|_| 0).is_none());
         Self(Arc::new(Compiled {
             nodes: nodes.into(),
-            necessary,
+            scanned,
         }))
     }
 
-    /// Whether `event` passes. Allocates nothing.
+    /// Whether `event` passes. Allocates nothing, except where `cesql` has to make new text.
     pub fn matches(&self, event: &Event) -> bool {
-        self.root().is_none_or(|root| root.passes(event))
+        self.judge(event).passes
+    }
+
+    /// As [`matches`](Self::matches), and whether an expression failed.
+    pub fn judge(&self, event: &Event) -> Verdict {
+        let mut failed = false;
+        let passes = self
+            .root()
+            .is_none_or(|root| root.passes(event, &mut failed));
+        Verdict { passes, failed }
+    }
+
+    /// Why `event` does not pass, if that is because an expression failed: its error.
+    pub fn error(&self, event: &Event) -> Option<String> {
+        let verdict = self.judge(event);
+        if verdict.passes || !verdict.failed {
+            return None;
+        }
+        self.explain(event).error().map(str::to_owned)
+    }
+
+    /// What the author may not have meant. Nothing here keeps the filter from being used.
+    pub fn warnings(&self) -> Vec<FilterWarning> {
+        self.root().map(warning::of).unwrap_or_default()
     }
 
     /// Why `event` passes or not: every clause with what the event has and its verdict. Its
@@ -85,22 +121,18 @@ impl Filter {
 
     /// Why no event can ever pass, if two clauses that both have to hold exclude each other: a
     /// sentence for a warning. `None` says nothing; such filters can be hidden deeper.
-    pub fn contradiction(&self) -> Option<&str> {
-        self.0.necessary.contradiction.as_deref()
+    pub fn contradiction(&self) -> Option<String> {
+        self.root().and_then(cover::contradiction)
     }
 
-    /// Whether the [`Index`](crate::Index) has to evaluate it for every event, because it demands
-    /// no particular `type` or `source`.
+    /// Whether the [`Index`](crate::Index) has to ask it for every event, because it demands
+    /// nothing that it could be looked up by: no attribute with a text, or one that begins or
+    /// ends with a text, or one that not every event has.
     pub fn is_scanned(&self) -> bool {
-        let necessary = self.necessary();
-        !self.passes_everything() && necessary.kind.is_none() && necessary.source.is_none()
+        self.0.scanned
     }
 
-    pub(crate) fn necessary(&self) -> &Necessary {
-        &self.0.necessary
-    }
-
-    fn root(&self) -> Option<Branch<'_>> {
+    pub(crate) fn root(&self) -> Option<Branch<'_>> {
         Branch::root(&self.0.nodes)
     }
 }
@@ -112,6 +144,12 @@ impl PartialEq for Filter {
 }
 
 impl Eq for Filter {}
+
+impl Hash for Filter {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
 
 impl fmt::Debug for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,6 +170,7 @@ impl fmt::Display for Filter {
 fn write_branch(f: &mut fmt::Formatter<'_>, branch: Branch<'_>) -> fmt::Result {
     match branch.node() {
         Node::Clause(clause) => write!(f, "{clause}"),
+        Node::Cesql(expression) => write!(f, "cesql({})", expression.text()),
         Node::Group { group, .. } => {
             write!(f, "{group}(")?;
             for (at, child) in branch.children().enumerate() {

@@ -1,42 +1,81 @@
 //! All filters of one unit, asked at once.
 //!
-//! Each filter stands in exactly one list: under the `type` and `source` that it demands, with
-//! those that pass everything, or with those that have to be evaluated for every event.
+//! A filter is looked up by its anchors (`cover.rs`), positive tests of which every event has one
+//! that passes. So the cost of an event follows from the filters that it may pass, and not from
+//! how many there are.
 //!
 //! ```text
-//!   event --> everything                      no evaluation
-//!         --> scanned                         evaluated always
-//!         --> by source [source]              evaluated when the source is theirs
-//!         --> by type [type] --> any source
-//!                            --> [source]
+//!   event --> everything, scanned                        always
+//!         --> each attribute: exact text     (table)  \
+//!                             each prefix    (trie)    | postings --> entries --> slots
+//!                             each suffix    (trie)    |
+//!                             is there                 |
+//!         --> type and source                (table)  /
 //! ```
 //!
-//! A list that asks for nothing beyond its key needs no evaluation either. Lists are kept in the
-//! order of their slots, so that nothing here depends on how a hash falls.
+//! Filters that were written alike share one entry. An entry is asked only once an event, however
+//! many of its anchors an event has, and not at all when its anchor says everything. Filters
+//! without an anchor are asked for every event.
+//!
+//! Adding and removing touch what one filter needs and nothing else; no table is ever made anew
+//! at once. What is chosen here depends on the order of changes, what is answered does not. Keys
+//! are hashed with a key of this index, so that nobody can choose names that collide.
 
-use std::collections::HashMap;
+mod attribute;
+mod postings;
+mod slab;
+mod table;
+mod trie;
 
+use std::{collections::BTreeMap, hash::BuildHasher};
+
+use smallvec::SmallVec;
 use volley_event::Event;
 
-use crate::filter::Filter;
+use self::{
+    postings::{Place, Postings, Ref},
+    slab::Slab,
+    table::Table,
+};
+use crate::{cover, filter::Filter};
+
+/// How many slots one page of the map from slots to entries has.
+const PAGE: usize = 256;
+/// No filter stands under this slot.
+const NONE: u32 = u32::MAX;
 
 /// Answers which of many filters an event passes.
 ///
 /// Slots are the caller's numbers, one a Trigger; small ones that rise are cheapest to add.
 #[derive(Debug, Clone, Default)]
 pub struct Index {
-    filters: HashMap<u32, Filter>,
-    everything: Members,
-    scanned: Members,
-    by_source: HashMap<Box<str>, Members>,
-    by_type: HashMap<Box<str>, OfType>,
+    /// The entry of each slot.
+    pages: BTreeMap<u32, Box<[u32]>>,
+    len: usize,
+    entries: Slab<Entry>,
+    /// Entries by their filter.
+    filters: Table,
+    postings: Postings,
+    /// How many slots have a filter that is asked for every event.
+    unindexed: usize,
+    /// The number of the event that is being asked about.
+    stamp: u32,
+    failures: u64,
+    /// What the event has, kept only for its room.
+    found: Vec<u32>,
 }
 
-/// The filters that demand one `type`.
+/// One filter, and every slot that has it.
 #[derive(Debug, Clone, Default)]
-struct OfType {
-    any_source: Members,
-    by_source: HashMap<Box<str>, Members>,
+struct Entry {
+    filter: Option<Filter>,
+    /// Ascending.
+    slots: SmallVec<[u32; 4]>,
+    /// Where it stands in the postings.
+    places: SmallVec<[Place; 1]>,
+    /// The event for which it was asked last.
+    stamp: u32,
+    failures: u32,
 }
 
 impl Index {
@@ -48,186 +87,179 @@ impl Index {
     /// Adds `filter` under `slot`, in place of the one that was there.
     pub fn add(&mut self, slot: u32, filter: &Filter) {
         self.remove(slot);
-        self.filters.insert(slot, filter.clone());
-        let residual = (!filter.necessary().sufficient).then(|| filter.clone());
-        self.members_for(filter).insert(slot, residual);
+        let hash = self.hash(filter);
+        let entries = &self.entries;
+        let alike = |id: u32| entries.get(id).filter.as_ref() == Some(filter);
+        let id = match self.filters.find(hash, alike) {
+            Some(id) => id,
+            None => self.add_entry(hash, filter),
+        };
+        let slots = &mut self.entries.at(id).slots;
+        let place = slots.partition_point(|held| *held < slot);
+        slots.insert(place, slot);
+        self.set_entry(slot, id);
+        self.len += 1;
+        self.unindexed += usize::from(filter.is_scanned());
     }
 
     /// Removes what stands under `slot`; false when nothing did.
     pub fn remove(&mut self, slot: u32) -> bool {
-        let Some(filter) = self.filters.remove(&slot) else {
+        let Some(id) = self.entry_of(slot) else {
             return false;
         };
-        self.members_for(&filter).remove(slot);
-        self.forget_empty(&filter);
+        self.set_entry(slot, NONE);
+        self.len -= 1;
+        let entry = self.entries.at(id);
+        if let Ok(place) = entry.slots.binary_search(&slot) {
+            entry.slots.remove(place);
+        }
+        let scanned = entry.filter.as_ref().is_some_and(Filter::is_scanned);
+        self.unindexed -= usize::from(scanned);
+        if entry.slots.is_empty() {
+            self.remove_entry(id);
+        }
         true
     }
 
     /// Puts the slots whose filters `event` passes into `hits`: ascending, each once, in place of
     /// what was in there.
     ///
-    /// Allocates nothing once `hits` has room. Takes `&mut self` so that what is behind this may
-    /// keep notes for an event; asking twice gives the same answer.
+    /// Allocates nothing once `hits` has room. Asking twice gives the same answer.
     pub fn matches(&mut self, event: &Event, hits: &mut Vec<u32>) {
         hits.clear();
-        self.everything.ask(event, hits);
-        self.scanned.ask(event, hits);
-        ask_under(&self.by_source, event, hits);
-        if let Some(of_type) = self.by_type.get(event.kind()) {
-            of_type.any_source.ask(event, hits);
-            ask_under(&of_type.by_source, event, hits);
+        self.next_stamp();
+        self.found.clear();
+        self.postings.find(event, &mut self.found);
+        for posting in &self.found {
+            for found in self.postings.entries(*posting) {
+                let entry = self.entries.at(found.id());
+                if entry.stamp == self.stamp {
+                    continue;
+                }
+                entry.stamp = self.stamp;
+                if found.decides() || entry.asked(event, &mut self.failures) {
+                    hits.extend_from_slice(&entry.slots);
+                }
+            }
         }
-        // One list gives its slots in order already, and then this is one pass over them.
+        // One entry gives its slots in order already, and then this is one pass over them.
         hits.sort_unstable();
     }
 
     /// How many filters there are.
     pub fn len(&self) -> usize {
-        self.filters.len()
+        self.len
     }
 
     /// Whether there is no filter.
     pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
+        self.len == 0
     }
 
-    /// How many filters are evaluated for every event, because they demand no particular `type`
-    /// or `source`.
+    /// How many filters are asked for every event, because they can't be looked up.
     pub fn unindexed(&self) -> usize {
-        self.scanned.len()
+        self.unindexed
     }
 
-    /// The one list in which `filter` stands, made if it is not there.
-    fn members_for(&mut self, filter: &Filter) -> &mut Members {
-        let necessary = filter.necessary();
-        match (&necessary.kind, &necessary.source) {
-            _ if filter.passes_everything() => &mut self.everything,
-            (None, None) => &mut self.scanned,
-            (None, Some(source)) => entry(&mut self.by_source, source),
-            (Some(kind), None) => &mut entry(&mut self.by_type, kind).any_source,
-            (Some(kind), Some(source)) => {
-                entry(&mut entry(&mut self.by_type, kind).by_source, source)
-            }
-        }
+    /// How often the `cesql` of a filter failed or gave no boolean, once a slot and event. Events
+    /// that can't pass for another reason that the index knows are not asked about.
+    pub fn failures(&self) -> u64 {
+        self.failures
     }
 
-    /// Gives back the list of `filter` if nothing is left in it: types come and go, and the index
-    /// must not grow with those that went.
-    fn forget_empty(&mut self, filter: &Filter) {
-        let necessary = filter.necessary();
-        let Some(kind) = &necessary.kind else {
-            if let Some(source) = &necessary.source {
-                remove_empty(&mut self.by_source, source);
+    /// As [`failures`](Self::failures), of the filter under `slot` since it was added (or of those
+    /// written alike); `None` when there is none.
+    pub fn failures_of(&self, slot: u32) -> Option<u32> {
+        self.entry_of(slot).map(|id| self.entries.get(id).failures)
+    }
+
+    fn add_entry(&mut self, hash: u32, filter: &Filter) -> u32 {
+        let id = self.entries.add(Entry {
+            filter: Some(filter.clone()),
+            ..Entry::default()
+        });
+        self.filters.add(hash, id);
+        let places = match filter.root() {
+            None => SmallVec::from_elem(self.postings.add_everything(id), 1),
+            Some(root) => {
+                let postings = &self.postings;
+                let cover = cover::of(root, &|anchor| postings.weight(anchor));
+                match cover {
+                    None => SmallVec::from_elem(self.postings.add_scanned(id), 1),
+                    Some(cover) => {
+                        let found = Ref::new(id, cover.decides);
+                        let add = |anchor| self.postings.add(anchor, found);
+                        cover.anchors.iter().filter_map(add).collect()
+                    }
+                }
             }
-            return;
         };
-        if let Some(of_type) = self.by_type.get_mut(kind) {
-            if let Some(source) = &necessary.source {
-                remove_empty(&mut of_type.by_source, source);
+        self.entries.at(id).places = places;
+        id
+    }
+
+    fn remove_entry(&mut self, id: u32) {
+        let entry = self.entries.take(id);
+        for place in &entry.places {
+            if let Some((moved, from)) = self.postings.remove(*place) {
+                let mut places = self.entries.at(moved).places.iter_mut();
+                if let Some(known) = places.find(|known| **known == from) {
+                    *known = *place;
+                }
             }
-            if of_type.any_source.is_empty() && of_type.by_source.is_empty() {
-                self.by_type.remove(kind);
-            }
+        }
+        if let Some(filter) = &entry.filter {
+            self.filters.remove(self.hash(filter), id);
+        }
+    }
+
+    /// A number that no entry has. The numbers begin anew after four thousand million events.
+    fn next_stamp(&mut self) {
+        self.stamp = self.stamp.wrapping_add(1);
+        if self.stamp == 0 {
+            self.stamp = 1;
+            self.entries.each(|entry| entry.stamp = 0);
+        }
+    }
+
+    fn hash(&self, filter: &Filter) -> u32 {
+        self.postings.hasher().hash_one(filter) as u32
+    }
+
+    fn entry_of(&self, slot: u32) -> Option<u32> {
+        let (page, place) = page(slot);
+        let id = self.pages.get(&page)?[place];
+        (id != NONE).then_some(id)
+    }
+
+    fn set_entry(&mut self, slot: u32, id: u32) {
+        let (page, place) = page(slot);
+        let made = || vec![NONE; PAGE].into();
+        self.pages.entry(page).or_insert_with(made)[place] = id;
+        if id == NONE && self.pages[&page].iter().all(|id| *id == NONE) {
+            self.pages.remove(&page);
         }
     }
 }
 
-/// The slots of one list, ascending, each with the filter that is still to be asked.
-///
-/// Two vectors, so that a list that asks for nothing more is copied as a whole.
-#[derive(Debug, Clone, Default)]
-struct Members {
-    certain: Vec<u32>,
-    residual: Vec<(u32, Filter)>,
-}
-
-impl Members {
-    fn insert(&mut self, slot: u32, residual: Option<Filter>) {
-        match residual {
-            None => {
-                let at = self.certain.partition_point(|held| *held < slot);
-                self.certain.insert(at, slot);
-            }
-            Some(filter) => {
-                let at = self.residual.partition_point(|(held, _)| *held < slot);
-                self.residual.insert(at, (slot, filter));
-            }
+impl Entry {
+    /// Whether `event` passes the filter.
+    fn asked(&mut self, event: &Event, failures: &mut u64) -> bool {
+        let Some(filter) = &self.filter else {
+            return false;
+        };
+        let verdict = filter.judge(event);
+        if verdict.failed {
+            self.failures = self.failures.saturating_add(1);
+            *failures += self.slots.len() as u64;
         }
-    }
-
-    fn remove(&mut self, slot: u32) {
-        if let Ok(at) = self.certain.binary_search(&slot) {
-            self.certain.remove(at);
-        }
-        if let Ok(at) = self.residual.binary_search_by_key(&slot, |(held, _)| *held) {
-            self.residual.remove(at);
-        }
-    }
-
-    fn ask(&self, event: &Event, hits: &mut Vec<u32>) {
-        hits.extend_from_slice(&self.certain);
-        for (slot, filter) in &self.residual {
-            if filter.matches(event) {
-                hits.push(*slot);
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.certain.len() + self.residual.len()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.len() == 0
+        verdict.passes
     }
 }
 
-fn ask_under(by_source: &HashMap<Box<str>, Members>, event: &Event, hits: &mut Vec<u32>) {
-    // Most brokers have no such list, and then the source need not be hashed.
-    if !by_source.is_empty()
-        && let Some(members) = by_source.get(event.source())
-    {
-        members.ask(event, hits);
-    }
-}
-
-/// As `entry().or_default()`, but a key that is there is not copied.
-fn entry<'m, V: Default>(map: &'m mut HashMap<Box<str>, V>, key: &str) -> &'m mut V {
-    if !map.contains_key(key) {
-        map.insert(key.into(), V::default());
-    }
-    map.get_mut(key)
-        .expect("it was there or was put there above")
-}
-
-fn remove_empty(map: &mut HashMap<Box<str>, Members>, key: &str) {
-    if map.get(key).is_some_and(Members::is_empty) {
-        map.remove(key);
-    }
+fn page(slot: u32) -> (u32, usize) {
+    (slot / PAGE as u32, slot as usize % PAGE)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Expr;
-
-    #[test]
-    fn nothing_stays_of_filters_that_are_gone() {
-        let mut index = Index::new();
-        let pairs = [
-            vec![("type", "a")],
-            vec![("source", "b")],
-            vec![("type", "a"), ("source", "b")],
-            vec![("type", "c"), ("source", "b"), ("subject", "d")],
-        ];
-        for (slot, pairs) in (0..).zip(pairs) {
-            let filter = Filter::compile(&Expr::exact(pairs)).unwrap();
-            index.add(slot, &filter);
-        }
-        assert_eq!((index.by_type.len(), index.by_source.len()), (2, 1));
-        for slot in 0..4 {
-            index.remove(slot);
-        }
-        assert!(index.by_type.is_empty() && index.by_source.is_empty() && index.filters.is_empty());
-    }
-}
+mod tests;

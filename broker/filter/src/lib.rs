@@ -20,6 +20,8 @@
 //!   equals its digits, upper and lower case differ.
 //! - In the older `filter.attributes` the value `""` asks for an attribute that is there and not
 //!   empty.
+//! - A `cesql` expression passes when its value is true. One that fails, or has a value of another
+//!   type, does not pass; [`Filter::judge`] tells that apart, so that it can be counted.
 //!
 //! Filters see the event as it was stored, before anything that delivery adds. This crate does no
 //! I/O, knows no Trigger by name, and allocates nothing for an event that it only has to judge.
@@ -45,21 +47,24 @@
 //! # Ok::<(), volley_event::EventError>(())
 //! ```
 
+mod cesql;
 mod clause;
 mod compile;
+mod cover;
 mod error;
 mod explain;
 mod expr;
 mod filter;
 mod index;
-mod necessary;
 mod node;
+mod warning;
 
 pub use clause::Test;
 pub use compile::{MAX_DEPTH, MAX_NAME, MAX_NODES};
 pub use error::FilterError;
-pub use explain::{Explanation, Part};
+pub use explain::{Evaluated, Explanation, Part};
 pub use expr::Expr;
-pub use filter::Filter;
+pub use filter::{Filter, Verdict};
 pub use index::Index;
 pub use node::Group;
+pub use warning::FilterWarning;

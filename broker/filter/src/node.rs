@@ -11,7 +11,7 @@ use std::fmt;
 
 use volley_event::Event;
 
-use crate::clause::Clause;
+use crate::{cesql::Expression, clause::Clause};
 
 /// What holds clauses or other groups together, named as authors write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,9 +71,10 @@ impl fmt::Display for Group {
 }
 
 /// One node of the flat tree.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum Node {
     Clause(Clause),
+    Cesql(Box<Expression>),
     /// Its children are the nodes behind it, up to `end`.
     Group {
         group: Group,
@@ -109,19 +110,25 @@ impl<'n> Branch<'n> {
         })
     }
 
-    /// Whether `event` passes. Recursion is as deep as the tree, which compiling has bounded.
-    pub(crate) fn passes(self, event: &Event) -> bool {
+    /// Whether `event` passes; `failed` becomes true when an expression on the way failed.
+    /// Recursion is as deep as the tree, which compiling has bounded.
+    pub(crate) fn passes(self, event: &Event, failed: &mut bool) -> bool {
         match self.node() {
             Node::Clause(clause) => clause.holds(event),
+            Node::Cesql(expression) => {
+                let verdict = expression.judge(event);
+                *failed |= verdict.failed;
+                verdict.passes
+            }
             Node::Group { group, .. } => {
-                group.verdict(self.children().map(|child| child.passes(event)))
+                group.verdict(self.children().map(|child| child.passes(event, failed)))
             }
         }
     }
 
     fn end(self) -> usize {
         match self.node() {
-            Node::Clause(_) => self.at + 1,
+            Node::Clause(_) | Node::Cesql(_) => self.at + 1,
             Node::Group { end, .. } => *end,
         }
     }

@@ -15,6 +15,7 @@ mod update;
 
 use url::Url;
 
+pub use filters::compile as compile_filters;
 pub use update::update;
 
 use crate::{

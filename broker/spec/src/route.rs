@@ -96,7 +96,7 @@ pub struct TriggerRoute {
     pub uid: Uuid,
     /// Namespace and name.
     pub key: ObjectKey,
-    /// What it wants. `None` parks the Trigger: its filter can't be served by this build.
+    /// What it wants. `None` parks the Trigger: its filter can't be used.
     pub filter: Option<Filter>,
     /// Where its events go. `None` parks the Trigger: nothing is delivered, nothing is dropped,
     /// and one that never had a subscriber starts reading where it first gets one.

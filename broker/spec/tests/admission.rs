@@ -105,7 +105,7 @@ fn triggers() {
 
 #[test]
 fn filters() {
-    check(include_str!("admission/filters.txt"), 74);
+    check(include_str!("admission/filters.txt"), 76);
 }
 
 #[test]
@@ -150,6 +150,21 @@ fn what_has_no_effect_is_a_warning() {
             "trigger with",
             "filters: [{}]\n",
             "spec.filters[0]: a filter without a dialect lets every event pass",
+        ),
+        (
+            "trigger with",
+            "filters: [{not: {cesql: '1 + 1'}}]\n",
+            "spec.filters[0].not.cesql: no event passes: the expression gives a value of type Integer, not a Boolean",
+        ),
+        (
+            "trigger with",
+            "filters: [{sql: 'EXISTS id'}]\n",
+            "spec.filters[0].cesql: every event passes: every event has `id`",
+        ),
+        (
+            "trigger with",
+            "filters: [{cesql: \"type = 'a'\"}, {cesql: \"type = 'b'\"}]\n",
+            "spec.filters: no event passes: type is \"a\" and type is \"b\" exclude each other",
         ),
         (
             "trigger with",

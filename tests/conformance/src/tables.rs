@@ -24,10 +24,6 @@ pub const NOT_APPLICABLE: &[(&str, &str)] = &[
         "ingress: the hop count is added to the event",
         "it travels beside the event and is no attribute; the rows look at its effect",
     ),
-    (
-        "filters: cesql",
-        "the dialect is not served yet: such a Trigger is not Ready",
-    ),
 ];
 
 /// Every scenario of every table.

@@ -1,6 +1,6 @@
 //! Structured mode, in and out.
 
-use volley_event::{Form, Format, Overlay, Problem, SpecVersion};
+use volley_event::{AttributeValue, Form, Format, Overlay, Problem, SpecVersion};
 
 use super::*;
 
@@ -17,6 +17,39 @@ fn as_json(event: &Event) -> String {
         .expect("encodes");
     assert_eq!(header(&wire.headers, "content-type"), Some(JSON.as_bytes()));
     String::from_utf8(wire.body.to_vec()).expect("encodes")
+}
+
+#[test]
+fn numbers_and_booleans_of_json_keep_their_type_and_all_else_is_text() {
+    let more = r#","n":-7,"on":true,"text":"7","zero":-0,"off":null,"time":"2026-01-02T03:04:05Z""#;
+    let event = structured(&envelope(more)).expect("reads");
+    let stored = Event::from_stored(
+        event.attribute_block().clone(),
+        event.header_block().clone(),
+        event.body().clone(),
+        event.form(),
+        event.hops(),
+    )
+    .expect("what was stored");
+    for event in [event, stored] {
+        assert_eq!(event.attribute("n"), Some(AttributeValue::Integer(-7)));
+        assert_eq!(event.attribute("zero"), Some(AttributeValue::Integer(0)));
+        assert_eq!(event.attribute("on"), Some(AttributeValue::Boolean(true)));
+        assert_eq!(event.attribute("text"), Some(AttributeValue::Text("7")));
+        assert_eq!(event.attribute("id"), Some(AttributeValue::Text("1")));
+        let time = Some(AttributeValue::Text("2026-01-02T03:04:05Z"));
+        assert_eq!(event.attribute("time"), time);
+        assert_eq!(event.attribute("off"), None);
+        assert_eq!(
+            (event.get("n"), event.get("on")),
+            (Some("-7"), Some("true"))
+        );
+        let wire = event
+            .encode(Some(Format::Binary), &Overlay::default())
+            .expect("encodes");
+        assert_eq!(header(&wire.headers, "ce-n"), Some(&b"-7"[..]));
+        assert_eq!(header(&wire.headers, "ce-on"), Some(&b"true"[..]));
+    }
 }
 
 #[test]

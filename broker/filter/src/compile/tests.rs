@@ -166,31 +166,32 @@ fn a_hint_never_proposes_a_name_that_would_be_refused() {
 }
 
 #[test]
-fn cesql_is_not_served_rather_than_wrong() {
+fn a_wrong_expression_is_refused_with_its_column() {
     let filters = [
         good(),
-        Expr::Any(vec![Expr::Cesql("type = 'a'".into()), good()]),
+        Expr::Any(vec![Expr::Cesql("type = ".into()), good()]),
     ];
-    let path = "filters[1].any[0].cesql".to_owned();
-    let expected = FilterError::NotServed {
-        path,
-        dialect: "cesql",
+    let [problem] = &problems(&filters)[..] else {
+        panic!("there is one problem");
     };
-    assert!(expected.is_not_served());
-    assert_eq!(problems(&filters), [expected]);
+    assert_eq!(problem.path(), "filters[1].any[0].cesql");
+    assert_eq!(
+        problem.message(),
+        "column 7: expected a value, found the end"
+    );
+    assert_eq!(problem.snippet(), Some("  | type = \n  |       ^"));
 }
 
 #[test]
-fn a_mistake_beside_cesql_is_still_a_mistake() {
-    let filters = [
-        Expr::Cesql("type = 'a'".into()),
-        Expr::exact([("Type", "a")]),
-    ];
-    let mistakes: Vec<_> = problems(&filters)
-        .into_iter()
-        .filter(|p| !p.is_not_served())
-        .collect();
-    assert_eq!(mistakes.len(), 1);
+fn the_parts_of_expressions_count_as_clauses() {
+    let sum = |terms: usize| Expr::Cesql(format!("1{} = 1", " + 1".repeat(terms - 1)));
+    // Each number and each operator is one, and `= 1` is two.
+    assert!(Filter::compile_list(&[sum(499), good()]).is_ok());
+    let problems = problems(&[sum(499), good(), good()]);
+    assert!(
+        matches!(&problems[..], [FilterError::TooLarge { .. }]),
+        "{problems:?}"
+    );
 }
 
 fn nested(depth: usize) -> Expr {
@@ -238,7 +239,7 @@ fn a_trigger_may_have_as_many_clauses_as_the_limit_and_no_more() {
 fn nothing_behind_the_limit_is_looked_at() {
     let mut filters: Vec<_> = (0..=MAX_NODES).map(|_| good()).collect();
     filters.push(Expr::All(vec![]));
-    filters.push(Expr::Cesql("type = 'a'".into()));
+    filters.push(Expr::Cesql("type =".into()));
     let problems = problems(&filters);
     assert!(
         matches!(&problems[..], [FilterError::TooLarge { .. }]),

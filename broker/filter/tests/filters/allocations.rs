@@ -20,7 +20,14 @@ fn filters() -> Vec<Filter> {
         ])]),
         compiled(&[eu().negated()]),
         older(&[("subject", ""), ("type", "a")]),
+        cesql("type = 'a' AND (subject LIKE 'b%' OR region IN ('eu', 'us')) AND NOT EXISTS one"),
+        cesql("LENGTH(subject) < 5 AND TRIM(LEFT(source, 2)) = '/s'"),
+        cesql("missing = 1 OR TRUE"),
     ]
+}
+
+fn cesql(text: &str) -> Filter {
+    compiled(&[Expr::Cesql(text.to_owned())])
 }
 
 #[test]

@@ -42,6 +42,68 @@ fn an_explanation_of_the_older_attributes_says_present() {
 }
 
 #[test]
+fn an_explanation_of_an_expression_shows_the_value_of_each_part() {
+    let filter = compiled(&[Expr::Cesql(
+        "type = 'order' AND (LENGTH(subject) - 1 > 5 OR hop IN (1, 2))".into(),
+    )]);
+    let came = event(&[("type", "order"), ("subject", "abc")]);
+    let expected = r#"no match: filters
+  no match: cesql, because of an error: the event has no attribute `hop`
+    false (error): type = 'order' AND (LENGTH(subject) - 1 > 5 OR hop IN (1, 2))
+      true: type = 'order'
+        "order": type
+      false (error): LENGTH(subject) - 1 > 5 OR hop IN (1, 2)
+        false: LENGTH(subject) - 1 > 5
+          2: LENGTH(subject) - 1
+            3: LENGTH(subject)
+              "abc": subject
+        false (error): hop IN (1, 2)
+          false (error: the event has no attribute `hop`): hop"#;
+    assert_eq!(filter.explain(&came).to_string(), expected);
+    let error = "the event has no attribute `hop`".to_owned();
+    assert_eq!(filter.error(&came), Some(error));
+}
+
+#[test]
+fn an_error_is_told_only_when_it_decided() {
+    let came = event(&[("type", "a")]);
+    let error = |text: &str| compiled(&[Expr::Cesql(text.into())]).error(&came);
+    assert_eq!(error("type = 'a' OR missing"), None);
+    assert_eq!(error("type = 'b' AND missing"), None);
+    assert_eq!(error("type"), Some("not a boolean: \"a\"".into()));
+    assert_eq!(
+        error("TRUE AND type").as_deref(),
+        Some("\"a\" can't be cast to Boolean")
+    );
+    let negated = compiled(&[Expr::Cesql("missing = 1".into()).negated()]);
+    assert_eq!(negated.error(&came), None);
+    let verdict = negated.judge(&came);
+    assert!(
+        verdict.passes && verdict.failed,
+        "no match, and not of it passes"
+    );
+}
+
+#[test]
+fn warnings_stand_where_their_expression_does() {
+    let filter = compiled(&[
+        Expr::exact([("type", "a")]),
+        Expr::Any(vec![
+            Expr::Cesql("1 = 2".into()).negated(),
+            Expr::Cesql("type = 'a'".into()),
+        ]),
+    ]);
+    let paths: Vec<_> = filter
+        .warnings()
+        .into_iter()
+        .map(|warning| warning.path)
+        .collect();
+    assert_eq!(paths, ["filters[1].any[0].not.cesql"]);
+    let alone = Filter::compile(&Expr::Cesql("'a'".into())).expect("a valid expression");
+    assert_eq!(alone.warnings()[0].path, "cesql");
+}
+
+#[test]
 fn everything_needs_no_reason() {
     let explanation = Filter::everything().explain(&event::<&str>(&[]));
     assert_eq!(explanation.to_string(), "match: everything");

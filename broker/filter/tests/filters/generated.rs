@@ -6,10 +6,10 @@ use proptest::{collection, prelude::*, sample::select};
 use volley_event::Event;
 use volley_filter::Expr;
 
-use crate::events::event;
+use crate::{events::event, sql};
 
-const NAMES: [&str; 6] = ["id", "source", "type", "subject", "one", "two"];
-const VALUES: [&str; 6] = ["a", "b", "ab", "ba", "aba", "\u{e4}b"];
+pub(crate) const NAMES: [&str; 6] = ["id", "source", "type", "subject", "one", "two"];
+pub(crate) const VALUES: [&str; 6] = ["a", "b", "ab", "ba", "aba", "\u{e4}b"];
 
 pub(crate) type Attributes = BTreeMap<String, String>;
 
@@ -71,6 +71,7 @@ pub(crate) fn expr() -> impl Strategy<Value = Expr> {
         1 => pairs(1).prop_map(Expr::Prefix),
         1 => pairs(1).prop_map(Expr::Suffix),
         1 => older(),
+        3 => sql::expression().prop_map(Expr::Cesql),
     ];
     leaf.prop_recursive(4, 16, 4, |inner| {
         let members = collection::vec(inner.clone(), 1..4);

@@ -7,5 +7,7 @@ mod generated;
 mod index;
 mod knative;
 mod laws;
+mod measured;
 mod plain;
 mod received;
+mod sql;

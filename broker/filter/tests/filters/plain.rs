@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use volley_filter::Expr;
 
+use crate::sql;
+
 /// Whether an event with `attributes` passes `expr`.
 pub(crate) fn passes(expr: &Expr, attributes: &BTreeMap<String, String>) -> bool {
     let each = |map: &BTreeMap<String, String>, test: fn(&str, &str) -> bool| {
@@ -24,6 +26,6 @@ pub(crate) fn passes(expr: &Expr, attributes: &BTreeMap<String, String>) -> bool
         Expr::All(members) => members.iter().all(|member| passes(member, attributes)),
         Expr::Any(members) => members.iter().any(|member| passes(member, attributes)),
         Expr::Not(inner) => !passes(inner, attributes),
-        Expr::Cesql(_) => panic!("no test makes these"),
+        Expr::Cesql(text) => sql::is_true(text, attributes),
     }
 }

@@ -49,6 +49,20 @@ fn typed_extensions_of_an_envelope_compare_as_their_text() {
 }
 
 #[test]
+fn expressions_see_the_types_of_an_envelope() {
+    let event = received(
+        &[("content-type", "application/cloudevents+json")],
+        r#"{"specversion":"1.0","id":"1","source":"/s","type":"t","count":42,"flag":true,"text":"042"}"#,
+    );
+    let passes = |text: &str| passes(Expr::Cesql(text.into()), &event);
+    assert!(passes("flag"));
+    assert!(passes("'042' = count") && passes("count = '42'") && !passes("count = '042'"));
+    assert!(passes("count IN ('042')") && !passes("count IN ('x', 42)"));
+    assert!(passes("'TRUE' = flag") && !passes("flag = 'TRUE'") && !passes("NOT count"));
+    assert!(passes("text = 42") && !passes("text = '42'"));
+}
+
+#[test]
 fn both_modes_of_one_event_pass_the_same_filters() {
     let binary = received(
         &[

@@ -14,17 +14,17 @@ pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
         // A filter of which a part is not known may contradict nothing.
         Ok(_) if structure == Structure::Broken => {}
         Ok(filter) => {
+            for warning in filter.warnings() {
+                let way = way(&warning.path);
+                warn_at(&way, &warning.message, &warning.hint, findings);
+            }
             if let Some(reason) = filter.contradiction() {
                 let field = if spec.filters.is_empty() {
                     "filter"
                 } else {
                     "filters"
                 };
-                findings.warn_at(
-                    field,
-                    format!("no event can pass: {reason}"),
-                    "mend or remove it",
-                );
+                findings.warn_at(field, reason, "mend or remove it");
             }
         }
         Err(errors) => mistakes(&errors, findings),
@@ -36,7 +36,7 @@ pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
 }
 
 fn mistakes(errors: &[FilterError], findings: &mut Findings) {
-    for error in errors.iter().filter(|error| !error.is_not_served()) {
+    for error in errors {
         report(error, findings);
     }
 }
@@ -45,9 +45,8 @@ fn mistakes(errors: &[FilterError], findings: &mut Findings) {
 ///
 /// # Errors
 ///
-/// Every problem at once; when all of them are [`FilterError::NotServed`], the Trigger is well
-/// formed and parked.
-pub(crate) fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
+/// Every problem at once.
+pub fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
     if !spec.filters.is_empty() {
         let exprs: Vec<Expr> = spec.filters.iter().map(expr).collect();
         return Filter::compile_list(&exprs);
@@ -158,15 +157,38 @@ fn dialects(filter: &FilterSpec) -> Vec<&'static str> {
 }
 
 fn report(error: &FilterError, findings: &mut Findings) {
-    let mut path = steps(error.path());
-    if path.0.first() == Some(&Step::from("attributes")) {
-        path.0.insert(0, Step::from("filter"));
-    }
+    let path = way(error.path());
     let message = match error {
         FilterError::Name { .. } => error.message(),
         _ => format!("invalid value: {}", error.message()),
     };
-    report_at(&path.0, message, error.hint(), findings);
+    let mut hint = error.hint();
+    if let Some(snippet) = error.snippet() {
+        hint.push('\n');
+        hint.push_str(snippet);
+    }
+    report_at(&path, message, hint, findings);
+}
+
+/// The way to a problem of a filter, from the `spec` of its Trigger.
+fn way(path: &str) -> Vec<Step> {
+    let mut path = steps(path);
+    if path.0.first() == Some(&Step::from("attributes")) {
+        path.0.insert(0, Step::from("filter"));
+    }
+    path.0
+}
+
+fn warn_at(way: &[Step], message: &str, hint: &str, findings: &mut Findings) {
+    match way {
+        [] => {}
+        [last] => findings.warn_at(last.clone(), message, hint),
+        [first, rest @ ..] => {
+            findings.within(first.clone(), |findings| {
+                warn_at(rest, message, hint, findings)
+            });
+        }
+    }
 }
 
 fn report_at(way: &[Step], message: String, hint: String, findings: &mut Findings) {

@@ -121,23 +121,17 @@ fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut 
 
 fn subscription_ready(
     served: bool,
-    filter_gaps: Option<&Vec<FilterError>>,
+    filter_mistakes: Option<&Vec<FilterError>>,
     resolved: bool,
     status: &mut Status,
 ) {
     let name = of_trigger::SUBSCRIPTION_READY;
-    if let Some(gaps) = filter_gaps {
-        let mistake = gaps.iter().find(|gap| !gap.is_not_served());
-        let reason = if mistake.is_some() {
-            "FilterInvalid"
-        } else {
-            "FilterNotServed"
-        };
-        let message = mistake
-            .or(gaps.first())
+    if let Some(mistakes) = filter_mistakes {
+        let message = mistakes
+            .first()
             .map(ToString::to_string)
             .unwrap_or_default();
-        status.set(name, Truth::False, reason, message);
+        status.set(name, Truth::False, "FilterInvalid", message);
     } else if !served {
         let message = "its Broker has no channel to read";
         status.set(name, Truth::Unknown, "BrokerNotServed", message);
@@ -191,14 +185,15 @@ fn inform(status: &mut Status, filter: Option<&Filter>, has_dead_letter: bool) {
     status.inform(BACKLOG_KEPT, Truth::True, "", "");
     match filter {
         Some(filter) if filter.is_scanned() => {
-            let message = "no attribute has to be equal to a value, so every event is tried";
+            let message =
+                "it asks for nothing that it could be looked up by, so it is tried for every event";
             status.inform(of_trigger::FILTER_INDEXED, Truth::False, "Scanned", message);
         }
         Some(_) => status.inform(of_trigger::FILTER_INDEXED, Truth::True, "", ""),
         None => status.inform(
             of_trigger::FILTER_INDEXED,
             Truth::Unknown,
-            "FilterNotServed",
+            "FilterInvalid",
             "",
         ),
     }

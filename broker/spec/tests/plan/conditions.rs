@@ -113,24 +113,18 @@ fn a_trigger_looks_for_its_broker_in_its_own_namespace() {
 }
 
 #[test]
-fn a_cesql_filter_parks_its_trigger_with_a_reason() {
-    let outcome = planned(
-        &(broker("b", "")
-            + &trigger(
-                "t",
-                "b",
-                SINK,
-                "  filters: [{exact: {type: a}}, {cesql: 'TRUE'}]",
-            )),
-    );
-    let (truth, reason, message) = condition(&trigger_status(&outcome, "t"), "SubscriptionReady");
-    assert_eq!((truth, reason.as_str()), (Truth::False, "FilterNotServed"));
-    assert!(
-        message.contains("filters[1]") && message.contains("cesql"),
-        "{message}"
-    );
-    assert_eq!(route(&outcome, "t").filter, None);
-    assert!(!trigger_status(&outcome, "t").is_ready());
+fn a_trigger_with_a_cesql_filter_is_ready() {
+    for dialect in ["cesql", "sql"] {
+        let filters =
+            format!("  filters: [{{exact: {{type: a}}}}, {{{dialect}: 'LENGTH(subject) > 5'}}]");
+        let outcome = planned(&(broker("b", "") + &trigger("t", "b", SINK, &filters)));
+        assert!(trigger_status(&outcome, "t").is_ready(), "{dialect}");
+        let filter = route(&outcome, "t").filter.clone().expect("a filter");
+        assert_eq!(
+            filter.to_string(),
+            r#"filters(exact(type is "a"), cesql(LENGTH(subject) > 5))"#
+        );
+    }
 }
 
 #[test]

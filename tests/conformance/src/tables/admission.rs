@@ -58,6 +58,14 @@ const REFUSED_SHAPES: &[(&str, &str)] = &[
     ("an empty any", "filters: [{any: []}]"),
     ("an empty cesql", "filters: [{cesql: ''}]"),
     (
+        "a cesql that is no expression",
+        "filters: [{cesql: 'type = '}]",
+    ),
+    (
+        "a cesql with a function that nobody has",
+        "filters: [{cesql: 'FIRST(type) = 1'}]",
+    ),
+    (
         "two dialects in one filter",
         "filters: [{exact: {type: a}, prefix: {type: b}}]",
     ),
@@ -90,6 +98,10 @@ const ACCEPTED_SHAPES: &[(&str, &str)] = &[
     (
         "nested dialects",
         "filters: [{all: [{not: {any: [{exact: {type: a}}, {suffix: {id: b}}]}}]}]",
+    ),
+    (
+        "expressions in CloudEvents SQL",
+        "filters: [{cesql: \"type LIKE 'a%'\"}, {not: {sql: \"EXISTS subject\"}}]",
     ),
     (
         "a whole delivery",

@@ -143,6 +143,53 @@ const MANY: &[Many] = &[
         events: EIGHT,
     },
     Many {
+        name: "expressions in CloudEvents SQL",
+        triggers: &[
+            (
+                "equal",
+                "filters: [{cesql: \"type = 'type1' AND source = '/source1'\"}]",
+                &["111", "112"],
+            ),
+            (
+                "like",
+                "filters: [{sql: \"source LIKE '%2' AND extname1 LIKE '%val_'\"}]",
+                &["121", "122", "221"],
+            ),
+            (
+                "exists",
+                "filters: [{cesql: 'EXISTS extname1 AND NOT EXISTS extname2'}]",
+                &["111", "112", "121", "122", "211"],
+            ),
+            (
+                "list",
+                "filters: [{cesql: \"extname1 IN ('extval2', 'other')\"}]",
+                &["112", "122"],
+            ),
+            (
+                "calculated",
+                "filters: [{cesql: \"INT(RIGHT(id, 1)) + LENGTH(type) > 6\"}]",
+                &["112", "122"],
+            ),
+            (
+                "error-is-no",
+                "filters: [{cesql: \"extname2 = 'x' OR TRUE\"}]",
+                &["221", "22-"],
+            ),
+            (
+                "not-of-error",
+                "filters: [{not: {cesql: \"extname2 = 'x'\"}}]",
+                &["111", "112", "121", "122", "211", "21-"],
+            ),
+            ("no-boolean", "filters: [{cesql: type}]", &[]),
+            (
+                "mixed",
+                "filters: [{any: [{cesql: \"id = '111'\"}, {exact: {type: type2}}]}, {prefix: {source: /source1}}]",
+                &["111", "211", "21-"],
+            ),
+        ],
+        events: EIGHT,
+    },
+    Many {
         name: "two Triggers with filters of their own",
         triggers: &[
             ("a", "filters: [{exact: {type: type1}}]", &["11", "12"]),

@@ -1,0 +1,178 @@
+//! CloudEvents SQL: expressions over the attributes of an event.
+//!
+//! ```text
+//!   text --lex--> tokens --parse--> operations --run--> a value, or why there is none
+//!                                       |
+//!                                       +--facts--> what holds for every event
+//!                                       +--trace--> the value of each part
+//! ```
+//!
+//! The language is that of version 1.0 of its specification. Where its text, its cases and the
+//! two SDKs differ, `cesql/tests.rs` has a case for what was decided. An evaluation that
+//! fails, and a value that is no Boolean, is no match.
+//!
+//! Nothing that an author or an event brings can make this panic or run for long: an expression
+//! is at most 64 KiB, nests 64 deep and has 1,000 values and operations, and an evaluation has a
+//! limited number of steps.
+
+mod demand;
+mod facts;
+mod function;
+mod lex;
+mod like;
+mod necessary;
+mod op;
+mod parse;
+mod run;
+mod syntax;
+mod trace;
+mod value;
+
+use std::hash::{Hash, Hasher};
+
+use volley_event::Event;
+
+pub(crate) use self::syntax::SyntaxError;
+use self::{
+    op::{Op, Program},
+    parse::Remark,
+    trace::Outcome,
+    value::{Type, Value},
+};
+use crate::{
+    clause::Clause,
+    cover::{Demand, Weigh},
+    explain::Evaluated,
+    filter::Verdict,
+};
+
+/// A checked expression that can answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Expression(Program);
+
+impl Expression {
+    /// # Errors
+    ///
+    /// The first place that is wrong.
+    pub(crate) fn parse(text: &str) -> Result<Self, SyntaxError> {
+        parse::parse(text).map(|(program, _)| Self(program))
+    }
+
+    /// How the author wrote it.
+    pub(crate) fn text(&self) -> &str {
+        &self.0.text
+    }
+
+    /// How many values and operations it has.
+    pub(crate) fn size(&self) -> usize {
+        let is_real = |op: &&Op| !matches!(op, Op::Decide { .. } | Op::Member { .. });
+        self.0.ops.iter().filter(is_real).count()
+    }
+
+    /// Whether `event` passes.
+    pub(crate) fn judge(&self, event: &Event) -> Verdict {
+        match run::run(&self.0, event) {
+            Ok(Value::Boolean(passes)) => Verdict {
+                passes,
+                failed: false,
+            },
+            Ok(_) | Err(_) => Verdict {
+                passes: false,
+                failed: true,
+            },
+        }
+    }
+
+    /// Why an evaluation for `event` is an error, if it is.
+    pub(crate) fn error(&self, event: &Event) -> Option<String> {
+        match run::run(&self.0, event) {
+            Ok(Value::Boolean(_)) => None,
+            Ok(value) => Some(format!("not a boolean: {value}")),
+            Err(failed) => Some(failed.reason.to_string()),
+        }
+    }
+
+    /// Every part with its value, the whole first. Literals are left out.
+    pub(crate) fn explain(&self, event: &Event) -> Vec<Evaluated> {
+        let program = &self.0;
+        let outcomes = trace::trace(program, event);
+        let mut parts = Vec::new();
+        let mut waiting = vec![(program.root(), 0)];
+        while let Some((at, level)) = waiting.pop() {
+            if !matches!(program.ops[at], Op::Literal(_)) || level == 0 {
+                parts.push(evaluated(program, at, level, &outcomes[at]));
+            }
+            let operands = program.operands(at).into_iter().rev();
+            waiting.extend(operands.map(|operand| (program.unwrapped(operand), level + 1)));
+        }
+        parts
+    }
+
+    /// What the author may not have meant: sentences, each with the likely fix.
+    pub(crate) fn remarks(&self) -> Vec<(String, String)> {
+        let fact = facts::fact(&self.0);
+        let mut remarks = Vec::new();
+        match fact.kind {
+            Some(kind @ (Type::Integer | Type::String)) => remarks.push((
+                format!("no event passes: the expression gives a value of type {kind}, not a Boolean"),
+                "compare it with something, for example `... = 'value'`".to_owned(),
+            )),
+            None => remarks.push((
+                format!(
+                    "only an event passes whose `{0}` is a boolean of JSON: an attribute that is text is not a Boolean",
+                    self.text().trim()
+                ),
+                format!("write BOOL({})", self.text().trim()),
+            )),
+            Some(Type::Boolean) if !fact.yes => {
+                let why = fact.why.unwrap_or_else(|| "the expression is never true".to_owned());
+                remarks.push((format!("no event passes: {why}"), "mend or remove it".to_owned()));
+            }
+            Some(Type::Boolean) if !fact.no && !fact.fails => {
+                let why = fact.why.unwrap_or_else(|| "the expression is always true".to_owned());
+                remarks.push((
+                    format!("every event passes: {why}"),
+                    "remove it, or compare an attribute".to_owned(),
+                ));
+            }
+            Some(Type::Boolean) => {}
+        }
+        let parsed = parse::parse(self.text()).map(|(_, remarks)| remarks);
+        let as_pair = |Remark { message, hint }| (message, hint);
+        remarks.extend(parsed.unwrap_or_default().into_iter().map(as_pair));
+        remarks
+    }
+
+    /// What an index can look it up by.
+    pub(crate) fn demand(&self, weigh: Weigh<'_>) -> Demand<'_> {
+        demand::demand(&self.0, self.0.root(), weigh)
+    }
+
+    /// Clauses that hold for every event that passes.
+    pub(crate) fn necessary(&self) -> Vec<Clause> {
+        necessary::clauses(&self.0)
+    }
+}
+
+/// Its text says all of it.
+impl Hash for Expression {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.text().hash(state);
+    }
+}
+
+fn evaluated(program: &Program, at: usize, level: usize, outcome: &Outcome<'_>) -> Evaluated {
+    let error = outcome.reason.as_ref().filter(|_| !outcome.inherited);
+    Evaluated {
+        level,
+        text: parse::shortened(program.written(at)),
+        value: outcome.value.to_string(),
+        failed: outcome.reason.is_some(),
+        error: error.map(ToString::to_string),
+    }
+}
+
+#[cfg(test)]
+mod tck;
+#[cfg(test)]
+mod tests;
