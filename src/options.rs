@@ -22,7 +22,7 @@ const DISPLAY: SocketAddr =
 const DRAIN_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
 /// The channels that this build has.
-pub(crate) const CHANNELS: [Backend; 1] = [Backend::Memory];
+pub(crate) const CHANNELS: [Backend; 2] = [Backend::Memory, Backend::Log];
 
 /// What `volley serve` runs with.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -171,6 +171,15 @@ pub(crate) enum OnCorruption {
     Stop,
     /// Set the damaged records aside.
     Quarantine,
+}
+
+impl From<OnCorruption> for volley_channel::log::OnCorruption {
+    fn from(way: OnCorruption) -> Self {
+        match way {
+            OnCorruption::Stop => Self::Stop,
+            OnCorruption::Quarantine => Self::Quarantine,
+        }
+    }
 }
 
 /// What to do about a backlog whose object is gone.

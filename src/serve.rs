@@ -12,6 +12,7 @@ mod display;
 mod end;
 mod log;
 mod measures;
+mod storage;
 mod threads;
 
 use std::{
@@ -34,19 +35,16 @@ use volley_broker::{
         Watch, load,
     },
 };
-use volley_channel::{
-    Clock, NodeId, Publisher, SharedChannel,
-    memory::{MemoryChannel, MemoryOptions},
-};
+use volley_channel::{Clock, NodeId, Publisher};
 use volley_dispatcher::{Dispatcher, Options, Permits};
 use volley_spec::Problem;
 
 use crate::{
     failure::{Failure, Kind},
-    options::{CHANNELS, ServeOptions},
+    options::ServeOptions,
 };
 
-use self::{end::Ending, threads::Threads};
+use self::{end::Ending, storage::Storage, threads::Threads};
 
 /// How often readiness is looked at while starting.
 const LOOK: Duration = Duration::from_millis(2);
@@ -84,7 +82,9 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     tell(loaded.problems());
 
     let addresses = (local(&data)?, local(&admin)?);
-    let (mut running, cores) = assemble(&options, clock, loaded, admin, addresses).await?;
+    let storage = Storage::open(&options, clock)?;
+    let (mut running, cores) =
+        assemble(&options, clock, loaded, admin, addresses, &storage).await?;
     if let Some(display) = display {
         running.tasks.spawn(display.run());
     }
@@ -110,7 +110,9 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         threads,
         ..
     } = &running;
-    Ok(end::orderly(drain, ingress, plane, threads, accepting, &mut ending).await)
+    let code = end::orderly(drain, ingress, plane, threads, accepting, &mut ending).await;
+    storage.close();
+    Ok(code)
 }
 
 /// Everything that runs.
@@ -159,9 +161,9 @@ async fn assemble(
     loaded: Loaded,
     admin: TcpListener,
     (data_address, admin_address): (SocketAddr, SocketAddr),
+    storage: &Storage,
 ) -> Result<(Running, Vec<CoreHandle<std::net::TcpStream>>), Failure> {
-    let channel: SharedChannel =
-        MemoryChannel::new(MemoryOptions::new(options.memory_max_bytes, clock));
+    let channel = storage.channel();
     let publisher = Publisher::new(Arc::clone(&channel));
     let node = NodeId(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
     let ingress = Ingress::new(ingress_options(options), clock);
@@ -197,7 +199,7 @@ async fn assemble(
         Arc::clone(&board) as Arc<_>,
         Arc::clone(&ingress),
     )
-    .with_metrics(measures::of(&plane, max_triggers))
+    .with_metrics(measures::of(&plane, storage.log(), max_triggers))
     .router();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(keeper.run());
@@ -281,7 +283,7 @@ fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings
         public_url: options.public_url.clone().unwrap_or_else(|| own.clone()),
         own_urls: vec![own],
         backend: options.channel,
-        backends: BTreeSet::from(CHANNELS),
+        backends: BTreeSet::from([options.channel]),
     })
 }
 

@@ -182,11 +182,16 @@ impl Dispatcher {
         })
     }
 
+    /// Whether events outlive the process, and with them what is not delivered yet.
+    pub fn keeps_events(&self) -> bool {
+        self.publisher.channel().caps().durability != volley_channel::Durability::None
+    }
+
     /// Ends every unit in an orderly way: with all its work done where events would end with the
     /// process, with what is in flight done elsewhere; after `timeout` in any case. Says how many
     /// deliveries are left, by Broker and Trigger.
     pub async fn drain(&self, timeout: Duration) -> BTreeMap<String, u64> {
-        let finish = self.publisher.channel().caps().durability == volley_channel::Durability::None;
+        let finish = !self.keeps_events();
         let deadline = self.clock.now().saturating_add(timeout);
         let running = self.running();
         let mut answers = Vec::new();

@@ -98,6 +98,12 @@ async fn finish(
         info!("everything is delivered");
         return ExitCode::SUCCESS;
     }
+    if plane.keeps_events() {
+        for (trigger, deliveries) in left {
+            info!(%trigger, deliveries, "kept on disk: delivered by the next start");
+        }
+        return ExitCode::SUCCESS;
+    }
     for (trigger, deliveries) in left {
         error!(%trigger, deliveries, "lost with this process: not delivered before --shutdown-timeout");
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use volley_broker::admin::{MoreMetrics, Page, Shape};
+use volley_channel::log::LogChannel;
 use volley_dispatcher::{BOUNDS_MS, Dispatcher, Histogram, Meters};
 use volley_spec::route::ObjectKey;
 
@@ -10,8 +11,12 @@ type Measured = Vec<(ObjectKey, Arc<Meters>)>;
 
 /// Adds the data plane's metrics to the page. Triggers beyond `max_triggers` are summed into
 /// `trigger="_other"` of their Broker.
-pub(super) fn of(plane: &Arc<Dispatcher>, max_triggers: usize) -> MoreMetrics {
-    let plane = Arc::clone(plane);
+pub(super) fn of(
+    plane: &Arc<Dispatcher>,
+    log: Option<&Arc<LogChannel>>,
+    max_triggers: usize,
+) -> MoreMetrics {
+    let (plane, log) = (Arc::clone(plane), log.cloned());
     Box::new(move |page| {
         let brokers = plane.meters();
         durations(
@@ -30,7 +35,62 @@ pub(super) fn of(plane: &Arc<Dispatcher>, max_triggers: usize) -> MoreMetrics {
         );
         attempts(page, &brokers, max_triggers);
         replies(page, &brokers);
+        if let Some(log) = &log {
+            storage(page, log);
+        }
     })
+}
+
+/// What the log on disk does.
+fn storage(page: &mut Page, log: &LogChannel) {
+    let stats = log.stats();
+    for (name, help, shape, value) in [
+        (
+            "volley_channel_log_segments",
+            "Files of the log.",
+            Shape::Gauge,
+            stats.segments as u64,
+        ),
+        (
+            "volley_channel_log_disk_bytes",
+            "Disk that they take.",
+            Shape::Gauge,
+            stats.bytes_on_disk,
+        ),
+        (
+            "volley_channel_log_unsnapshotted_bytes",
+            "Log that a start would read now.",
+            Shape::Gauge,
+            stats.unsnapshotted,
+        ),
+        (
+            "volley_channel_log_commits_total",
+            "Writes that were synced.",
+            Shape::Counter,
+            stats.commits,
+        ),
+        (
+            "volley_channel_log_events_total",
+            "Events stored.",
+            Shape::Counter,
+            stats.events,
+        ),
+        (
+            "volley_channel_log_written_bytes_total",
+            "Bytes written, zeros ahead and snapshots not counted.",
+            Shape::Counter,
+            stats.bytes,
+        ),
+        (
+            "volley_channel_log_damaged_total",
+            "Places found damaged.",
+            Shape::Counter,
+            stats.damaged,
+        ),
+    ] {
+        page.family(name, help, shape);
+        page.sample(name, &[], value as f64);
+    }
 }
 
 fn durations(

@@ -249,7 +249,7 @@ fn backend(broker: &Broker, known: &Known, facts: &Facts<'_>) -> Result<Backend,
         Some(backend) if !facts.backends.contains(&backend) => Err(Gap {
             reason: "BackendNotServed",
             message: format!(
-                "ConfigMap {key} asks for the channel {}, which this build does not have",
+                "ConfigMap {key} asks for the channel {}, which this process does not serve",
                 backend.name()
             ),
         }),
