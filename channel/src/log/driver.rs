@@ -31,6 +31,8 @@ pub struct Driver {
     shared: Arc<Shared>,
     writer: Writer,
     upkeep: Upkeep,
+    /// Steps of the writer since upkeep had one.
+    steps: u8,
     written: bool,
     ended: bool,
 }
@@ -41,6 +43,7 @@ impl Driver {
             writer: Writer::new(Arc::clone(&shared)),
             upkeep: Upkeep::new(Arc::clone(&shared)),
             shared,
+            steps: 0,
             written: false,
             ended: false,
         }
@@ -48,15 +51,21 @@ impl Driver {
 
     /// Makes one step: at most one write or one sync. False when there is nothing to do now.
     pub fn turn(&mut self) -> bool {
-        if !self.written {
+        // A commit takes three steps. Beside a busy writer upkeep goes on too, as its thread does.
+        if !self.written && self.steps < 3 {
             match self.writer.turn() {
-                Turn::Worked => return true,
+                Turn::Worked => {
+                    self.steps += 1;
+                    return true;
+                }
                 Turn::Nothing => {}
                 Turn::Ended => self.written = true,
             }
         }
+        let busy = std::mem::take(&mut self.steps) >= 3;
         match self.upkeep.turn() {
             Turn::Worked => true,
+            Turn::Nothing | Turn::Ended if busy && !self.written => true,
             Turn::Nothing | Turn::Ended if self.written && !self.ended => {
                 self.upkeep.finish();
                 self.ended = true;

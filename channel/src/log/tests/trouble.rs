@@ -54,6 +54,7 @@ fn a_failed_sync_ends_the_log_and_the_next_start_reads_it() {
         for id in 0..10 {
             rig.put(id, 1_000).await.expect("there is room");
         }
+        tokio::time::sleep(Duration::from_millis(10)).await;
         rig.disk.set_faults(Faults {
             sync_fails_after: Some(0),
             ..Faults::default()
@@ -98,6 +99,8 @@ fn a_failed_write_ends_the_log() {
     run(async {
         let rig = Rig::new(small(2 << 20));
         rig.unit().await;
+        // What upkeep does ahead is done: the next write is the event's.
+        tokio::time::sleep(Duration::from_millis(10)).await;
         rig.disk.set_faults(Faults {
             write_fails_after: Some(0),
             ..Faults::default()
