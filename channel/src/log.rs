@@ -206,6 +206,15 @@ impl LogChannel {
         self.found
     }
 
+    /// Every pool that has storage here, with the name that it was prepared with last.
+    pub fn pools(&self) -> Vec<(PoolId, String)> {
+        let state = self.shared.state();
+        let pools = state.pools.iter();
+        pools
+            .map(|(pool, known)| (*pool, known.made.name.clone()))
+            .collect()
+    }
+
     /// How it is doing now.
     pub fn stats(&self) -> LogStats {
         let state = self.shared.state();

@@ -182,7 +182,8 @@ impl UnitState {
             if held.run.first().record >= floor {
                 break;
             }
-            let needed = held.run.needed(floor);
+            // What came after everything was given back is counted exactly, and a run in steps.
+            let needed = held.run.needed(floor).min(held.needed);
             released.bytes += held.needed - needed;
             held.needed = needed;
             if needed == 0 {

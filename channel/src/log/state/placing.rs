@@ -170,6 +170,10 @@ impl State {
         match unit.runs.back_mut() {
             Some(held) if held.run.base == self.open.base => {
                 held.run.note(place);
+                if held.needed == 0 {
+                    // Everything before was given back, and with it the claim on the segment.
+                    self.pins.need(self.open.base, unit.unit.pool);
+                }
                 held.needed += charge;
             }
             _ => {

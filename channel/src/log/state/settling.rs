@@ -166,12 +166,15 @@ impl State {
                 continue;
             };
             held.run.bytes -= gone.charge;
-            held.needed = held.needed.saturating_sub(gone.charge);
+            let needed = held.needed.saturating_sub(gone.charge);
+            if held.needed > 0 && needed == 0 {
+                emptied.push(held.run.base);
+            }
+            held.needed = needed;
             held.run
                 .entries
                 .pop_if(|entry| entry.record == gone.stored.position.0);
             if held.run.entries.is_empty() {
-                emptied.push(held.run.base);
                 unit.runs.pop_back();
             }
         }
