@@ -22,7 +22,7 @@ const DISPLAY: SocketAddr =
 const DRAIN_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
 /// The channels that this build has.
-pub(crate) const CHANNELS: [Backend; 2] = [Backend::Memory, Backend::Log];
+pub(crate) const CHANNELS: [Backend; 2] = [Backend::Log, Backend::Memory];
 
 /// What `volley serve` runs with.
 #[derive(Debug, Clone, PartialEq, Args)]
@@ -47,7 +47,7 @@ pub(crate) struct ServeOptions {
     pub(crate) data: PathBuf,
 
     /// The channel of Brokers that name none
-    #[arg(long, env = "VOLLEY_CHANNEL", value_name = "CHANNEL", default_value = "memory", value_parser = channel)]
+    #[arg(long, env = "VOLLEY_CHANNEL", value_name = "CHANNEL", default_value = "log", value_parser = channel)]
     pub(crate) channel: Backend,
 
     /// Where producers post events; port 0 takes a free one

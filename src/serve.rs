@@ -12,6 +12,7 @@ mod display;
 mod end;
 mod log;
 mod measures;
+mod orphans;
 mod storage;
 mod threads;
 
@@ -31,8 +32,8 @@ use volley_broker::{
     admin::{Admin, AdminOptions, serve as serve_admin},
     ingress::{self, CoreHandle, Ingress, IngressOptions},
     objects::{
-        Board, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded, Surroundings,
-        Watch, load,
+        Board, CONTROL, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded,
+        Surroundings, Watch, load,
     },
 };
 use volley_channel::{Clock, NodeId, Publisher};
@@ -91,6 +92,13 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let mut ending = Ending::listen()?;
     if !running.come_up(&mut ending).await {
         return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(log) = storage.log() {
+        let (log, plane) = (Arc::clone(log), Arc::clone(&running.plane));
+        let own = vec![CONTROL.pool];
+        running
+            .tasks
+            .spawn(orphans::watch(log, plane, own, options.orphans));
     }
     // From here on connections are taken.
     let mut accepting = tokio::task::JoinSet::new();

@@ -215,6 +215,7 @@ impl Served {
     fn over(folder: &Path) -> Self {
         let mut child = volley(&["serve", "-f", text(folder)])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(["--channel", "memory"])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
             .spawn()

@@ -51,7 +51,7 @@ impl Stage {
             &broker("other"),
             &trigger("well", "other", &well.url("/well")),
         ]);
-        let flags = ["--memory-max-bytes", SPACE];
+        let flags = ["--channel", "memory", "--memory-max-bytes", SPACE];
         let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &flags)
             .await
             .expect("it starts");

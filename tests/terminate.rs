@@ -100,7 +100,9 @@ async fn cycle(mut random: Rng) -> Vec<String> {
         &trigger("fine", "shop", &sink.url("/fine")),
         &trigger("slow", "shop", &sink.url("/slow")).delivery(retrying),
     ]);
-    let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[])
+    // In memory everything has to be delivered before the end; the log keeps it (tests/durable.rs).
+    let memory = ["--channel", "memory"];
+    let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &memory)
         .await
         .expect("it starts");
     let place = volley.broker("default", "shop");
@@ -220,7 +222,8 @@ async fn with_a_hanging_sink(flags: &[&str]) -> (Volley, Sink) {
 
 #[tokio::test]
 async fn what_a_hanging_sink_leaves_is_told_for_its_trigger_and_the_exit_code_is_1() {
-    let (volley, _sink) = with_a_hanging_sink(&["--shutdown-timeout", "300ms"]).await;
+    let (volley, _sink) =
+        with_a_hanging_sink(&["--channel", "memory", "--shutdown-timeout", "300ms"]).await;
     volley.signal("TERM").await.expect("the signal is sent");
     assert_eq!(volley.ended().await.expect("it ends"), Some(1));
     let log = volley.log();

@@ -6,7 +6,7 @@ mod diff;
 mod graves;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -180,6 +180,12 @@ impl Dispatcher {
             applying: AsyncMutex::new(()),
             state: Mutex::default(),
         })
+    }
+
+    /// The storage of every Broker that runs.
+    pub fn pools(&self) -> BTreeSet<PoolId> {
+        let state = self.state();
+        state.brokers.values().map(|running| running.pool).collect()
     }
 
     /// Whether events outlive the process, and with them what is not delivered yet.

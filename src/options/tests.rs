@@ -54,7 +54,7 @@ fn every_default_is_what_the_manual_says() {
     let options = serve(&["-f", "a"]);
     assert_eq!(options.files, [Path::new("a")]);
     assert_eq!(options.data, Path::new("./volley-data"));
-    assert_eq!(options.channel, Backend::Memory);
+    assert_eq!(options.channel, Backend::Log);
     assert_eq!((options.listen, options.admin), (local(8080), local(8081)));
     assert_eq!(
         (options.public_url.as_ref(), options.display()),

@@ -246,6 +246,13 @@ fn backend(broker: &Broker, known: &Known, facts: &Facts<'_>) -> Result<Backend,
     };
     let wanted = wanted_backend(map, &key)?;
     match wanted {
+        // Who asks for memory is content with less than the log promises.
+        Some(Backend::Memory)
+            if !facts.backends.contains(&Backend::Memory)
+                && facts.backends.contains(&Backend::Log) =>
+        {
+            Ok(Backend::Log)
+        }
         Some(backend) if !facts.backends.contains(&backend) => Err(Gap {
             reason: "BackendNotServed",
             message: format!(

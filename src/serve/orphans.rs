@@ -1,0 +1,57 @@
+//! Backlog of Brokers that the log knows and no file declares: kept for a while, then given up.
+//!
+//! A Broker that is deleted while the process runs gives its storage back at once. One that is
+//! missing when the process starts may only be in a file that is mended later, so its backlog waits
+//! for `--orphans`, counted from this start.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep};
+use volley_channel::{Channel as _, PoolId, log::LogChannel};
+use volley_dispatcher::Dispatcher;
+
+use crate::options::Orphans;
+
+/// How often it is looked.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// Gives the backlog of missing Brokers back once it was kept for as long as it should be. `own`
+/// are the pools that belong to no Broker. Runs as long as the process, from when the objects are
+/// live on.
+pub(super) async fn watch(
+    log: Arc<LogChannel>,
+    plane: Arc<Dispatcher>,
+    own: Vec<PoolId>,
+    keep: Orphans,
+) {
+    let keep = match keep {
+        Orphans::Keep(duration) => duration,
+        Orphans::Discard => Duration::ZERO,
+    };
+    let mut missing: BTreeMap<PoolId, Instant> = BTreeMap::new();
+    loop {
+        let served = plane.pools();
+        let now = Instant::now();
+        let mut orphans = log.pools();
+        orphans.retain(|(pool, _)| !served.contains(pool) && !own.contains(pool));
+        missing.retain(|pool, _| orphans.iter().any(|(orphan, _)| orphan == pool));
+        for (pool, name) in orphans {
+            let since = *missing.entry(pool).or_insert_with(|| {
+                tracing::warn!(broker = %name, "no file declares this broker; its backlog is kept and not delivered (--orphans)");
+                now
+            });
+            if now.duration_since(since) < keep {
+                continue;
+            }
+            match log.retire(pool).await {
+                Ok(()) => {
+                    tracing::warn!(broker = %name, "the backlog of this broker is given up: no file declares it")
+                }
+                Err(error) => {
+                    tracing::error!(broker = %name, %error, "its backlog could not be given up")
+                }
+            }
+        }
+        sleep(LOOK).await;
+    }
+}
