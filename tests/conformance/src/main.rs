@@ -28,7 +28,7 @@ struct Arguments {
     #[arg(long, value_name = "PATH", conflicts_with = "url")]
     volley: Option<PathBuf>,
     /// The backend of its Brokers.
-    #[arg(long, default_value = "memory")]
+    #[arg(long, default_value = "log")]
     channel: String,
     /// Judge another broker at this URL, with `{namespace}` and `{broker}` in it.
     #[arg(long, requires = "apply_command")]
