@@ -175,11 +175,8 @@ mod tests {
         let (mut came, mut body) = (BytesMut::new(), Vec::new());
         for piece in bytes.chunks(size) {
             came.extend_from_slice(piece);
-            loop {
-                match framing.step(&mut came)? {
-                    Step::Data(data) => body.extend_from_slice(&data),
-                    Step::More | Step::Over => break,
-                }
+            while let Step::Data(data) = framing.step(&mut came)? {
+                body.extend_from_slice(&data);
             }
         }
         assert!(framing.is_over(), "not over");

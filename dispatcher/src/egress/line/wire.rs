@@ -144,18 +144,15 @@ impl Wire {
     pub(super) async fn head(&mut self) -> Result<Head, Broken> {
         let (mut before, mut looked_at) = (0, 0);
         loop {
-            if looked_at == 0 || ends_a_head(&self.came, looked_at) {
-                match head::read(&self.came).map_err(Broken::Because)? {
-                    Some((head, length)) => {
-                        self.came.advance(length);
-                        (before, looked_at) = (before + length, 0);
-                        if let Some(head) = self.final_head(head) {
-                            return Ok(head);
-                        }
-                        continue;
-                    }
-                    None => {}
+            if (looked_at == 0 || ends_a_head(&self.came, looked_at))
+                && let Some((head, length)) = head::read(&self.came).map_err(Broken::Because)?
+            {
+                self.came.advance(length);
+                (before, looked_at) = (before + length, 0);
+                if let Some(head) = self.final_head(head) {
+                    return Ok(head);
                 }
+                continue;
             }
             looked_at = self.came.len();
             if before + self.came.len() >= HEAD_LIMIT {
