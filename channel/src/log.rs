@@ -417,7 +417,15 @@ impl Channel for LogChannel {
 
     fn prepare(&self, pool: &PoolSpec) -> Fut<'_, Result<PoolState, PublishError>> {
         let spec = pool.clone();
-        Box::pin(async move { self.make(&spec).await })
+        Box::pin(async move {
+            let state = self.make(&spec).await?;
+            let retention = Retention {
+                age: spec.retention,
+                bytes: None,
+            };
+            self.retain(spec.pool, retention).await?;
+            Ok(state)
+        })
     }
 
     fn retire(&self, pool: PoolId) -> Fut<'_, Result<(), PublishError>> {

@@ -52,6 +52,9 @@ pub struct PoolSpec {
     pub name: String,
     /// How many parts a new pool gets. One that exists keeps what it has.
     pub parts: u32,
+    /// How long events are kept although nobody needs them any more, where the backend can keep
+    /// them ([`Replay::Log`](crate::Replay::Log)). Preparing a pool again changes it.
+    pub retention: Option<Duration>,
 }
 
 /// What a pool is.

@@ -274,6 +274,14 @@ impl Dispatcher {
             }
             None => (self.begin(uid, route).await?, None),
         };
+        if old
+            .as_ref()
+            .is_some_and(|old| old.retention != route.retention)
+        {
+            let storage = storage_of(running.pool, route);
+            let prepared = self.publisher.channel().prepare(&storage).await;
+            prepared.map_err(|error| error.to_string())?;
+        }
         let changes = diff::changes(old.as_deref(), route);
         running.route = Arc::clone(route);
         let units = running.units.clone();
@@ -300,13 +308,8 @@ impl Dispatcher {
     async fn begin(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<Running, String> {
         let channel = self.publisher.channel();
         let pool = PoolId(uid.as_u128());
-        let spec = PoolSpec {
-            pool,
-            name: route.key.to_string(),
-            parts: route.partitions,
-        };
         let state = channel
-            .prepare(&spec)
+            .prepare(&storage_of(pool, route))
             .await
             .map_err(|error| error.to_string())?;
         let meters = Arc::new(Meters::default());
@@ -501,5 +504,15 @@ impl DataPlane for Dispatcher {
 
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
         Box::pin(self.all_states())
+    }
+}
+
+/// What a Broker's storage should be.
+fn storage_of(pool: PoolId, route: &BrokerRoute) -> PoolSpec {
+    PoolSpec {
+        pool,
+        name: route.key.to_string(),
+        parts: route.partitions,
+        retention: route.retention,
     }
 }

@@ -59,6 +59,8 @@ pub struct BrokerRoute {
     pub backend: Backend,
     /// How many units the channel splits it into; 1 keeps one order for all its events.
     pub partitions: u32,
+    /// How long events are kept although nobody needs them any more; `None`: no longer than that.
+    pub retention: Option<Duration>,
     /// Its Triggers by uid. One that is missing here has been deleted.
     pub triggers: BTreeMap<Uuid, Arc<TriggerRoute>>,
 }

@@ -42,6 +42,7 @@ impl Stage {
 
     pub(super) async fn over(options: IngressOptions, channel: SharedChannel) -> Self {
         let spec = PoolSpec {
+            retention: None,
             pool: POOL,
             name: "b".into(),
             parts: 1,

@@ -80,6 +80,7 @@ impl LedgerIncarnations {
     /// [`IncarnationError`]: without the numbers no object has its uid, so nothing can start.
     pub async fn open(channel: SharedChannel, me: NodeId) -> Result<Self, IncarnationError> {
         let pool = PoolSpec {
+            retention: None,
             pool: CONTROL.pool,
             name: "control".to_owned(),
             parts: 1,

@@ -110,6 +110,7 @@ pub(super) async fn every_capability_is_true(mut world: World) {
 
 async fn durability_is_true(world: &mut World, channel: &SharedChannel, claimed: Durability) {
     let spec = PoolSpec {
+        retention: None,
         pool: PoolId(2),
         name: "durable".to_owned(),
         parts: 1,

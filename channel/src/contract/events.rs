@@ -130,6 +130,7 @@ pub(super) fn put_keyed(key: impl Display, event: Event) -> Put {
 /// Makes the usual pool ready.
 pub(super) async fn prepare(channel: &SharedChannel, parts: u32) -> Vec<Unit> {
     let spec = PoolSpec {
+        retention: None,
         pool: POOL,
         name: "contract".to_owned(),
         parts,

@@ -105,6 +105,7 @@ impl Rig {
 
 async fn prepare(channel: &LogChannel, pool: PoolId) -> Unit {
     let spec = PoolSpec {
+        retention: None,
         pool,
         name: "default/test".to_owned(),
         parts: 1,

@@ -48,6 +48,7 @@ fn channel(events: u64, like: &Event, parts: u32) -> Arc<MemoryChannel> {
     ));
     for pool in [A, B] {
         let spec = PoolSpec {
+            retention: None,
             pool,
             name: "test".into(),
             parts,
@@ -293,6 +294,7 @@ fn preparing_again_keeps_parts_and_events() {
     let channel = channel(1_000, &event, 3);
     publish(&channel, put(A, Class::Producer, &event)).unwrap();
     let again = PoolSpec {
+        retention: None,
         pool: A,
         name: "renamed".into(),
         parts: 8,

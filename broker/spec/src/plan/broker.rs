@@ -70,6 +70,9 @@ pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
                 key: key.clone(),
                 backend: *backend,
                 partitions: partitions(broker),
+                retention: metadata
+                    .annotation(annotations::RETENTION)
+                    .and_then(annotations::retention),
                 triggers: BTreeMap::new(),
             })
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{Health, log::Retention};
+use crate::Health;
 
 const OTHER: PoolId = PoolId(78);
 
@@ -86,14 +86,13 @@ fn a_retention_keeps_what_nobody_needs() {
     run(async {
         let rig = Rig::new(small(8 << 20));
         let unit = rig.unit().await;
-        let retention = Retention {
-            age: Some(Duration::from_secs(60)),
-            bytes: None,
+        let spec = PoolSpec {
+            pool: POOL,
+            name: "shop".into(),
+            parts: 1,
+            retention: Some(Duration::from_secs(60)),
         };
-        rig.channel
-            .retain(POOL, retention)
-            .await
-            .expect("the pool exists");
+        rig.channel.prepare(&spec).await.expect("the pool exists");
         for id in 0..1_000 {
             let position = rig.put(id, 2_000).await.expect("there is room");
             rig.channel.keep(unit, position.following());
