@@ -49,6 +49,10 @@ impl<'a, 'b> Replay<'a, 'b> {
         while self.step()? {}
         self.recovery.found.read_again += self.at.saturating_sub(begun);
         let base = self.base_of(self.at);
+        if let Some(segment) = self.state.segments.get(&base) {
+            // Between two segments there is nothing to write on.
+            self.at = self.at.max(segment.start());
+        }
         for (_, segment) in self.state.segments.range_mut(..base) {
             segment.full = true;
         }
@@ -71,11 +75,14 @@ impl<'a, 'b> Replay<'a, 'b> {
     /// Reads one frame; false at the end of the log.
     fn step(&mut self) -> Result<bool, OpenError> {
         let segment = self.state.segments[&self.base_of(self.at)].clone();
-        if let Some(header) = self.whole(&segment, self.at) {
+        let at = self.at.max(segment.start());
+        if let Some(header) = self.whole(&segment, at) {
             self.accept(&segment, header);
             return Ok(true);
         }
-        let next = self.state.segments.get(&segment.end()).cloned();
+        // What lay between was used again; that nothing is missing the chain of frames says.
+        let mut behind = self.state.segments.range(segment.base + 1..);
+        let next = behind.next().map(|(_, next)| next.clone());
         if let Some(next) = next
             && let Some(header) = self.whole(&next, next.start())
         {

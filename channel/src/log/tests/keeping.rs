@@ -259,3 +259,37 @@ fn what_is_not_done_stays_whatever_was_given_back_before() {
         });
     }
 }
+
+#[test]
+fn a_log_goes_on_behind_a_file_that_was_used_again() {
+    for seed in seeds(60) {
+        run(async {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut rig = Rig::new(small(2 << 20));
+            rig.unit().await;
+            let other = prepare(&rig.channel, OTHER).await;
+            put(&rig.channel, OTHER, event(0, 100))
+                .await
+                .expect("an event that is never done");
+            let mut last = Vec::new();
+            for cut in 0..6 {
+                let unit = rig.unit().await;
+                for id in 0..random.u64(1..300) {
+                    // A frame of five sectors, of which a file holds 51 and nothing else.
+                    let id = cut * 1_000 + id;
+                    last.push((id, rig.put(id, 2_200).await.expect("there is room")));
+                    if last.len() > 3 {
+                        last.remove(0);
+                    }
+                    rig.channel.keep(unit, last[0].1);
+                }
+                rig = rig.cut();
+                let unit = rig.unit().await;
+                let all: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+                let owed: Vec<u64> = last.iter().map(|(id, _)| *id).collect();
+                assert!(all.ends_with(&owed), "seed {seed}: {owed:?} of {all:?}");
+                assert_eq!(rig.all(other).await.len(), 1, "seed {seed}");
+            }
+        });
+    }
+}
