@@ -4,6 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use crate::{
     contender::{Contender, floor::Floor, haproxy::Haproxy, volley::Volley},
+    disk,
     error::BenchError,
     report::{FLOOR, Report},
 };
@@ -36,6 +37,8 @@ pub(crate) struct Wishes {
     pub(crate) events: Option<u64>,
     /// Whether each subscriber has an address of its own, instead of the benchmark's choice.
     pub(crate) own_addresses: Option<bool>,
+    /// Where folders for data are made, if not beside this program.
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// Who takes part in a benchmark, found and ready.
@@ -44,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) rounds: usize,
     pub(crate) quick: bool,
     pub(crate) own_addresses: Option<bool>,
+    /// Where folders for data are made.
+    pub(crate) disk: PathBuf,
     pub(crate) volley: Option<Volley>,
     /// Volley once more, with more data-plane threads.
     pub(crate) threaded: Option<Volley>,
@@ -53,15 +58,18 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// Finds everyone who takes part. `has_peer` says whether haproxy can do this benchmark.
+    /// Finds everyone who takes part, of those that this benchmark has a part for.
     ///
     /// # Errors
     ///
     /// The first program that is missing, and how to get it or go without it.
-    pub(crate) fn find(wishes: Wishes, has_peer: bool) -> Result<Self, BenchError> {
-        let wanted = |party| wishes.only.is_empty() || wishes.only.contains(&party);
+    pub(crate) fn find(wishes: Wishes, parties: &[Party]) -> Result<Self, BenchError> {
+        let wanted = |party| {
+            let named = wishes.only.is_empty() || wishes.only.contains(&party);
+            named && parties.contains(&party)
+        };
         let seconds = if wishes.quick { 1 } else { 3 };
-        let haproxy = (has_peer && wanted(Party::Haproxy)).then(Haproxy::find);
+        let haproxy = wanted(Party::Haproxy).then(Haproxy::find);
         let floor = wanted(Party::Floor).then(|| Floor::find(seconds));
         let volley = wanted(Party::Volley).then(|| Volley::find(wishes.volley));
         let volley = volley.transpose()?;
@@ -70,6 +78,7 @@ impl Setup {
             rounds: wishes.rounds,
             quick: wishes.quick,
             own_addresses: wishes.own_addresses,
+            disk: wishes.data.map_or_else(disk::beside_this_program, Ok)?,
             threaded: more.map(|volley| volley.with_threads(wishes.threads)),
             volley,
             haproxy: haproxy.transpose()?,

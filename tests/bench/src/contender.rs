@@ -67,8 +67,8 @@ pub(crate) struct Running {
     pub(crate) admin: Option<SocketAddr>,
     pid: u32,
     child: Child,
-    /// Configuration and logs, removed with the process.
-    _folder: TempDir,
+    /// Configuration, logs and data, removed with the process.
+    _folders: Vec<TempDir>,
 }
 
 impl Running {

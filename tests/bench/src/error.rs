@@ -21,6 +21,16 @@ pub(crate) enum BenchError {
     )]
     NoVolley { path: PathBuf },
 
+    /// The data of a run would never reach a disk.
+    #[error(
+        "{path} is in memory (tmpfs), where a sync costs nothing; name a folder on a disk with `--data DIR`"
+    )]
+    NoDisk { path: PathBuf },
+
+    /// The channel did not do what a run asked of it.
+    #[error("{doing} failed: {reason}")]
+    Channel { doing: &'static str, reason: String },
+
     /// A process came up and never said that it takes events.
     #[error("{name} was not ready within {waited:?}; its last words: {log}")]
     NotReady {

@@ -51,6 +51,11 @@ impl Request {
         }
     }
 
+    /// Bytes of the request, the same for every event.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// The request of event `sequence`.
     pub(crate) fn numbered(&mut self, mut sequence: u64) -> &[u8] {
         for digit in self.bytes[self.id.clone()].iter_mut().rev() {

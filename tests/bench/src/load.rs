@@ -1,4 +1,4 @@
-//! The producers: 32 connections that post as fast as they are answered.
+//! The producers: connections, usually 32, that post as fast as they are answered.
 //!
 //! Requests are built once; only the digits of `ce-id` change. Of an answer just the status and
 //! the length are read.
@@ -17,16 +17,17 @@ use std::{
 };
 
 use bytes::{Buf, BytesMut};
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     task::JoinSet,
-    time::{sleep, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 use crate::{bitmap::Bitmap, error::BenchError, event};
 
-/// How many requests are on their way at once.
+/// How many requests are on their way at once, where a benchmark does not say otherwise.
 pub(crate) const CONNECTIONS: usize = 32;
 /// How long an answer may take before the run is given up.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -41,6 +42,27 @@ pub(crate) struct Load {
     name: String,
     connections: Vec<Connection>,
     answers: Rc<Answers>,
+}
+
+/// Lets this process, and the contenders that it starts, have as many connections open as the
+/// system allows: a run with 1,024 in flight needs more than the usual 1,024 files.
+pub(crate) fn allow_connections() -> Result<(), BenchError> {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    setrlimit(Resource::Nofile, limit)
+        .map_err(io::Error::from)
+        .map_err(BenchError::io("raise the limit of open files"))
+}
+
+/// Whom a load posts to, and how.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Target<'a> {
+    /// The contender's name, for errors.
+    pub(crate) name: &'a str,
+    pub(crate) address: SocketAddr,
+    pub(crate) path: &'a str,
+    /// How many requests are on their way at once, each on a connection of its own.
+    pub(crate) in_flight: usize,
 }
 
 /// How far delivery has come, as the sink counts it.
@@ -62,20 +84,21 @@ struct Answers {
     highest_backlog: Cell<u64>,
     accepted: RefCell<Bitmap>,
     refused: RefCell<BTreeMap<u16, u64>>,
+    /// Microseconds from sending to the answer, of each accepted event of the last post.
+    waits: RefCell<Vec<f32>>,
 }
 
 impl Load {
-    /// Connects to the contender `name`, for events numbered below `events`.
+    /// Connects to a contender, for events numbered below `events`.
     pub(crate) async fn connect(
-        name: &str,
-        target: SocketAddr,
-        path: &str,
+        target: Target<'_>,
         events: u64,
         delivered: Delivered,
     ) -> Result<Self, BenchError> {
+        let name = target.name;
         let mut connections = Vec::new();
-        for _ in 0..CONNECTIONS {
-            let opened = Connection::open(target, path).await;
+        for _ in 0..target.in_flight {
+            let opened = Connection::open(target.address, target.path).await;
             connections.push(opened.map_err(BenchError::io(format!("connect to {name}")))?);
         }
         Ok(Self {
@@ -89,6 +112,7 @@ impl Load {
                 highest_backlog: Cell::new(0),
                 accepted: RefCell::new(Bitmap::new(events)),
                 refused: RefCell::default(),
+                waits: RefCell::default(),
             }),
         })
     }
@@ -97,6 +121,7 @@ impl Load {
     pub(crate) async fn post(&mut self, range: Range<u64>) -> Result<(), BenchError> {
         self.answers.next.set(range.start);
         self.answers.end.set(range.end);
+        self.answers.waits.borrow_mut().clear();
         let mut producers = JoinSet::new();
         for connection in self.connections.drain(..) {
             producers.spawn_local(produce(connection, self.answers.clone()));
@@ -115,6 +140,12 @@ impl Load {
     /// The most events that were accepted and not delivered at any moment.
     pub(crate) fn highest_backlog(&self) -> u64 {
         self.answers.highest_backlog.get()
+    }
+
+    /// Microseconds that each accepted event of the last post waited for its answer. Empty
+    /// when asked again.
+    pub(crate) fn take_waits(&self) -> Vec<f32> {
+        self.answers.waits.take()
     }
 
     /// Which events were answered with a success.
@@ -144,8 +175,9 @@ impl Answers {
         self.accepted_count.get().saturating_sub(delivered)
     }
 
-    fn note(&self, sequence: u64, status: u16) {
+    fn note(&self, sequence: u64, status: u16, waited: Duration) {
         if (200..300).contains(&status) {
+            self.waits.borrow_mut().push(waited.as_secs_f32() * 1e6);
             self.accepted.borrow_mut().set(sequence);
             self.accepted_count.set(self.accepted_count.get() + 1);
             let highest = self.highest_backlog.get().max(self.backlog());
@@ -161,8 +193,10 @@ async fn produce(mut connection: Connection, answers: Rc<Answers>) -> io::Result
         while answers.backlog() > BACKLOG {
             sleep(PAUSE).await;
         }
+        let sent = Instant::now();
         let status = timeout(PATIENCE, connection.post(sequence)).await;
-        answers.note(sequence, status.map_err(|_| io::ErrorKind::TimedOut)??);
+        let status = status.map_err(|_| io::ErrorKind::TimedOut)??;
+        answers.note(sequence, status, sent.elapsed());
     }
     Ok(connection)
 }
@@ -236,9 +270,13 @@ mod tests {
             arrivals: sink.taken(),
             each: 1,
         };
-        let path = behaviour.path(0);
-        let load = Load::connect("the sink", sink.address(0), &path, events, delivered);
-        load.await.unwrap()
+        let target = Target {
+            name: "the sink",
+            address: sink.address(0),
+            path: &behaviour.path(0),
+            in_flight: CONNECTIONS,
+        };
+        Load::connect(target, events, delivered).await.unwrap()
     }
 
     async fn sink(events: u64) -> Sink {
@@ -260,6 +298,9 @@ mod tests {
         assert!(sink.wait_for(1_100, PATIENCE).await);
         assert_eq!(load.accepted().count(), 1_100);
         assert_eq!(sink.missing(&load.accepted(), 1), 0);
+        let waits = load.take_waits();
+        assert_eq!(waits.len(), 1_000, "of the last post alone");
+        assert!(waits.iter().all(|wait| *wait > 0.0));
         assert_eq!((sink.counts().duplicates, sink.counts().strays), (0, 0));
     }
 
@@ -279,6 +320,7 @@ mod tests {
         load.post(0..50).await.unwrap();
         assert_eq!(load.refused(), BTreeMap::from([(503, 50)]));
         assert_eq!(load.accepted().count(), 0);
+        assert!(load.take_waits().is_empty());
         assert_eq!(sink.counts().failures, 50);
     }
 

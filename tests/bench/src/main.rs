@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! core 0                          core 1 (this process)
-//!                                 load: 32 connections, closed loop
+//!                                 load: connections, closed loop
 //! volley | haproxy  <------------   |
 //!        |          ------------> sink: a bitmap of events for each subscriber
 //! echo (bare hyper) <------------ wrk   (the floor)
@@ -16,6 +16,8 @@
 //! was lost, came twice or did not add up, or when a run was not possible.
 
 mod b1;
+mod b2;
+mod b2w;
 mod b4;
 mod b6;
 mod bench;
@@ -23,6 +25,7 @@ mod bitmap;
 mod books;
 mod contender;
 mod cpu;
+mod disk;
 mod error;
 mod event;
 mod load;
@@ -70,6 +73,9 @@ struct Command {
     /// How many events a run posts (B4: deliveries), instead of the benchmark's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
     events: Option<u64>,
+    /// B2, B2w: where folders for data are made, on a disk [default: beside this program].
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// B4, B6: one address (port) for all subscribers, or one for each. Default: B4 shared, B6 own.
     #[arg(long, value_enum)]
     addresses: Option<Addresses>,
@@ -80,6 +86,12 @@ enum Bench {
     /// The price of a proxy: one event in, one out.
     #[value(name = "B1")]
     B1,
+    /// Durability: the log against memory, with 1, 64 and 1,024 requests in flight.
+    #[value(name = "B2")]
+    B2,
+    /// The log's writer alone, in this process, against a bare loop of writes and syncs.
+    #[value(name = "B2w")]
+    B2w,
     /// Fan-out to 10, 100 and 1,000 subscribers.
     #[value(name = "B4")]
     B4,
@@ -89,6 +101,17 @@ enum Bench {
     /// The server of the floor; started by the benchmarks themselves.
     #[value(name = "echo", hide = true)]
     Echo,
+}
+
+impl Bench {
+    /// Who has a part in it.
+    fn parties(self) -> &'static [Party] {
+        match self {
+            Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
+            Self::B2 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
+            Self::B2w | Self::Echo => &[],
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -117,8 +140,9 @@ fn main() -> ExitCode {
 
 fn measure(command: Command) -> Result<ExitCode, BenchError> {
     let bench = command.bench;
-    let setup = Setup::find(command.into(), bench == Bench::B1)?;
+    let setup = Setup::find(command.into(), bench.parties())?;
     cpu::pin_to_own_core()?;
+    load::allow_connections()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -149,6 +173,8 @@ async fn until_interrupted(
 async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
     match bench {
         Bench::B1 => b1::run(setup).await,
+        Bench::B2 => b2::run(setup).await,
+        Bench::B2w => b2w::run(setup).await,
         Bench::B4 => b4::run(setup).await,
         Bench::B6 => b6::run(setup).await,
         Bench::Echo => unreachable!("the echo server is no benchmark"),
@@ -164,6 +190,7 @@ impl From<Command> for Wishes {
             volley: command.volley,
             threads: command.threads.into(),
             events: command.events,
+            data: command.data,
             own_addresses: command.addresses.map(|choice| choice == Addresses::Own),
         }
     }

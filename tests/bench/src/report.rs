@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use crate::stats::{Summary, ratios};
+use crate::stats::{Summary, quantile, ratios};
 
 /// How far the floor may move between rounds before nobody should compare anything.
 const FLOOR_MAY_MOVE: f64 = 0.15;
-/// The series that says whether the machine kept still.
+/// The series that says whether the machine kept still, where a benchmark names no other.
 pub(crate) const FLOOR: &str = "floor.cpu";
 
 /// What is collected, round by round.
@@ -16,6 +16,7 @@ pub(crate) const FLOOR: &str = "floor.cpu";
 pub(crate) struct Report {
     bench: &'static str,
     rounds: usize,
+    floors: Vec<&'static str>,
     series: BTreeMap<String, Series>,
     ratios: Vec<(String, String, String)>,
     lost: u64,
@@ -55,12 +56,19 @@ impl Report {
         Self {
             bench,
             rounds,
+            floors: vec![FLOOR],
             series: BTreeMap::new(),
             ratios: Vec::new(),
             lost: 0,
             duplicates: 0,
             problems: Vec::new(),
         }
+    }
+
+    /// The same, valid only while each of these figures keeps still.
+    pub(crate) fn with_floors(self, floors: &[&'static str]) -> Self {
+        let floors = floors.to_vec();
+        Self { floors, ..self }
     }
 
     /// Notes the value of this round for the figure `name`.
@@ -72,6 +80,17 @@ impl Report {
             values: Vec::new(),
         };
         self.series.entry(name).or_insert(new).values.push(value);
+    }
+
+    /// Notes what half of the `waits` of this round, in microseconds, and all but one in a hundred
+    /// stay below, as `name.p50` and `name.p99`.
+    pub(crate) fn waits(&mut self, name: &str, mut waits: Vec<f32>) {
+        waits.sort_by(f32::total_cmp);
+        for (suffix, part) in [("p50", 0.5), ("p99", 0.99)] {
+            if let Some(wait) = quantile(&waits, part) {
+                self.figure(format!("{name}.{suffix}"), "us", wait);
+            }
+        }
     }
 
     /// Asks for the ratio of two figures, taken within each round. Without one of them there is
@@ -99,11 +118,13 @@ impl Report {
         self.lost == 0 && self.duplicates == 0 && self.problems.is_empty()
     }
 
-    /// Whether the figures may be compared: there was a floor, it kept still, nothing was lost.
+    /// Whether the figures may be compared: the floors are there, they kept still, nothing was lost.
     fn is_valid(&self) -> bool {
-        let floor = self.series.get(FLOOR);
-        let summary = floor.and_then(|series| Summary::of(&series.values));
-        let still = summary.is_some_and(|summary| summary.spread() <= FLOOR_MAY_MOVE);
+        let still = self.floors.iter().all(|floor| {
+            let floor = self.series.get(*floor);
+            let summary = floor.and_then(|series| Summary::of(&series.values));
+            summary.is_some_and(|summary| summary.spread() <= FLOOR_MAY_MOVE)
+        });
         still && self.is_clean()
     }
 
@@ -175,6 +196,31 @@ mod tests {
         assert_eq!(read(&with_floor(&[30.0, 34.4]))["valid"], true);
         assert_eq!(read(&with_floor(&[30.0, 34.6]))["valid"], false);
         assert_eq!(read(&with_floor(&[]))["valid"], false);
+    }
+
+    #[test]
+    fn every_floor_that_a_benchmark_names_has_to_keep_still() {
+        let with = |disk: &[f64]| {
+            let mut report = with_floor(&[30.0, 31.0]).with_floors(&[FLOOR, "disk"]);
+            for value in disk {
+                report.figure("disk", "us", *value);
+            }
+            read(&report)["valid"].clone()
+        };
+        assert_eq!(with(&[100.0, 110.0]), true);
+        assert_eq!(with(&[100.0, 120.0]), false);
+        assert_eq!(with(&[]), false);
+    }
+
+    #[test]
+    fn waits_become_two_quantiles_whatever_their_order() {
+        let mut report = with_floor(&[30.0]);
+        report.waits("ack", (1..=100u8).rev().map(f32::from).collect());
+        report.waits("nothing", Vec::new());
+        let figures = &read(&report)["figures"];
+        assert_eq!(figures["ack.p50"]["median"], 50.0);
+        assert_eq!(figures["ack.p99"]["median"], 99.0);
+        assert!(figures.get("nothing.p50").is_none());
     }
 
     #[test]

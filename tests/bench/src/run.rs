@@ -10,7 +10,7 @@ use crate::{
     contender::{Contender, Running, Subscriber},
     cpu::{self, Memory},
     error::BenchError,
-    load::{Delivered, Load},
+    load::{CONNECTIONS, Delivered, Load, Target},
     sink::{Behaviour, Counts, Sink, Size},
 };
 
@@ -26,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) awaited: usize,
     /// Whether each subscriber listens on a port of its own.
     pub(crate) own_addresses: bool,
+    /// How many requests producers have on their way at once.
+    pub(crate) in_flight: usize,
     /// Events posted before the clock starts.
     pub(crate) warm: u64,
     /// Events posted while it runs.
@@ -45,6 +47,8 @@ pub(crate) struct Measured {
     pub(crate) deliveries: u64,
     /// Attempts at subscribers that fail or hang in that time.
     pub(crate) failures: u64,
+    /// Microseconds from sending an event to its answer.
+    pub(crate) waits: Vec<f32>,
     /// The most events that were accepted and not delivered at any moment.
     pub(crate) backlog: u64,
     pub(crate) memory: Memory,
@@ -66,6 +70,7 @@ impl Job {
             subscribers: vec![Behaviour::Takes; count],
             awaited: count,
             own_addresses: false,
+            in_flight: CONNECTIONS,
             warm: (events / 10).max(1),
             events,
         }
@@ -121,8 +126,13 @@ impl Stage {
             arrivals: sink.taken(),
             each: job.awaited as u64,
         };
-        let (target, path) = (running.target, &running.path);
-        let load = Load::connect(name, target, path, events, delivered).await?;
+        let target = Target {
+            name,
+            address: running.target,
+            path: &running.path,
+            in_flight: job.in_flight,
+        };
+        let load = Load::connect(target, events, delivered).await?;
         Ok(Self {
             name: name.to_owned(),
             sink,
@@ -209,6 +219,7 @@ pub(crate) async fn measure(contender: &dyn Contender, job: &Job) -> Result<Meas
 
     let failures = stage.sink.counts().failures - failures;
     let memory = stage.running.memory()?;
+    let waits = stage.load.take_waits();
     let backlog = stage.load.highest_backlog();
     let mut findings = stage.check().await?;
     if !complete {
@@ -222,6 +233,7 @@ pub(crate) async fn measure(contender: &dyn Contender, job: &Job) -> Result<Meas
         elapsed,
         deliveries: job.events * job.awaited as u64,
         failures,
+        waits,
         backlog,
         memory,
         findings,

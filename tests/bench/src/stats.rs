@@ -43,6 +43,14 @@ impl Summary {
     }
 }
 
+/// The value that the share `part` (0 to 1) of `sorted` does not exceed: 0.5 is the median, 0.99
+/// what one in a hundred exceeds. `None` when there are no values.
+pub(crate) fn quantile(sorted: &[f32], part: f64) -> Option<f64> {
+    let last = sorted.len().checked_sub(1)?;
+    let rank = (part * sorted.len() as f64).ceil() as usize;
+    Some(f64::from(sorted[rank.saturating_sub(1).min(last)]))
+}
+
 /// `numerators[i] / denominators[i]` for every round that has both.
 pub(crate) fn ratios(numerators: &[f64], denominators: &[f64]) -> Vec<f64> {
     let pairs = numerators.iter().zip(denominators);
@@ -74,6 +82,16 @@ mod tests {
     fn the_spread_is_what_the_highest_has_over_the_lowest() {
         let summary = Summary::of(&[20.0, 23.0, 21.0]).unwrap();
         assert!((summary.spread() - 0.15).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_quantile_is_the_value_that_its_share_does_not_exceed() {
+        let values: Vec<f32> = (1..=200u8).map(f32::from).collect();
+        let parts = [0.0, 0.5, 0.99, 0.991, 1.0];
+        let found = parts.map(|part| quantile(&values, part).unwrap());
+        assert_eq!(found, [1.0, 100.0, 198.0, 199.0, 200.0]);
+        assert_eq!(quantile(&[7.0], 0.99), Some(7.0));
+        assert_eq!(quantile(&[], 0.5), None);
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn running(
         admin: None,
         pid,
         child,
-        _folder: folder,
+        _folders: vec![folder],
     })
 }
 

@@ -1,4 +1,4 @@
-//! Volley itself: one Broker in memory and a Trigger for each subscriber.
+//! Volley itself: one Broker, in memory or on disk, and a Trigger for each subscriber.
 
 use std::{
     fmt::Write as _,
@@ -9,6 +9,7 @@ use std::{
 };
 
 use serde::Deserialize;
+use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdout},
@@ -18,6 +19,7 @@ use tokio::{
 use super::{Contender, Running, START_PATIENCE, Starting, Subscriber};
 use crate::{
     cpu::{self, CONTENDER_CORE, OWN_CORE},
+    disk,
     error::BenchError,
     event,
 };
@@ -30,6 +32,8 @@ pub(crate) struct Volley {
     threads: usize,
     /// The `delivery` section of every Trigger, in YAML flow style; empty for the default.
     delivery: String,
+    /// Where folders for the log are made; `None`: events are in memory.
+    disk: Option<PathBuf>,
 }
 
 /// The line that `volley serve` prints once it takes events.
@@ -55,6 +59,7 @@ impl Volley {
             program,
             threads: 1,
             delivery: String::new(),
+            disk: None,
         })
     }
 
@@ -76,6 +81,15 @@ impl Volley {
         }
     }
 
+    /// The same build with events in the log, in a new folder below `disk` each time.
+    pub(crate) fn on_disk(&self, disk: &Path) -> Self {
+        Self {
+            name: "volley.log".to_owned(),
+            disk: Some(disk.to_owned()),
+            ..self.clone()
+        }
+    }
+
     async fn start(&self, subscribers: &[Subscriber]) -> Result<Running, BenchError> {
         let folder = super::folder_for("volley")?;
         let objects = folder.path().join("objects");
@@ -84,7 +98,8 @@ impl Volley {
             .and_then(|()| fs::write(objects.join("triggers.yaml"), self.triggers(subscribers)))
             .map_err(BenchError::io("write the objects for volley"))?;
         let log = folder.path().join("log");
-        let mut child = self.spawn(&objects, &log)?;
+        let store = self.disk.as_deref().map(disk::folder).transpose()?;
+        let mut child = self.spawn(&objects, store.as_ref().map(TempDir::path), &log)?;
         let stdout = child.stdout.take().expect("stdout is piped");
         let Some((data, admin)) = ready(stdout).await else {
             return Err(BenchError::NotReady {
@@ -99,21 +114,26 @@ impl Volley {
             admin: Some(admin),
             pid: child.id().unwrap_or_default(),
             child,
-            _folder: folder,
+            _folders: store.into_iter().chain([folder]).collect(),
         })
     }
 
-    fn spawn(&self, objects: &Path, log: &Path) -> Result<Child, BenchError> {
+    fn spawn(&self, objects: &Path, data: Option<&Path>, log: &Path) -> Result<Child, BenchError> {
         let cores: &[usize] = if self.threads > 1 {
             &[CONTENDER_CORE, OWN_CORE]
         } else {
             &[CONTENDER_CORE]
         };
         let log = File::create(log).map_err(BenchError::io("write volley's log"))?;
-        cpu::pinned(cores)
-            .arg(&self.program)
-            .args(["serve", "--channel", "memory", "--listen", "127.0.0.1:0"])
-            .args(["--admin", "127.0.0.1:0", "--threads"])
+        let mut command = cpu::pinned(cores);
+        command.arg(&self.program).args(["serve", "--channel"]);
+        match data {
+            Some(data) => command.args(["log", "--data"]).arg(data),
+            None => command.arg("memory"),
+        };
+        command
+            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .arg("--threads")
             .arg(self.threads.to_string())
             .arg("-f")
             .arg(objects)
@@ -218,6 +238,7 @@ mod tests {
             program: PathBuf::new(),
             threads: 1,
             delivery: "{retry: 3}".to_owned(),
+            disk: None,
         };
         let subscriber = |number, behaviour| Subscriber {
             number,

@@ -1,0 +1,132 @@
+//! The floor of everything durable: bare writes and syncs, in a folder that is really on a disk.
+
+use std::{
+    fs::{self, File},
+    io::Write as _,
+    os::unix::fs::FileExt as _,
+    path::{Path, PathBuf},
+};
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::error::BenchError;
+
+/// What the kernel calls its file systems in memory: tmpfs and ramfs.
+const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
+/// A log starts its writes on a sector; so does the bare loop.
+const SECTOR: usize = 512;
+/// Zeros written with one call.
+const PIECE: u64 = 1 << 20;
+
+/// The folder of this program: cargo's target folder, on the disk that the sources are on.
+pub(crate) fn beside_this_program() -> Result<PathBuf, BenchError> {
+    let own = std::env::current_exe().map_err(BenchError::io("find this program"))?;
+    Ok(own.parent().unwrap_or(&own).to_owned())
+}
+
+/// A new folder below `root`, removed when it is dropped.
+///
+/// # Errors
+///
+/// [`BenchError::NoDisk`] when `root` is in memory: what is measured there is no durability.
+pub(crate) fn folder(root: &Path) -> Result<TempDir, BenchError> {
+    let doing = || format!("use {} for data", root.display());
+    fs::create_dir_all(root).map_err(BenchError::io(doing()))?;
+    let system = rustix::fs::statfs(root).map_err(|cause| BenchError::io(doing())(cause.into()))?;
+    // The field's type differs between machines; the kernel's numbers have 32 bits on all of them.
+    if IN_MEMORY.contains(&(system.f_type as u64 & u64::from(u32::MAX))) {
+        let path = root.to_owned();
+        return Err(BenchError::NoDisk { path });
+    }
+    tempfile::Builder::new()
+        .prefix("volley-bench-data-")
+        .tempdir_in(root)
+        .map_err(BenchError::io(doing()))
+}
+
+/// A file full of zeros that is written round and round, as a log writes its recycled segments:
+/// no write makes it longer, so a sync has nothing but data to write.
+#[derive(Debug)]
+pub(crate) struct Bare {
+    file: File,
+    size: u64,
+    at: u64,
+    _folder: TempDir,
+}
+
+impl Bare {
+    /// A file of at least `size` bytes in a new folder below `root`.
+    pub(crate) fn zeroed(root: &Path, size: u64) -> Result<Self, BenchError> {
+        let folder = folder(root)?;
+        let mut file = File::create(folder.path().join("bare"))
+            .map_err(BenchError::io("make a file for the bare loop"))?;
+        let (zeros, pieces) = (vec![0; PIECE as usize], size.div_ceil(PIECE));
+        (0..pieces)
+            .try_for_each(|_| file.write_all(&zeros))
+            .and_then(|()| file.sync_all())
+            .map_err(BenchError::io("fill a file with zeros"))?;
+        Ok(Self {
+            file,
+            size: pieces * PIECE,
+            at: 0,
+            _folder: folder,
+        })
+    }
+
+    /// Writes `bytes` (rounded up to a sector) and syncs them, `count` times; the microseconds
+    /// that each took. `bytes` has to fit into the file.
+    pub(crate) fn commits(&mut self, bytes: usize, count: usize) -> Result<Vec<f32>, BenchError> {
+        let frame = vec![0x5a; bytes.next_multiple_of(SECTOR)];
+        let commits = (0..count).map(|_| {
+            let start = Instant::now();
+            self.commit(&frame)?;
+            Ok(start.elapsed().as_secs_f32() * 1e6)
+        });
+        let waits: Result<_, std::io::Error> = commits.collect();
+        waits.map_err(BenchError::io("write and sync the bare loop's file"))
+    }
+
+    fn commit(&mut self, frame: &[u8]) -> std::io::Result<()> {
+        let length = frame.len() as u64;
+        if self.at + length > self.size {
+            self.at = 0;
+        }
+        self.file.write_all_at(frame, self.at)?;
+        self.at += length;
+        self.file.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_loop_goes_round_in_its_file_and_never_makes_it_longer() {
+        let mut bare = Bare::zeroed(&beside_this_program().unwrap(), PIECE + 1).unwrap();
+        assert_eq!(bare.commits(700_000, 7).unwrap().len(), 7);
+        assert_eq!(bare.file.metadata().unwrap().len(), 2 * PIECE);
+        let frame = 700_000_u64.next_multiple_of(SECTOR as u64);
+        assert_eq!(bare.at, frame, "three rounds of two, and one more");
+    }
+
+    #[test]
+    fn a_folder_in_memory_is_refused() {
+        let root = Path::new("/dev/shm");
+        if !root.is_dir() {
+            eprintln!("skipped: this machine has no /dev/shm");
+            return;
+        }
+        let error = folder(root).unwrap_err();
+        assert!(error.to_string().contains("--data DIR"), "{error}");
+    }
+
+    #[test]
+    fn a_folder_is_made_below_a_root_that_is_missing_and_removed_after_use() {
+        let above = folder(&beside_this_program().unwrap()).unwrap();
+        let root = above.path().join("not/there/yet");
+        let made = folder(&root).unwrap().path().to_owned();
+        assert!(made.starts_with(&root) && !made.exists());
+    }
+}
