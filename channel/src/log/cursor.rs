@@ -286,7 +286,8 @@ impl Due {
     fn lost_before(self, at: Position, ordinal: u64) -> Option<Position> {
         let lost = ordinal.saturating_sub(self.ordinal);
         let end = self.place + lost;
-        (at.0 < end).then(|| position(self.place.max(at.0)))
+        // A reader that began when there was nothing may stand below the first place: no loss.
+        (lost > 0 && at.0 < end).then(|| position(self.place.max(at.0)))
     }
 }
 

@@ -36,6 +36,30 @@ fn a_log_whose_events_are_done_stays_within_a_few_files() {
 }
 
 #[test]
+fn a_reader_that_began_on_an_empty_log_misses_nothing_that_has_left_memory() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        let unit = rig.unit().await;
+        let reader = rig.channel.open(unit, Start::Oldest).await;
+        let mut reader = reader.expect("the unit exists");
+        // More than the newest events that are kept in memory, before the first read.
+        for id in 0..50 {
+            rig.put(id, 2_000).await.expect("there is room");
+        }
+        let mut ids = Vec::new();
+        loop {
+            let span = reader.next(AT_ONCE).await.expect("nothing is damaged");
+            ids.extend(span.events.iter().map(id_of));
+            if span.at_head {
+                break;
+            }
+        }
+        assert_eq!(ids, (0..50).collect::<Vec<u64>>());
+        assert_eq!(rig.channel.stats().damaged, 0);
+    });
+}
+
+#[test]
 fn a_broker_that_does_not_move_fills_its_own_share_and_nobody_elses() {
     run(async {
         let rig = Rig::new(small(2 << 20));
