@@ -137,6 +137,7 @@ impl Log {
         let channel = LogChannel::open(options, Clock::system())
             .map_err(|cause| failed("opening the log", &cause))?;
         let spec = PoolSpec {
+            retention: None,
             pool: POOL,
             name: "default/default".to_owned(),
             parts: 1,
