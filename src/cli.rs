@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     command::{
         check::CheckArgs, completions::CompletionsArgs, filter::FilterArgs, get::GetArgs,
-        version::VersionArgs,
+        log::LogArgs, version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -60,6 +60,8 @@ pub(crate) enum Command {
     Filter(FilterArgs),
     /// Show objects with their status, or the books (accounts)
     Get(GetArgs),
+    /// Look into the log of a folder, in use or not
+    Log(LogArgs),
     /// Say which version this is
     Version(VersionArgs),
     /// Print a completion script for a shell

@@ -4,4 +4,5 @@ pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod filter;
 pub(crate) mod get;
+pub(crate) mod log;
 pub(crate) mod version;

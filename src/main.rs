@@ -52,6 +52,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
                 .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
             runtime.block_on(command::get::run(&args, Clock::system()))?;
         }
+        Command::Log(args) => command::log::run(&args)?,
         Command::Version(args) => command::version::run(&args)?,
         Command::Completions(args) => command::completions::run(&args, Cli::command())?,
         Command::Man => command::completions::man(&Cli::command())?,

@@ -39,6 +39,7 @@ mod error;
 mod format;
 mod frame;
 mod index;
+pub mod inspect;
 mod ledger;
 mod manifest;
 mod options;

@@ -37,7 +37,7 @@ use super::{
 use crate::space::Shares;
 
 /// The largest small file: a snapshot of many units, or an index.
-const MAX_SMALL: u64 = 4 << 30;
+pub(super) const MAX_SMALL: u64 = 4 << 30;
 
 /// What a recovery found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -127,7 +127,7 @@ impl<'a> Recovery<'a> {
     }
 
     /// Whether a file can only be there because there was a list of segments.
-    fn holds_something(&self, name: &str) -> bool {
+    pub(super) fn holds_something(&self, name: &str) -> bool {
         if address_of(name, "snap", "snap").is_some() || address_of(name, "seg", "idx").is_some() {
             return true;
         }

@@ -22,11 +22,11 @@ use crate::{
     ReadError, Start, Stored, Unit,
 };
 
-const POOL: PoolId = PoolId(77);
+pub(super) const POOL: PoolId = PoolId(77);
 const BEGUN_MS: u64 = 1_767_225_600_000;
 
 /// A log so small that everything that happens to a large one happens soon.
-fn small(max_bytes: u64) -> LogOptions {
+pub(super) fn small(max_bytes: u64) -> LogOptions {
     LogOptions {
         segment_bytes: 128 << 10,
         step_bytes: 32 << 10,
@@ -41,10 +41,10 @@ fn small(max_bytes: u64) -> LogOptions {
 }
 
 /// A log and who drives it.
-struct Rig {
-    disk: SimulatedDisk,
+pub(super) struct Rig {
+    pub(super) disk: SimulatedDisk,
     options: LogOptions,
-    channel: Arc<LogChannel>,
+    pub(super) channel: Arc<LogChannel>,
     drivers: JoinSet<()>,
 }
 
@@ -63,12 +63,12 @@ impl Rig {
         })
     }
 
-    fn new(options: LogOptions) -> Self {
+    pub(super) fn new(options: LogOptions) -> Self {
         Self::open(SimulatedDisk::new(1), options).expect("an empty folder can be used")
     }
 
     /// Closes in order.
-    async fn close(mut self) -> (SimulatedDisk, LogOptions) {
+    pub(super) async fn close(mut self) -> (SimulatedDisk, LogOptions) {
         self.channel.close();
         while let Some(ended) = self.drivers.join_next().await {
             ended.expect("no driver panics");
@@ -88,11 +88,11 @@ impl Rig {
         Self::open(disk, self.options).expect("a cut is no damage")
     }
 
-    async fn unit(&self) -> Unit {
+    pub(super) async fn unit(&self) -> Unit {
         prepare(&self.channel, POOL).await
     }
 
-    async fn put(&self, id: u64, size: usize) -> Result<Position, PublishError> {
+    pub(super) async fn put(&self, id: u64, size: usize) -> Result<Position, PublishError> {
         put(&self.channel, POOL, event(id, size)).await
     }
 
@@ -205,7 +205,7 @@ async fn read_over(channel: &LogChannel, unit: Unit) -> (Vec<Stored>, u64) {
 }
 
 /// Runs a test in virtual time.
-fn run<T>(test: impl Future<Output = T>) -> T {
+pub(super) fn run<T>(test: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();
     let runtime = runtime.enable_all().start_paused(true).build();
     runtime.expect("a runtime can be made").block_on(test)
