@@ -36,7 +36,7 @@ use volley_broker::{
         Surroundings, Watch, load,
     },
 };
-use volley_channel::{Clock, NodeId, Publisher};
+use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
 use volley_dispatcher::{Dispatcher, Options, Permits};
 use volley_spec::Problem;
 
@@ -49,6 +49,9 @@ use self::{end::Ending, storage::Storage, threads::Threads};
 
 /// How often readiness is looked at while starting.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// How long a start waits for storage that takes nothing now.
+const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
 
 /// Runs until a signal ends it.
 ///
@@ -162,6 +165,26 @@ impl Running {
     }
 }
 
+/// Claims the objects' identities. Storage that takes nothing now, such as a full disk, is waited for.
+async fn claim(channel: SharedChannel, node: NodeId) -> Result<LedgerIncarnations, Failure> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let error = match LedgerIncarnations::open(Arc::clone(&channel), node).await {
+            Ok(incarnations) => return Ok(incarnations),
+            Err(error) => error,
+        };
+        let Some(retry_after) = error.retry_after() else {
+            return Err(Failure::from_error(Kind::Failed, &error));
+        };
+        if began.elapsed() >= STORAGE_PATIENCE {
+            return Err(Failure::from_error(Kind::Failed, &error));
+        }
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        tracing::warn!(%error, ?cause, "not ready; trying again");
+        tokio::time::sleep(retry_after).await;
+    }
+}
+
 /// Puts the rooms together and starts everything but the acceptor.
 async fn assemble(
     options: &ServeOptions,
@@ -183,9 +206,7 @@ async fn assemble(
         threads.workers(),
         &threads::network,
     );
-    let incarnations = LedgerIncarnations::open(channel, node)
-        .await
-        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    let incarnations = claim(channel, node).await?;
     let hands = Hands {
         incarnations: Box::new(incarnations),
         plane: Arc::clone(&plane) as Arc<_>,

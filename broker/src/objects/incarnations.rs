@@ -10,11 +10,12 @@
 //!           [ version: u8 = 1 | number: u64 LE | kind | 0 | namespace | 0 | name ]
 //! ```
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use volley_channel::{
-    Epoch, Fut, LedgerError, NodeId, PoolId, PoolSpec, PublishError, SharedChannel, Side, Unit,
+    Advice, Epoch, Fut, LedgerError, NodeId, PoolId, PoolSpec, PublishError, SharedChannel, Side,
+    Unit,
 };
 use volley_spec::{Identity, ObjectKind};
 
@@ -54,6 +55,21 @@ pub enum IncarnationError {
     /// What the ledger holds was written by another version, or is damaged.
     #[error("the objects' identities in the ledger can't be understood: {0}")]
     Unreadable(String),
+}
+
+impl IncarnationError {
+    /// When to try again; `None` where that is of no use.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Place(error) => match error.advice() {
+                Advice::RetryAfter(after) => Some(after),
+                _ => None,
+            },
+            Self::Ledger(LedgerError::Down { retry_after, .. }) => Some(*retry_after),
+            Self::Ledger(_) | Self::Unreadable(_) => None,
+        }
+    }
 }
 
 /// The numbers as the channel's ledger keeps them.

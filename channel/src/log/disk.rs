@@ -137,8 +137,11 @@ pub(super) fn write_whole(disk: &dyn Disk, name: &str, bytes: &[u8]) -> io::Resu
         _ => {}
     }
     let file = disk.open(&unfinished, true)?;
-    file.write_at(bytes, 0)?;
-    file.sync()?;
+    if let Err(error) = file.write_at(bytes, 0).and_then(|()| file.sync()) {
+        // On a full disk a part of it would keep others from being written.
+        disk.remove(&unfinished).ok();
+        return Err(error);
+    }
     disk.rename(&unfinished, name)?;
     disk.sync_names()
 }

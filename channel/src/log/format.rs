@@ -9,6 +9,7 @@
 //! seg-<base>.idx             what lies where in a segment that is full; can be made again
 //! snap-<address>.snap        everything needed to go on at an address: the two newest are kept
 //! spare-<base>.log           a segment that nobody needs, for reuse
+//! ballast                    zeros: removed on a full disk, so that space can be given back
 //! *.new                      a file that was not finished: removed by the next process
 //! ```
 //!
@@ -155,6 +156,9 @@ impl SegmentHeader {
 pub(super) fn align(bytes: u64) -> u64 {
     bytes.next_multiple_of(SECTOR)
 }
+
+/// The file that only takes up space.
+pub(super) const BALLAST: &str = "ballast";
 
 /// The name of a file that belongs to an address.
 pub(super) fn file_name(kind: &str, address: u64, end: &str) -> String {

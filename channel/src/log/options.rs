@@ -14,8 +14,9 @@ const MAX_SEGMENT: u64 = 2 << 30;
 pub struct LogOptions {
     /// The folder. Made if it is missing, locked while it is in use.
     pub dir: PathBuf,
-    /// Bytes of events that all pools together may keep because somebody needs them. The files
-    /// take up to three segments more: one that is written, the next one, one that waits for reuse.
+    /// Bytes of files that all pools together may keep because somebody needs something in them.
+    /// On disk are up to eight segments more: those that are written, made ahead or wait for
+    /// reuse, and three for progress where events find no room.
     pub max_bytes: u64,
     /// Bytes of one file. What is on disk keeps its size; new segments get this one.
     pub segment_bytes: u64,
@@ -67,6 +68,11 @@ impl LogOptions {
         let largest = (self.max_bytes / 4).clamp(MIN_SEGMENT, MAX_SEGMENT);
         let wanted = self.segment_bytes.clamp(MIN_SEGMENT, largest);
         wanted / SECTOR * SECTOR
+    }
+
+    /// Bytes behind the newest event that are on disk for what is no event.
+    pub(super) fn reserve(&self) -> u64 {
+        self.step_bytes / 2
     }
 }
 

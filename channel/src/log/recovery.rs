@@ -23,7 +23,9 @@ pub(super) use self::replay::Replay;
 use super::{
     disk::{self, Disk},
     error::OpenError,
-    format::{SECTOR, SEGMENT_HEADER, Seal, SegmentHeader, VERSION, address_of, file_name},
+    format::{
+        BALLAST, SECTOR, SEGMENT_HEADER, Seal, SegmentHeader, VERSION, address_of, file_name,
+    },
     frame::FrameHeader,
     index::SegmentIndex,
     manifest::{self, Listed, Manifest, Unread},
@@ -330,7 +332,12 @@ impl<'a> Recovery<'a> {
                 segment.bytes = *bytes;
             } else {
                 self.found.reindexed += 1;
-                let index = replay::reindex(segment, snapshot.address);
+                let (until, segment) = (snapshot.address, segment.clone());
+                let next = state.segments.get(&segment.end());
+                let index = replay::reindex(&segment, next, until);
+                let Some(segment) = state.segments.get_mut(&base) else {
+                    continue;
+                };
                 self.found.read_again += index.1;
                 segment.bytes = index.0.bytes;
                 runs.extend(index.0.runs);
@@ -372,6 +379,7 @@ impl<'a> Recovery<'a> {
 
     /// Puts files in order that an earlier process did not finish with.
     pub(super) fn tidy(&self, state: &mut State) -> Result<(), OpenError> {
+        state.kept.ballast = self.names.iter().any(|name| name == BALLAST);
         for name in &self.names {
             let unfinished = Path::new(name).extension().is_some_and(|end| end == "new");
             let stray = |kind, end| {
@@ -407,7 +415,8 @@ pub(super) fn empty_state(
 ) -> State {
     let base = base_below(&segments, address);
     State {
-        shares: Shares::new(options.max_bytes),
+        // What a pool pays for the segment that is written now it is told when that is full.
+        shares: Shares::new(options.max_bytes).with_slack(options.capacity()),
         options,
         identity,
         segments,
@@ -475,7 +484,6 @@ fn settle_books(state: &mut State) {
                 state.pins.need(held.run.base, unit.unit.pool);
             }
         }
-        unit.charged = charged;
         unit.floor = unit.keep;
         state.shares.charge(unit.unit.pool, charged);
     }

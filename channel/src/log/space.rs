@@ -2,9 +2,10 @@
 //!
 //! All Brokers share one log, and a segment goes back as a whole: a Broker that needs one event of
 //! it keeps all of it on disk. So it pays for that: the bytes of a full segment that nobody needs
-//! (other Brokers' events that are done, progress, the zeros between frames) are charged in equal
-//! parts to the pools that still need something in it. A Trigger that does not move therefore
-//! fills its own Broker's share, by what it holds back, and never another's.
+//! (events that are done, its own as well as others', progress, zeros between frames and at the
+//! end) are charged in equal parts to the pools that still need something in it. A Trigger that does
+//! not move therefore fills its own Broker's share, by what it holds back, and never another's,
+//! and what all pools are charged is never less than the files that they keep.
 
 use std::collections::BTreeMap;
 
@@ -18,8 +19,8 @@ pub(super) struct Pins {
 
 #[derive(Debug, Default)]
 struct Pinned {
-    /// Bytes of the segment that are used, once it is full.
-    used: Option<u64>,
+    /// Its size, once it is full.
+    size: Option<u64>,
     needers: BTreeMap<PoolId, Needer>,
 }
 
@@ -27,7 +28,7 @@ struct Pinned {
 struct Needer {
     /// Units of the pool that need something.
     units: u32,
-    /// Bytes of the pool's events, once the segment is full.
+    /// Bytes of the events that it needs, once the segment is full.
     bytes: u64,
     /// Bytes charged for what nobody needs.
     extra: u64,
@@ -48,19 +49,31 @@ impl Pins {
         pinned.needers.entry(pool).or_default().units += 1;
     }
 
-    /// The segment is full: `used` bytes, of which these are the events of the pools.
+    /// The segment of this size is full, and so many bytes of it are what the pools need.
     pub(super) fn fill(
         &mut self,
         base: u64,
-        used: u64,
+        size: u64,
         bytes: &BTreeMap<PoolId, u64>,
     ) -> Vec<Bill> {
         let Some(pinned) = self.segments.get_mut(&base) else {
             return Vec::new();
         };
-        pinned.used = Some(used);
+        pinned.size = Some(size);
         for (pool, needer) in &mut pinned.needers {
             needer.bytes = bytes.get(pool).copied().unwrap_or(0);
+        }
+        pinned.settle()
+    }
+
+    /// `pool` needs so many bytes of a segment no longer, and still something of it.
+    pub(super) fn give(&mut self, base: u64, pool: PoolId, bytes: u64) -> Vec<Bill> {
+        let full = |pinned: &&mut Pinned| pinned.size.is_some();
+        let Some(pinned) = self.segments.get_mut(&base).filter(full) else {
+            return Vec::new();
+        };
+        if let Some(needer) = pinned.needers.get_mut(&pool) {
+            needer.bytes = needer.bytes.saturating_sub(bytes);
         }
         pinned.settle()
     }
@@ -110,21 +123,23 @@ impl Pins {
         self.segments.contains_key(&base)
     }
 
-    /// What the pool pays for a segment besides its own events.
-    pub(super) fn extra(&self, base: u64, pool: PoolId) -> u64 {
-        let pinned = self.segments.get(&base);
-        let needer = pinned.and_then(|pinned| pinned.needers.get(&pool));
-        needer.map_or(0, |needer| needer.extra)
+    /// The full segments of which a pool needs something, oldest first, and what it pays for each.
+    pub(super) fn paid(&self, pool: PoolId) -> impl Iterator<Item = (u64, u64)> {
+        self.segments.iter().filter_map(move |(base, pinned)| {
+            pinned.size?;
+            let needer = pinned.needers.get(&pool)?;
+            Some((*base, needer.bytes + needer.extra))
+        })
     }
 }
 
 impl Pinned {
     fn settle(&mut self) -> Vec<Bill> {
-        let Some(used) = self.used else {
+        let Some(size) = self.size else {
             return Vec::new();
         };
         let needed: u64 = self.needers.values().map(|needer| needer.bytes).sum();
-        let each = used.saturating_sub(needed) / (self.needers.len() as u64).max(1);
+        let each = size.saturating_sub(needed) / (self.needers.len() as u64).max(1);
         let bills = self.needers.iter_mut().map(|(pool, needer)| Bill {
             pool: *pool,
             before: std::mem::replace(&mut needer.extra, each),
@@ -159,6 +174,22 @@ mod tests {
         assert!(pins.is_needed(0));
         assert_eq!(pins.leave(0, A), [bill(A, 900, 0)]);
         assert!(!pins.is_needed(0));
+    }
+
+    #[test]
+    fn a_pool_pays_for_its_own_events_that_are_done_as_long_as_it_needs_others() {
+        let mut pins = Pins::default();
+        pins.need(0, A);
+        assert_eq!(
+            pins.fill(0, 1_000, &BTreeMap::from([(A, 900)])),
+            [bill(A, 0, 100)]
+        );
+        assert_eq!(pins.give(0, A, 880), [bill(A, 100, 980)]);
+        assert_eq!(pins.paid(A).collect::<Vec<_>>(), [(0, 1_000)]);
+        assert_eq!(pins.leave(0, A), [bill(A, 980, 0)]);
+        pins.need(9, A);
+        assert_eq!(pins.give(9, A, 10), [], "nobody pays before it is full");
+        assert_eq!(pins.paid(A).count(), 0);
     }
 
     #[test]

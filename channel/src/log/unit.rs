@@ -27,8 +27,6 @@ pub(super) struct UnitState {
     pub(super) keep: u64,
     /// Nothing below is kept for anybody.
     pub(super) floor: u64,
-    /// Bytes charged for what is kept.
-    pub(super) charged: u64,
     /// The newest events, without a gap to `written`.
     pub(super) recent: VecDeque<Recent>,
     /// The frame that it was noted in last as having something to settle.
@@ -64,7 +62,6 @@ impl UnitState {
             removed: 0,
             keep: 0,
             floor: 0,
-            charged: 0,
             recent: VecDeque::new(),
             touched: 0,
             wake: Arc::default(),
@@ -128,6 +125,13 @@ impl UnitState {
         (run.base == base).then_some(run)
     }
 
+    /// Bytes needed of what a segment holds of the unit.
+    pub(super) fn needed_of(&self, base: u64) -> u64 {
+        let run = self.runs_from(base).next();
+        run.filter(|held| held.run.base == base)
+            .map_or(0, |held| held.needed)
+    }
+
     /// What a segment holds of the unit, as far as it is safe.
     pub(super) fn safe_run(&self, base: u64, safe: u64) -> Option<Run> {
         let run = self.run_of(base)?;
@@ -171,8 +175,8 @@ impl UnitState {
     }
 
     /// What keeping nothing below `floor` gives back, run by run.
-    pub(super) fn release(&mut self, floor: u64) -> Released {
-        let mut released = Released::default();
+    pub(super) fn release(&mut self, floor: u64) -> Vec<Released> {
+        let mut released = Vec::new();
         if floor <= self.floor {
             return released;
         }
@@ -184,21 +188,33 @@ impl UnitState {
             }
             // What came after everything was given back is counted exactly, and a run in steps.
             let needed = held.run.needed(floor).min(held.needed);
-            released.bytes += held.needed - needed;
-            held.needed = needed;
-            if needed == 0 {
-                released.segments.push(held.run.base);
+            if needed < held.needed {
+                released.push(Released {
+                    base: held.run.base,
+                    bytes: held.needed - needed,
+                    whole: needed == 0,
+                });
             }
+            held.needed = needed;
         }
-        self.charged -= released.bytes;
         released
     }
 
-    /// The lowest position below which at least `bytes` are charged, or the end; `extra` is what is
-    /// charged besides for a segment.
-    pub(super) fn position_after(&self, bytes: u64, extra: impl Fn(u64) -> u64) -> Position {
+    /// Bytes needed of its records in segments from `base` on.
+    pub(super) fn needed_from(&self, base: u64) -> u64 {
+        self.runs_from(base).map(|held| held.needed).sum()
+    }
+
+    fn runs_from(&self, base: u64) -> impl Iterator<Item = &Held> {
+        let from = self.runs.partition_point(|held| held.run.base < base);
+        self.runs.iter().skip(from)
+    }
+
+    /// The lowest position below which at least `bytes` of those in segments from `base` on are
+    /// needed, or the end.
+    pub(super) fn position_after(&self, base: u64, bytes: u64) -> Position {
         let mut freed = 0;
-        for held in self.runs.iter().filter(|held| held.needed > 0) {
+        for held in self.runs_from(base).filter(|held| held.needed > 0) {
             let rest = held.run.bytes;
             let below = |bytes_before: u64| held.needed.saturating_sub(rest - bytes_before);
             let enough = held.run.entries.iter().find(|entry| {
@@ -207,7 +223,7 @@ impl UnitState {
             if let Some(entry) = enough {
                 return position(entry.record);
             }
-            freed += held.needed + extra(held.run.base);
+            freed += held.needed;
             if freed >= bytes {
                 return position((held.run.last + 1).min(self.end()));
             }
@@ -241,10 +257,11 @@ impl UnitState {
     }
 }
 
-/// What was given back.
-#[derive(Debug, Default)]
+/// What was given back of one segment.
+#[derive(Debug)]
 pub(super) struct Released {
+    pub(super) base: u64,
     pub(super) bytes: u64,
-    /// Segments of which the unit needs nothing any more.
-    pub(super) segments: Vec<u64>,
+    /// Whether the unit needs nothing of the segment any more.
+    pub(super) whole: bool,
 }

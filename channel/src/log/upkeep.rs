@@ -8,7 +8,7 @@ use std::{io, sync::Arc};
 
 use super::{
     disk::{self, DiskFile},
-    format::{SEGMENT_HEADER, Seal, SegmentHeader, file_name},
+    format::{BALLAST, SEGMENT_HEADER, Seal, SegmentHeader, file_name},
     manifest::{self, Listed},
     segment::Segment,
     shared::Shared,
@@ -85,9 +85,13 @@ impl Upkeep {
             self.refuse(Trouble::NoSegments);
             return Turn::Nothing;
         }
+        let takes_space = matches!(
+            chore,
+            Chore::Zero { .. } | Chore::Make { .. } | Chore::Snapshot(_) | Chore::Ballast(true)
+        );
         match self.execute(chore) {
             Ok(()) => {
-                self.worked();
+                self.worked(takes_space);
                 Turn::Worked
             }
             // It is tried again when somebody asks, or at the next tick.
@@ -104,25 +108,21 @@ impl Upkeep {
         }
     }
 
-    fn worked(&self) {
+    fn worked(&self, took_space: bool) {
         let mut state = self.shared.state();
         state.kept.blocked = false;
-        if state
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| !trouble.is_final())
-        {
-            state.trouble = None;
-            state.say_all();
-        }
+        state.kept.full &= !took_space;
+        state.ease();
         drop(state);
         self.shared.room.notify_waiters();
     }
 
     fn refuse(&self, trouble: Trouble) {
         let mut state = self.shared.state();
-        state.kept.blocked = false;
-        if state.trouble.is_none() {
+        let blocked = std::mem::take(&mut state.kept.blocked);
+        state.kept.full |= trouble == Trouble::DiskFull;
+        // As long as events find room, nobody is told.
+        if state.trouble.is_none() && (blocked || !state.has_ground()) {
             state.trouble = Some(trouble);
             state.say_all();
         }
@@ -157,6 +157,20 @@ impl Upkeep {
                 self.remove(&file_name("snap", older, "snap"))?;
                 let mut state = self.shared.state();
                 state.kept.older = state.kept.newest;
+                Ok(())
+            }
+            Chore::DropSpare(name) => self.remove(&name),
+            Chore::Ballast(true) => {
+                self.zeros.resize(PIECE, 0);
+                let size = usize::try_from(self.shared.options.reserve()).unwrap_or(PIECE);
+                let ballast = &self.zeros[..size.min(PIECE)];
+                disk::write_whole(&*self.shared.disk, BALLAST, ballast)?;
+                self.shared.state().kept.ballast = true;
+                Ok(())
+            }
+            Chore::Ballast(false) => {
+                self.remove(BALLAST)?;
+                self.shared.state().kept.ballast = false;
                 Ok(())
             }
             Chore::Recycle => self.recycle(),

@@ -57,6 +57,8 @@ pub(crate) struct Room {
 #[derive(Debug)]
 pub(crate) struct Shares {
     bound: u64,
+    /// By how much what is [charged](Self::charge) may exceed the bound without taking from others.
+    slack: u64,
     used: u64,
     /// What `used` was when everybody's health was said last.
     said_at: u64,
@@ -87,12 +89,24 @@ impl Shares {
     pub(crate) fn new(bound: u64) -> Self {
         Self {
             bound,
+            slack: 0,
             used: 0,
             said_at: 0,
             asking: 0,
             swept_ms: 0,
             accounts: BTreeMap::new(),
         }
+    }
+
+    /// The same book with so much slack.
+    pub(crate) fn with_slack(self, slack: u64) -> Self {
+        Self { slack, ..self }
+    }
+
+    /// What the others leave of the whole.
+    fn left(&self, used_by_others: u64) -> u64 {
+        let whole = self.bound.saturating_add(self.slack);
+        whole.saturating_sub(used_by_others).min(self.bound)
     }
 
     /// Opens an account, or leaves the one that exists as it is.
@@ -117,7 +131,7 @@ impl Shares {
 
     fn space_of(&self, account: &Account) -> Space {
         let others_ask = self.asking > usize::from(account.asks);
-        let left = self.bound.saturating_sub(self.used - account.used);
+        let left = self.left(self.used - account.used);
         Space {
             used: account.used,
             share: if others_ask { left / 2 } else { left },
@@ -140,14 +154,15 @@ impl Shares {
         account.asked_ms = now_ms;
         self.asking += usize::from(!account.asks);
         account.asks = true;
-        let left = self.bound.saturating_sub(self.used - account.used);
+        let used = account.used;
+        let left = self.left(self.used - used);
         let share = if self.asking > 1 { left / 2 } else { left };
-        let space = Space {
-            used: account.used,
-            share,
-        };
+        let space = Space { used, share };
         let refused = (class == Class::Producer && space.mark() == Mark::Full)
             || space.used.saturating_add(bytes) > share;
+        let Some(account) = self.accounts.get_mut(&pool) else {
+            return (None, Room::default());
+        };
         if !refused {
             account.used += bytes;
             self.used += bytes;

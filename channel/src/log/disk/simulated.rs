@@ -409,12 +409,11 @@ impl DiskFile for SimulatedFile {
             return Err(io::Error::other("an injected fault"));
         }
         let grows = (offset + bytes.len()).saturating_sub(state.files[self.number].seen.len());
-        let too_much = state
-            .faults
-            .size
-            .is_some_and(|size| grows > 0 && state.used() + grows as u64 > size);
-        if spend(&mut state.faults.full_after) || too_much {
+        let size = state.faults.size.unwrap_or(u64::MAX);
+        let free = usize::try_from(size.saturating_sub(state.used())).unwrap_or(usize::MAX);
+        if spend(&mut state.faults.full_after) || grows > free {
             let some = usize::try_from(state.number()).unwrap_or(0) % bytes.len().max(1);
+            let some = some.min((bytes.len() - grows).saturating_add(free));
             state.files[self.number].write(&bytes[..some], offset);
             return Err(io::ErrorKind::StorageFull.into());
         }

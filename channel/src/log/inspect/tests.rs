@@ -110,7 +110,9 @@ fn a_flipped_bit_of_a_commit_is_told_with_its_file_and_near_its_offset() {
 #[test]
 fn a_flipped_bit_of_a_small_file_is_told() {
     let sound = made(400, true);
-    for name in sound.keys().filter(|name| !name.ends_with(".log")) {
+    // Nothing is ever read of the ballast.
+    let small = |name: &&String| !name.ends_with(".log") && *name != "ballast";
+    for name in sound.keys().filter(small) {
         for at in (0..sound[name].len()).step_by(13) {
             let mut files = sound.clone();
             files.get_mut(name).expect("it is there")[at] ^= 4;

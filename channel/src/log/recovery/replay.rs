@@ -215,6 +215,32 @@ impl<'a, 'b> Replay<'a, 'b> {
     }
 }
 
+/// Whether a frame of a full segment was safe: all are, but the last one may be what is left of a
+/// commit that a full disk made be given up before the log went on in the next segment.
+fn was_safe(segment: &Segment, next: Option<&Segment>, frame: u64, stop: u64) -> bool {
+    let mut window = Window::narrow(segment, 64 << 10);
+    let decode = |window: &mut Window, seal, at| {
+        FrameHeader::decode(seal, at, window.get(at, frame::HEADER))
+    };
+    let Some(header) = decode(&mut window, segment.seal, frame) else {
+        return true;
+    };
+    let end = header.end();
+    if end <= stop && decode(&mut window, segment.seal, end).is_some() {
+        return true;
+    }
+    let behind = next
+        .filter(|next| next.base == segment.end())
+        .and_then(|next| {
+            let mut window = Window::narrow(next, frame::HEADER);
+            decode(&mut window, next.seal, next.start())
+        });
+    match behind {
+        Some(behind) => behind.before == header.crc,
+        None => header.is_whole(segment.seal, window.get(frame, header.length as usize)),
+    }
+}
+
 fn charge_of(length: usize, is_first: bool) -> u64 {
     length as u64 + if is_first { FRAME_CHARGE } else { 0 }
 }
@@ -258,7 +284,11 @@ fn place_of(fields: &Fields, address: u64, frame: u64, charge: u64) -> Place {
 }
 
 /// Makes the index of a segment again, up to an address; and the bytes that were read for it.
-pub(super) fn reindex(segment: &Segment, until: u64) -> (SegmentIndex, u64) {
+pub(super) fn reindex(
+    segment: &Segment,
+    next: Option<&Segment>,
+    until: u64,
+) -> (SegmentIndex, u64) {
     let mut runs: BTreeMap<u32, Run> = BTreeMap::new();
     let mut index = SegmentIndex {
         base: segment.base,
@@ -266,7 +296,14 @@ pub(super) fn reindex(segment: &Segment, until: u64) -> (SegmentIndex, u64) {
     };
     let mut walk = Walk::from(segment, segment.start());
     let stop = until.min(segment.end()).saturating_sub(1);
+    let mut last = None;
     while let Step::Record(found) = walk.next(None, stop, u64::MAX) {
+        if last != Some(found.frame) {
+            last = Some(found.frame);
+            if !was_safe(segment, next, found.frame, stop) {
+                break;
+            }
+        }
         let charge = charge_of(found.length, found.is_first);
         index.bytes += charge;
         if found.fields.kind != Kind::Event {

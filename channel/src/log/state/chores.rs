@@ -14,8 +14,13 @@ use crate::log::{
 /// Files that wait for reuse, at most.
 const SPARES: usize = 2;
 /// Segments that may be on disk besides those that the bound pays for: the one that is written,
-/// the next one, one that is partly done at the start, one that waits for its snapshot.
-const BESIDES: u64 = 4;
+/// the one that was full last and is charged now, the next one, one that is partly done at the start,
+/// one that waits for its snapshot.
+const BESIDES: u64 = 5;
+/// Segments that nobody needs something in and that may be made beyond that, for effects alone: the
+/// one that is written, the next one, one that waits for its snapshot. They go round for ever,
+/// so what gives room back can always be written.
+const RESERVE: usize = 3;
 
 /// What upkeep keeps an eye on.
 #[derive(Debug, Default)]
@@ -31,6 +36,12 @@ pub(in crate::log) struct Kept {
     pub(in crate::log) blocked: bool,
     /// There is no room for another segment.
     short: bool,
+    /// The segment that is written now lies beyond what events may use.
+    pub(in crate::log) reserved: bool,
+    /// Whether there is a file whose space is for giving back other space.
+    pub(in crate::log) ballast: bool,
+    /// The disk had no space for the last thing that was tried: first comes what frees some.
+    pub(in crate::log) full: bool,
     /// Segments that left the log and are still in the manifest.
     pub(in crate::log) leaving: Vec<Segment>,
     /// Files for reuse, with their sizes.
@@ -59,6 +70,10 @@ pub(in crate::log) enum Chore {
     Snapshot(Box<Snapshot>),
     /// Forget the older snapshot: what it relies on goes.
     DropOlder,
+    /// Remove a file that waits for reuse.
+    DropSpare(String),
+    /// Make the file that takes up a little space, or give it back.
+    Ballast(bool),
     /// Take the segments that are leaving out of the manifest, and put their files aside.
     Recycle,
     /// There is no room for another segment.
@@ -73,7 +88,9 @@ impl State {
         }
         self.retire_segments();
         self.kept.short = false;
-        self.zero_ahead()
+        self.kept.reserved = self.is_reserve(self.open.base);
+        self.free_disk()
+            .or_else(|| self.zero_ahead())
             .or_else(|| self.make_next())
             .or_else(|| self.index_full())
             .or_else(|| (!self.kept.leaving.is_empty()).then_some(Chore::Recycle))
@@ -81,7 +98,74 @@ impl State {
                 let snapshot = self.is_snapshot_due(now);
                 snapshot.then(|| Chore::Snapshot(Box::new(self.snapshot())))
             })
-            .or_else(|| (self.kept.short && self.kept.blocked).then_some(Chore::NoRoom))
+            .or_else(|| (!self.kept.ballast && !self.kept.full).then_some(Chore::Ballast(true)))
+            .or_else(|| self.make_way())
+    }
+
+    /// On a full disk, what frees some of it comes before what takes more.
+    fn free_disk(&mut self) -> Option<Chore> {
+        if !self.kept.full {
+            return None;
+        }
+        if let Some((name, _)) = self.kept.spares.pop() {
+            return Some(Chore::DropSpare(name));
+        }
+        let unneeded = |segment: &&Segment| {
+            segment.full && !segment.damaged && !self.pins.is_needed(segment.base)
+        };
+        if self.kept.leaving.is_empty() && !self.segments.values().any(|one| unneeded(&one)) {
+            return None;
+        }
+        // What gives space back takes some first: a list, an index, a snapshot about as large as
+        // the older one.
+        if self.kept.ballast {
+            return Some(Chore::Ballast(false));
+        }
+        if self.has_done(self.safe) && self.kept.older < self.kept.newest {
+            return Some(Chore::DropOlder);
+        }
+        self.scrape().or_else(|| self.index_full())
+    }
+
+    /// Somebody waits, and there is nothing more to make: frees something, or says that there is
+    /// no room.
+    fn make_way(&mut self) -> Option<Chore> {
+        let short = self.kept.short || self.is_reserve(self.next_base());
+        if !short || !self.kept.blocked {
+            return None;
+        }
+        self.scrape().or(Some(Chore::NoRoom))
+    }
+
+    /// Whether a segment lies beyond what events may use.
+    pub(super) fn is_reserve(&self, base: u64) -> bool {
+        let up_to = self.segments.range(..=base).map(|(_, segment)| segment);
+        let taken: u64 = up_to.filter(|segment| !segment.damaged).map(size).sum();
+        taken + self.kept.leaving.iter().map(size).sum::<u64>() > self.limit()
+    }
+
+    /// Bytes of files that hold events or are about to.
+    fn limit(&self) -> u64 {
+        self.options.max_bytes + self.options.capacity() * BESIDES
+    }
+
+    /// Segments in which nobody needs anything.
+    fn idle_segments(&self) -> usize {
+        let sound = self.segments.values().filter(|segment| !segment.damaged);
+        let idle = sound.filter(|segment| !self.pins.is_needed(segment.base));
+        idle.count() + self.kept.leaving.len()
+    }
+
+    /// Takes back what was said about room, if there is some.
+    pub(in crate::log) fn ease(&mut self) {
+        let passing = self.trouble.as_ref();
+        if passing.is_some_and(|trouble| !trouble.is_final()) {
+            self.kept.reserved = self.is_reserve(self.open.base);
+            if self.has_ground() {
+                self.trouble = None;
+                self.say_all();
+            }
+        }
     }
 
     fn zero_ahead(&self) -> Option<Chore> {
@@ -89,13 +173,12 @@ impl State {
         let step = self.options.step_bytes;
         let used = self.open.address + self.open.bytes.len() as u64;
         let ahead = segment.ready.saturating_sub(used);
-        (segment.ready < segment.end() && (ahead < step || self.kept.blocked)).then(|| {
-            Chore::Zero {
-                base: segment.base,
-                file: Arc::clone(&segment.file),
-                from: segment.ready,
-                to: (segment.ready + step).min(segment.end()),
-            }
+        let wanted = ahead < step + self.options.reserve() || self.kept.blocked;
+        (segment.ready < segment.end() && wanted).then(|| Chore::Zero {
+            base: segment.base,
+            file: Arc::clone(&segment.file),
+            from: segment.ready,
+            to: (segment.ready + step).min(segment.end()),
         })
     }
 
@@ -105,17 +188,16 @@ impl State {
             return None;
         }
         let capacity = self.options.capacity();
-        let limit = self.options.max_bytes + capacity * BESIDES;
         let sound = self.segments.values().filter(|segment| !segment.damaged);
-        let taken: u64 = sound.map(|segment| segment.capacity).sum();
-        let leaving = self
-            .kept
-            .leaving
-            .iter()
-            .map(|segment| segment.capacity)
-            .sum::<u64>();
-        if taken + leaving + capacity > limit {
-            return self.scrape();
+        let files = sound.chain(&self.kept.leaving);
+        if files.map(size).sum::<u64>() + capacity > self.limit() {
+            if let Some(chore) = self.scrape() {
+                return Some(chore);
+            }
+            if self.idle_segments() >= RESERVE {
+                self.kept.short = true;
+                return None;
+            }
         }
         let fits = self
             .kept
@@ -131,25 +213,23 @@ impl State {
     }
 
     /// Files are short: what only waits for a snapshot gets one now.
-    fn scrape(&mut self) -> Option<Chore> {
+    fn scrape(&self) -> Option<Chore> {
         if !self.kept.leaving.is_empty() {
             return Some(Chore::Recycle);
         }
-        let done = |end: u64| {
-            let mut done = self
-                .segments
-                .values()
-                .filter(|segment| self.is_done(segment));
-            done.any(|segment| segment.end() <= end)
-        };
-        if done(self.kept.newest) && self.kept.older < self.kept.newest {
+        if self.has_done(self.kept.newest) && self.kept.older < self.kept.newest {
             return Some(Chore::DropOlder);
         }
-        if done(self.safe) && self.safe > self.kept.newest {
+        if self.has_done(self.safe) && self.safe > self.kept.newest {
             return Some(Chore::Snapshot(Box::new(self.snapshot())));
         }
-        self.kept.short = true;
         None
+    }
+
+    /// Whether there is a segment below an address that nobody needs.
+    fn has_done(&self, end: u64) -> bool {
+        let mut below = self.segments.range(..end).map(|(_, segment)| segment);
+        below.any(|segment| segment.end() <= end && self.is_done(segment))
     }
 
     fn index_full(&self) -> Option<Chore> {
@@ -195,8 +275,10 @@ impl State {
         let behind = self.safe.saturating_sub(self.kept.newest);
         let late = now.saturating_sub(self.kept.at) >= self.options.snapshot_every;
         let long = behind >= self.options.snapshot_bytes;
-        // Somebody waits, and nothing else was to be done for it.
-        behind > 0 && (long || late || self.kept.blocked)
+        // Somebody waits for nothing else.
+        let awaited = self.kept.blocked
+            && !self.is_recoverable(self.open.address + self.options.max_event as u64);
+        behind > 0 && (long || late || awaited)
     }
 
     /// Whether upkeep has to be woken after a commit.
@@ -260,6 +342,11 @@ impl State {
 
     /// Whether another file may wait for reuse.
     pub(in crate::log) fn wants_spare(&self, capacity: u64) -> bool {
-        self.kept.spares.len() < SPARES && capacity == self.options.capacity()
+        let few = !self.kept.full && self.kept.spares.len() < SPARES;
+        few && capacity == self.options.capacity()
     }
+}
+
+fn size(segment: &Segment) -> u64 {
+    segment.capacity
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::State;
 use crate::{
     Health, PoolId, Position, Space, Unit,
-    log::{progress::millis, space::Bill, unit::UnitState},
+    log::{format::position, progress::millis, segment::Segment, space::Bill, unit::UnitState},
     space::{Mark, Room},
 };
 
@@ -32,16 +32,18 @@ impl State {
         let Some(unit) = self.units.get_mut(&number) else {
             return;
         };
-        let released = unit.release(floor);
+        let mut bytes = 0;
         let mut bills = Vec::new();
-        for base in released.segments {
-            bills.append(&mut self.pins.leave(base, pool));
-            self.kept.wanted |= !self.pins.is_needed(base);
+        for released in unit.release(floor) {
+            bytes += released.bytes;
+            bills.append(&mut self.pins.give(released.base, pool, released.bytes));
+            if released.whole {
+                bills.append(&mut self.pins.leave(released.base, pool));
+                self.kept.wanted |= !self.pins.is_needed(released.base);
+            }
         }
-        self.pay(&bills);
-        if released.bytes > 0 {
-            let room = self.shares.give_back(pool, released.bytes);
-            self.say(pool, room);
+        if bytes > 0 {
+            self.settle(pool, bytes, &bills);
         }
     }
 
@@ -77,28 +79,52 @@ impl State {
 
     /// Charges the bytes of a full segment that nobody needs to those who keep it.
     pub(in crate::log) fn charge_dead(&mut self, base: u64) {
-        let Some(used) = self.segments.get(&base).map(|segment| segment.bytes) else {
+        let Some(size) = self.segments.get(&base).map(|segment| segment.capacity) else {
             return;
         };
         let mut bytes: BTreeMap<PoolId, u64> = BTreeMap::new();
         for unit in self.units.values() {
-            if let Some(run) = unit.run_of(base) {
-                *bytes.entry(unit.unit.pool).or_default() += run.bytes;
+            let needed = unit.needed_of(base);
+            if needed > 0 {
+                *bytes.entry(unit.unit.pool).or_default() += needed;
             }
         }
-        let bills = self.pins.fill(base, used, &bytes);
+        let bills = self.pins.fill(base, size, &bytes);
         self.pay(&bills);
+    }
+
+    /// Enters into the book what a pool gives back, and what follows from it, and says the outcome.
+    pub(super) fn settle(&mut self, pool: PoolId, bytes: u64, bills: &[Bill]) {
+        let room = self.shares.give_back(pool, bytes);
+        self.pay_and_say(bills, pool, room);
     }
 
     /// Enters bills into the book.
     pub(super) fn pay(&mut self, bills: &[Bill]) {
+        if let Some(first) = bills.first() {
+            self.pay_and_say(bills, first.pool, Room::default());
+        }
+    }
+
+    fn pay_and_say(&mut self, bills: &[Bill], pool: PoolId, mut room: Room) {
+        let mut others = Vec::new();
         for bill in bills {
-            let room = if bill.now >= bill.before {
+            let changed = if bill.now >= bill.before {
                 self.shares.charge(bill.pool, bill.now - bill.before)
             } else {
                 self.shares.give_back(bill.pool, bill.before - bill.now)
             };
-            self.say(bill.pool, room);
+            room.others |= changed.others;
+            room.own |= changed.own && bill.pool == pool;
+            if changed.own && bill.pool != pool {
+                others.push(bill.pool);
+            }
+        }
+        self.say(pool, room);
+        if !room.others {
+            for pool in others {
+                self.say_one(pool);
+            }
         }
     }
 
@@ -135,12 +161,13 @@ impl State {
         pool.short = mark != Mark::Fine;
         let numbers = pool.numbers();
         let ill = self.ill_health();
+        let cut = match mark {
+            Mark::Fine => Cut::default(),
+            _ => self.cut(id, numbers.clone(), space.excess()),
+        };
         for number in numbers.clone() {
             if let Some(unit) = self.units.get(&number) {
-                unit.say(
-                    ill.clone()
-                        .unwrap_or_else(|| self.health_of(unit, mark, space)),
-                );
+                unit.say(ill.clone().unwrap_or_else(|| cut.health_of(unit, mark)));
             }
         }
         let has_retention = self.pools[&id].retention != super::Retention::default();
@@ -152,21 +179,50 @@ impl State {
         }
     }
 
-    /// Of what the pool keeps too much, a unit gives back as large a part as it keeps of the whole.
-    fn health_of(&self, unit: &UnitState, mark: Mark, space: Space) -> Health {
-        if mark == Mark::Fine {
-            return Health::Fine;
+    /// Where a pool gives so many bytes back. Full segments go back as a whole, so all its units
+    /// move out of the oldest ones; of the rest each gives as large a part as it keeps of it.
+    fn cut(&self, pool: PoolId, numbers: std::ops::Range<u32>, excess: u64) -> Cut {
+        let mut cut = Cut {
+            excess,
+            ..Cut::default()
+        };
+        for (base, paid) in self.pins.paid(pool) {
+            cut.base = self.segments.get(&base).map_or(base, Segment::end);
+            cut.excess = cut.excess.saturating_sub(paid);
+            if cut.excess == 0 {
+                return cut;
+            }
         }
-        let pool = unit.unit.pool;
-        let extra = |base| self.pins.extra(base, pool);
-        let kept = unit.runs.iter().filter(|held| held.needed > 0);
-        let keeps = unit.charged + kept.map(|held| extra(held.run.base)).sum::<u64>();
-        let (excess, used) = (u128::from(space.excess()), u128::from(space.used.max(1)));
-        let own = (u128::from(keeps) * excess).div_ceil(used);
-        let until = unit.position_after(u64::try_from(own).unwrap_or(u64::MAX), extra);
+        let units = numbers.filter_map(|number| self.units.get(&number));
+        cut.rest = units.map(|unit| unit.needed_from(cut.base)).sum();
+        cut
+    }
+}
+
+/// What a pool gives back: everything below an address, and some of what lies behind it.
+#[derive(Debug, Default)]
+struct Cut {
+    base: u64,
+    /// Bytes to give back of those behind `base`.
+    excess: u64,
+    /// Bytes that all units together need there.
+    rest: u64,
+}
+
+impl Cut {
+    fn health_of(&self, unit: &UnitState, mark: Mark) -> Health {
+        let until = if self.excess == 0 {
+            position(self.base.min(unit.end()))
+        } else {
+            let keeps = u128::from(unit.needed_from(self.base));
+            let own = (keeps * u128::from(self.excess)).div_ceil(u128::from(self.rest.max(1)));
+            let own = u64::try_from(own).unwrap_or(u64::MAX);
+            unit.position_after(self.base, own)
+        };
         match mark {
+            Mark::Fine => Health::Fine,
+            Mark::Filling => Health::Filling { until },
             Mark::Full => Health::Full { until },
-            _ => Health::Filling { until },
         }
     }
 }

@@ -23,6 +23,14 @@ use volley_event::Event;
 /// sector of zeros.
 pub(in crate::log) const FRAME_CHARGE: u64 = (frame::HEADER + frame::TRAILER) as u64 + 256;
 
+/// What a record is for: what gives room back is written where events no longer are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Event,
+    /// Progress, claims, pools that come and go.
+    Effect,
+}
+
 /// The frame that is being filled.
 #[derive(Debug)]
 pub(in crate::log) struct Open {
@@ -111,7 +119,7 @@ impl State {
             return Err(Refusal::Error(PublishError::TooLarge { size, limit }));
         }
         let length = record::length_of(size);
-        self.make_room(length)?;
+        self.make_room(length, Purpose::Event)?;
         let charge = length as u64
             + if self.open.is_empty() {
                 FRAME_CHARGE
@@ -184,7 +192,6 @@ impl State {
                 });
             }
         }
-        unit.charged += charge;
         unit.written = Settled {
             last: address,
             next_ordinal: ordinal + 1,
@@ -246,7 +253,7 @@ impl State {
     /// Writes something that is no event. It happens when the commit is safe.
     pub(in crate::log) fn put_effect(&mut self, effect: &Effect) -> Result<Arc<Commit>, Refusal> {
         let length = record::length_of(effect.payload());
-        self.make_room(length)?;
+        self.make_room(length, Purpose::Effect)?;
         let first = if self.open.is_empty() {
             FRAME_CHARGE
         } else {
@@ -263,7 +270,7 @@ impl State {
     }
 
     /// Sees to it that a record of this length fits into the open frame.
-    fn make_room(&mut self, length: usize) -> Result<(), Refusal> {
+    fn make_room(&mut self, length: usize, purpose: Purpose) -> Result<(), Refusal> {
         if let Some(trouble) = self.trouble.as_ref().filter(|trouble| trouble.is_final()) {
             return Err(Refusal::Error(trouble.publish_error()));
         }
@@ -277,11 +284,11 @@ impl State {
             let fits_memory =
                 self.open.is_empty() || self.open.bytes.len() + length <= self.options.commit_bytes;
             if fits_segment && fits_memory {
-                let ready = end <= segment.ready && self.is_recoverable(end);
+                let ready = self.is_ground(end, purpose) && self.is_recoverable(end);
                 return if ready { Ok(()) } else { Err(self.no_ground()) };
             }
             let next = self.next_base();
-            if !fits_segment && !self.segments.contains_key(&next) {
+            if !fits_segment && !self.may_enter(next, purpose) {
                 return Err(self.no_ground());
             }
             if !self.open.is_empty() {
@@ -294,8 +301,36 @@ impl State {
                 let start = self.segments[&next].start();
                 (self.open.base, self.open.address) = (next, start);
                 self.kept.wanted = true;
+                self.kept.reserved = self.is_reserve(next);
             }
         }
+    }
+
+    fn may_enter(&self, next: u64, purpose: Purpose) -> bool {
+        let there = self.segments.contains_key(&next);
+        there && (purpose == Purpose::Effect || !self.is_reserve(next))
+    }
+
+    /// Whether the open frame may reach to `end`. Behind an event there is always ground left for
+    /// effects, also where the disk gives no more.
+    fn is_ground(&self, end: u64, purpose: Purpose) -> bool {
+        let segment = &self.segments[&self.open.base];
+        match purpose {
+            Purpose::Effect => end <= segment.ready,
+            Purpose::Event if self.kept.reserved => false,
+            Purpose::Event => {
+                end + self.options.reserve() <= segment.ready
+                    || (end <= segment.ready
+                        && segment.ready == segment.end()
+                        && self.segments.contains_key(&self.next_base()))
+            }
+        }
+    }
+
+    /// Whether there is room for an event of any usual size.
+    pub(in crate::log) fn has_ground(&self) -> bool {
+        let end = self.open.address + FrameHeader::length_for(self.open.body());
+        self.is_ground(end, Purpose::Event)
     }
 
     /// Where the segment behind the open one begins.
@@ -307,7 +342,7 @@ impl State {
     }
 
     /// Whether so much log behind the newest snapshot can be read again soon enough.
-    fn is_recoverable(&self, end: u64) -> bool {
+    pub(super) fn is_recoverable(&self, end: u64) -> bool {
         // Where a snapshot would gain nothing, nothing is gained by waiting for it.
         end.saturating_sub(self.kept.newest) <= self.options.snapshot_bytes * 2
             || self.kept.newest == self.safe

@@ -42,14 +42,7 @@ impl State {
         for effect in batch.effects {
             self.apply(effect);
         }
-        if self
-            .trouble
-            .as_ref()
-            .is_some_and(|trouble| !trouble.is_final())
-        {
-            self.trouble = None;
-            self.say_all();
-        }
+        self.ease();
         self.reuse(batch.bytes);
         self.writing = false;
         self.kept.wanted |= self.wants_upkeep();
@@ -185,14 +178,11 @@ impl State {
         }
         unit.written = safe;
         unit.touched = 0;
-        unit.charged -= charge;
         let mut bills = Vec::new();
         for base in emptied {
             bills.append(&mut self.pins.leave(base, pool));
         }
-        self.pay(&bills);
-        let room = self.shares.give_back(pool, charge);
-        self.say(pool, room);
+        self.settle(pool, charge, &bills);
     }
 
     fn reuse(&mut self, bytes: Vec<u8>) {

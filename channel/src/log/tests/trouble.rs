@@ -233,3 +233,172 @@ fn the_real_disk_keeps_events_over_a_restart_and_refuses_a_second_process() {
     });
     std::fs::remove_dir_all(&dir).expect("the folder is ours");
 }
+
+/// An image of a unit's progress, through the ledger.
+async fn write_image(rig: &Rig, unit: Unit, size: usize) -> Result<(), crate::LedgerError> {
+    let claim = rig.channel.ledger().claim(unit, NodeId(1)).await?;
+    let image = Bytes::from(vec![7; size]);
+    let ledger = rig.channel.ledger();
+    ledger.write(unit, claim.epoch, image, Vec::new()).await
+}
+
+// Found by reading: on a disk that the log itself had filled, the progress that would have given
+// room back found no room, and the next start ended because it could not write its claims.
+#[test]
+fn a_disk_that_the_log_has_filled_takes_progress_and_gets_room_back() {
+    for seed in seeds(10) {
+        run(async {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let mut rig = Rig::new(small(4 << 20));
+            let unit = rig.unit().await;
+            let room = random.u64(1 << 20..2 << 20);
+            let size = Faults {
+                size: Some(room),
+                ..Faults::default()
+            };
+            rig.disk.set_faults(size.clone());
+            let mut stored = Vec::new();
+            for id in 0..4_000 {
+                match rig.put(id, 2_000).await {
+                    Ok(at) => stored.push(at),
+                    Err(_) => break,
+                }
+            }
+            assert!(stored.len() < 1_500, "seed {seed}: the disk is full");
+            if random.bool() {
+                rig = rig.cut();
+                rig.disk.set_faults(size.clone());
+            }
+            for round in 0..5 {
+                let written = write_image(&rig, unit, 500).await;
+                written.unwrap_or_else(|error| panic!("seed {seed}, round {round}: {error}"));
+            }
+            let more = 4_000..4_020;
+            for id in more.clone() {
+                if rig.put(id, 2_000).await.is_err() {
+                    break;
+                }
+                assert!(
+                    more.contains(&(id + 1)),
+                    "seed {seed}: nothing was given back"
+                );
+            }
+            // All of it is done.
+            let end = rig.channel.bounds(unit).await.expect("it exists").next;
+            rig.channel.keep(unit, end);
+            write_image(&rig, unit, 500)
+                .await
+                .expect("progress has room");
+            let mut tries = 0;
+            while let Err(error) = rig.put(4_001, 2_000).await {
+                tokio::time::sleep(Duration::from_millis(500)).await;
+                tries += 1;
+                assert!(
+                    tries < 20,
+                    "seed {seed}: {error}, {:?}",
+                    rig.channel.stats()
+                );
+            }
+            assert_eq!(*rig.channel.health(unit).borrow(), Health::Fine);
+        });
+    }
+}
+
+#[test]
+fn a_log_at_its_limit_takes_progress_for_ever_and_a_pool_can_be_deleted() {
+    run(async {
+        let rig = Rig::new(small(1 << 20));
+        let unit = rig.unit().await;
+        while rig.put(0, 2_000).await.is_ok() {}
+        // Several times the size of the log.
+        for _ in 0..600 {
+            write_image(&rig, unit, 8_000)
+                .await
+                .expect("progress has room");
+        }
+        let stats = rig.channel.stats();
+        assert!(
+            stats.bytes_on_disk <= (1 << 20) + 8 * (128 << 10),
+            "{stats:?}"
+        );
+        let rig = rig.cut();
+        write_image(&rig, unit, 100)
+            .await
+            .expect("progress has room");
+        rig.channel.retire(POOL).await.expect("it can be deleted");
+        rig.unit().await;
+        rig.put(1, 2_000).await.expect("there is room again");
+    });
+}
+
+#[test]
+fn a_log_that_is_opened_with_a_smaller_limit_takes_progress_and_shrinks() {
+    run(async {
+        let rig = Rig::new(small(4 << 20));
+        let unit = rig.unit().await;
+        while rig.put(0, 2_000).await.is_ok() {}
+        let (disk, options) = rig.close().await;
+        let options = LogOptions {
+            max_bytes: 1 << 20,
+            ..options
+        };
+        let rig = Rig::open(disk, options).expect("the log is sound");
+        for _ in 0..200 {
+            write_image(&rig, unit, 8_000)
+                .await
+                .expect("progress has room");
+        }
+        rig.put(1, 2_000)
+            .await
+            .expect_err("it holds more than it may");
+        let end = rig.channel.bounds(unit).await.expect("it exists").next;
+        rig.channel.keep(unit, end);
+        let mut tries = 0;
+        while rig.put(4_001, 2_000).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            tries += 1;
+            assert!(tries < 20, "{:?}", rig.channel.stats());
+        }
+        let stats = rig.channel.stats();
+        assert!(
+            stats.bytes_on_disk <= (1 << 20) + 8 * (128 << 10),
+            "{stats:?}"
+        );
+    });
+}
+
+// Found by reading: an index that was made again took what is left of a commit that was given up.
+#[test]
+fn what_a_full_disk_refused_does_not_come_back_with_an_index_that_is_made_again() {
+    for seed in seeds(60) {
+        run(async {
+            let mut random = fastrand::Rng::with_seed(seed);
+            let rig = Rig::new(small(4 << 20));
+            let unit = rig.unit().await;
+            let mut stored = Vec::new();
+            for id in 0..200 {
+                if random.u8(0..3) == 0 {
+                    rig.disk.set_faults(Faults {
+                        full_after: Some(random.u64(0..2)),
+                        ..Faults::default()
+                    });
+                }
+                if rig.put(id, random.usize(0..20_000)).await.is_ok() {
+                    stored.push(id);
+                }
+                rig.disk.set_faults(Faults::default());
+                tokio::time::sleep(Duration::from_secs(2)).await;
+            }
+            let all: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+            assert_eq!(all, stored, "seed {seed}");
+            let (disk, options) = rig.close().await;
+            let mut files = disk.contents();
+            files.retain(|name, _| !name.ends_with(".idx"));
+            let rig = Rig::open(SimulatedDisk::holding(1, &files), options);
+            let rig = rig.expect("indexes can be made again");
+            assert!(rig.channel.found().reindexed > 0, "seed {seed}");
+            let all: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+            assert_eq!(all, stored, "seed {seed}");
+        });
+    }
+}
