@@ -12,8 +12,12 @@ use std::{
 
 use fastrand::Rng;
 use tempfile::TempDir;
-use tokio::{task::JoinSet, time::sleep};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
 use volley_conformance::{
+    books::Row,
     declare::{broker, trigger, yaml},
     producer::{Producer, seed},
     sink::{Move, Script, Sink, Turn},
@@ -49,9 +53,12 @@ struct Heard {
     unknown: BTreeSet<String>,
 }
 
-/// Posts until the process is gone.
-async fn produce(mut producer: Producer, name: String, heard: Arc<Mutex<Heard>>) {
+/// Posts until the process is gone, or until it is time to end.
+async fn produce(mut producer: Producer, name: String, heard: Arc<Mutex<Heard>>, end: Instant) {
     for number in 0.. {
+        if Instant::now() > end {
+            return;
+        }
         let id = format!("{name}-{number}");
         let answer = producer.event(&id, "com.example.load", &[]).await;
         let mut heard = heard.lock().expect("nobody panics with it");
@@ -123,7 +130,8 @@ async fn killed_again_and_again_under_load_it_loses_nothing_that_was_accepted() 
         for name in 0..PRODUCERS {
             let producer = Producer::new(volley.broker("default", "shop"));
             let name = format!("{kill}-{name}");
-            producing.spawn(produce(producer, name, Arc::clone(&heard)));
+            let never = Instant::now() + Duration::from_secs(3_600);
+            producing.spawn(produce(producer, name, Arc::clone(&heard), never));
         }
         sleep(Duration::from_millis(random.u64(5..300))).await;
         volley.signal("KILL").await.expect("the signal is sent");
@@ -159,6 +167,43 @@ async fn killed_again_and_again_under_load_it_loses_nothing_that_was_accepted() 
         kills * REPEATED,
     ));
     assert!(heard.accepted.len() > kills, "the load was no load");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[tokio::test]
+async fn stopped_and_continued_under_load_it_goes_on_where_it_was() {
+    let mut random = Rng::with_seed(seed());
+    let data = TempDir::new().expect("a folder");
+    let sink = Sink::listen().await.expect("a sink");
+    let objects = yaml(&[&broker("shop"), &trigger("in", "shop", &sink.url("/in"))]);
+    let volley = start(&objects, data.path()).await;
+    let heard = Arc::new(Mutex::new(Heard::default()));
+    let end = Instant::now() + Duration::from_secs(2);
+    let mut producing = JoinSet::new();
+    for name in 0..PRODUCERS {
+        let producer = Producer::new(volley.broker("default", "shop"));
+        producing.spawn(produce(producer, name.to_string(), Arc::clone(&heard), end));
+    }
+    for _ in 0..5 {
+        sleep(Duration::from_millis(random.u64(50..150))).await;
+        volley.signal("STOP").await.expect("the signal is sent");
+        sleep(Duration::from_millis(random.u64(50..400))).await;
+        volley.signal("CONT").await.expect("the signal is sent");
+    }
+    while let Some(ended) = producing.join_next().await {
+        ended.expect("a producer ends by itself");
+    }
+    let books = volley
+        .books_until("default", "shop", |books| {
+            let done = |row: &Row| row.pending == 0 && row.unread == 0;
+            books.settled && books.row("in").is_some_and(done)
+        })
+        .await
+        .expect("everything is delivered");
+    assert_eq!(books.broken_laws(), [""; 0]);
+    let heard = heard.lock().expect("nobody panics with it");
+    assert!(heard.accepted.len() > PRODUCERS, "the load was no load");
+    let wrong = compare("in", &heard, &sink.ids("/in"), 0);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

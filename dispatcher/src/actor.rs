@@ -9,6 +9,7 @@ mod attempts;
 mod control;
 mod progress;
 mod reading;
+mod sides;
 
 use std::{
     collections::{BTreeMap, HashMap},

@@ -85,13 +85,11 @@ impl Upkeep {
             self.refuse(Trouble::NoSegments);
             return Turn::Nothing;
         }
-        let takes_space = matches!(
-            chore,
-            Chore::Zero { .. } | Chore::Make { .. } | Chore::Snapshot(_) | Chore::Ballast(true)
-        );
+        // What gives space back takes some too: only this shows that the disk has room again.
+        let makes_ground = matches!(chore, Chore::Zero { .. } | Chore::Make { .. });
         match self.execute(chore) {
             Ok(()) => {
-                self.worked(takes_space);
+                self.worked(makes_ground);
                 Turn::Worked
             }
             // It is tried again when somebody asks, or at the next tick.
@@ -108,10 +106,10 @@ impl Upkeep {
         }
     }
 
-    fn worked(&self, took_space: bool) {
+    fn worked(&self, made_ground: bool) {
         let mut state = self.shared.state();
         state.kept.blocked = false;
-        state.kept.full &= !took_space;
+        state.kept.full &= !made_ground;
         state.ease();
         drop(state);
         self.shared.room.notify_waiters();

@@ -10,7 +10,7 @@ use tracing::warn;
 use volley_channel::{Caps, Epoch, Health, LedgerError, Position};
 use volley_spec::route::Overflow;
 
-use super::{Actor, Done};
+use super::{Actor, Done, sides::Sides};
 use crate::{core::AttemptKey, egress::ReplyRoom};
 
 /// An image is written at the latest after so long, if anything happened.
@@ -30,8 +30,7 @@ pub(super) struct Progress {
     due: Option<Duration>,
     keep: Position,
     kept: Position,
-    side: Vec<u128>,
-    stale: Vec<u128>,
+    sides: Sides,
     /// Write an image as soon as no write is under way.
     wanted: bool,
     /// Room of replies that wait to be stored.
@@ -60,8 +59,7 @@ impl Progress {
             due: None,
             keep: Position(0),
             kept: Position(0),
-            side: Vec::new(),
-            stale: Vec::new(),
+            sides: Sides::default(),
             wanted: false,
             rooms: BTreeMap::new(),
             waiting: Vec::new(),
@@ -132,23 +130,7 @@ impl Actor {
         let progress = &mut self.progress;
         progress.keep = self.core.keep();
         let (image, mut side) = self.core.checkpoint().encode(progress.max_image);
-        let written: Vec<u128> = side.iter().map(|(key, _)| *key).collect();
-        // What an earlier image left behind is removed only with the following one: until this
-        // one is safe it may be needed.
-        let stale = std::mem::take(&mut progress.stale);
-        side.extend(
-            stale
-                .into_iter()
-                .filter(|key| !written.contains(key))
-                .map(|key| (key, None)),
-        );
-        progress.stale = progress
-            .side
-            .iter()
-            .copied()
-            .filter(|key| !written.contains(key))
-            .collect();
-        progress.side = written;
+        progress.sides.write(&mut side);
         (
             progress.wanted,
             progress.writing,
@@ -178,6 +160,7 @@ impl Actor {
         match answer {
             Ok(()) => {
                 self.progress.writing = false;
+                self.progress.sides.written();
                 for told in self.progress.covered.drain(..) {
                     // Who asked may be gone.
                     told.send(()).ok();
@@ -195,9 +178,9 @@ impl Actor {
             LedgerError::Down { retry_after, .. } => *retry_after,
             _ => EVERY,
         };
-        self.progress.dirty = true;
-        self.progress.writing = true;
-        self.progress.wanted = true;
+        let progress = &mut self.progress;
+        progress.sides.failed();
+        (progress.dirty, progress.writing, progress.wanted) = (true, true, true);
         self.later(async move {
             tokio::time::sleep(pause).await;
             Done::Delta(Ok(()))

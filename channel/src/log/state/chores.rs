@@ -90,6 +90,7 @@ impl State {
         self.kept.short = false;
         self.kept.reserved = self.is_reserve(self.open.base);
         self.free_disk()
+            .or_else(|| (!self.kept.ballast && !self.kept.full).then_some(Chore::Ballast(true)))
             .or_else(|| self.zero_ahead())
             .or_else(|| self.make_next())
             .or_else(|| self.index_full())
@@ -98,7 +99,6 @@ impl State {
                 let snapshot = self.is_snapshot_due(now);
                 snapshot.then(|| Chore::Snapshot(Box::new(self.snapshot())))
             })
-            .or_else(|| (!self.kept.ballast && !self.kept.full).then_some(Chore::Ballast(true)))
             .or_else(|| self.make_way())
     }
 
