@@ -21,7 +21,10 @@ use volley_conformance::{
     declare::{broker, trigger, yaml},
     producer::{Producer, seed},
     sink::{Move, Script, Sink, Turn},
-    subject::{Subject, volley::Volley},
+    subject::{
+        Subject,
+        volley::{Volley, condition},
+    },
 };
 
 /// How often the process is killed in the ordinary tier, and with `VOLLEY_KILLS=N`.
@@ -261,7 +264,7 @@ async fn a_second_process_on_the_same_folder_is_told_who_is_there() {
 #[tokio::test]
 async fn a_damaged_log_is_named_and_nothing_of_it_is_touched() {
     let data = TempDir::new().expect("a folder");
-    let (volley, _sink, objects) = with_a_backlog(data.path()).await;
+    let (volley, sink, objects) = with_a_backlog(data.path()).await;
     volley.signal("KILL").await.expect("the signal is sent");
     volley.ended().await.expect("it ends");
     let (segment, mut bytes, at) = fs::read_dir(data.path())
@@ -288,4 +291,32 @@ async fn a_damaged_log_is_named_and_nothing_of_it_is_touched() {
     assert!(error.contains(name) && error.contains("offset"), "{error}");
     assert!(error.contains("--on-corruption quarantine"), "{error}");
     assert_eq!(fs::read(&segment).expect("it is there"), bytes);
+
+    // Told to go on, it says so, and what it lost, everywhere.
+    sink.script("/in", Script::always(Turn::status(202)));
+    let flags = [&flags[..], &["--on-corruption", "quarantine"]].concat();
+    let volley = Volley::start(binary(), &objects, &flags)
+        .await
+        .expect("it goes on");
+    let books = volley
+        .books_until("default", "shop", |books| {
+            books.settled && books.row("in").is_some_and(|row| row.pending == 0)
+        })
+        .await
+        .expect("what is left is delivered");
+    assert_eq!(books.broken_laws(), [""; 0]);
+    let row = books.row("in").expect("a row");
+    assert!(row.delivered < 7, "something is lost");
+    let dropped: u64 = row.dropped.values().sum();
+    assert_eq!(row.delivered + dropped, 7, "and counted: {row:?}");
+    let shown = volley
+        .object(&broker("shop").object())
+        .await
+        .expect("it is shown");
+    let durable = condition(&shown, "Durable").expect("a condition");
+    assert_eq!(durable["status"], "False");
+    assert_eq!(durable["reason"], "Degraded");
+    let ready = volley.page("/readyz?verbose").await.expect("an answer");
+    assert!(ready.contains("found damaged in"), "{ready}");
+    assert!(fs::read(&segment).is_ok(), "nothing is deleted");
 }

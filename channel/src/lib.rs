@@ -39,7 +39,8 @@ pub use space::{Health, Space};
 use tokio::sync::watch;
 
 pub use stored::{
-    Bounds, Budget, Class, PoolId, PoolSpec, PoolState, Position, Put, Span, Start, Stored, Unit,
+    Bounds, Budget, Class, PoolId, PoolSpec, PoolState, Position, Put, Retention, Span, Start,
+    Stored, Unit,
 };
 
 /// A future of a channel call. Boxed once a batch, not once an event, so that the backend can be
@@ -137,6 +138,13 @@ pub trait Channel: Send + Sync + 'static {
 
     /// How much the pool holds, of how much it may, in bytes.
     fn space(&self, pool: PoolId) -> Space;
+
+    /// In how many places of the storage something that had been safe was found damaged since it
+    /// was opened. What is lost with them a reader hears of
+    /// ([`ReadError::Corrupt`]); this is for people. 0 for a backend that checks nothing itself.
+    fn damage(&self) -> u64 {
+        0
+    }
 }
 
 /// A reader of one unit.

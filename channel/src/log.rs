@@ -68,7 +68,7 @@ use tokio::sync::watch;
 
 pub use driver::Driver;
 pub use error::OpenError;
-pub use options::{LogOptions, OnCorruption, Retention};
+pub use options::{LogOptions, OnCorruption};
 pub use recovery::Found;
 
 use self::{
@@ -84,8 +84,8 @@ use self::{
 };
 use crate::{
     Bounds, Caps, Channel, Clock, Cost, Cursor, Durability, Fencing, Fut, Health, Ledger, PoolId,
-    PoolSpec, PoolState, Position, PublishError, Put, ReadError, Replay, Space, Start, Stored,
-    Unit,
+    PoolSpec, PoolState, Position, PublishError, Put, ReadError, Replay, Retention, Space, Start,
+    Stored, Unit,
 };
 
 /// What an event in memory takes besides its bytes.
@@ -420,11 +420,7 @@ impl Channel for LogChannel {
         let spec = pool.clone();
         Box::pin(async move {
             let state = self.make(&spec).await?;
-            let retention = Retention {
-                age: spec.retention,
-                bytes: None,
-            };
-            self.retain(spec.pool, retention).await?;
+            self.retain(spec.pool, spec.retention).await?;
             Ok(state)
         })
     }
@@ -489,5 +485,9 @@ impl Channel for LogChannel {
 
     fn space(&self, pool: PoolId) -> Space {
         self.shared.state().space(pool)
+    }
+
+    fn damage(&self) -> u64 {
+        self.found.damaged + self.shared.state().counts.damaged
     }
 }

@@ -52,9 +52,22 @@ pub struct PoolSpec {
     pub name: String,
     /// How many parts a new pool gets. One that exists keeps what it has.
     pub parts: u32,
-    /// How long events are kept although nobody needs them any more, where the backend can keep
-    /// them ([`Replay::Log`](crate::Replay::Log)). Preparing a pool again changes it.
-    pub retention: Option<Duration>,
+    /// What is kept although nobody needs it any more, where the backend can keep it
+    /// ([`Replay::Log`](crate::Replay::Log)). Preparing a pool again changes it.
+    pub retention: Retention,
+}
+
+/// How long a pool's events are kept although nobody needs them any more. What somebody needs is
+/// kept in any case. Without a limit of its own a pool keeps nothing longer.
+///
+/// Where both limits are set, an event goes when it is beyond either. When the pool's space is
+/// short, what only the retention keeps goes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Keep events that are younger than this.
+    pub age: Option<Duration>,
+    /// Keep the newest events, up to so many bytes.
+    pub bytes: Option<u64>,
 }
 
 /// What a pool is.

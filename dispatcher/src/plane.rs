@@ -14,7 +14,7 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info};
 use uuid::Uuid;
-use volley_channel::{Clock, NodeId, PoolId, PoolSpec, Publisher, Start, Unit};
+use volley_channel::{Clock, NodeId, PoolId, PoolSpec, Publisher, Retention, Start, Unit};
 use volley_spec::{
     report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
     route::{BrokerRoute, Plan},
@@ -502,6 +502,10 @@ impl DataPlane for Dispatcher {
         Box::pin(self.all_accounts())
     }
 
+    fn damage(&self) -> u64 {
+        self.publisher.channel().damage()
+    }
+
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
         Box::pin(self.all_states())
     }
@@ -513,6 +517,9 @@ fn storage_of(pool: PoolId, route: &BrokerRoute) -> PoolSpec {
         pool,
         name: route.key.to_string(),
         parts: route.partitions,
-        retention: route.retention,
+        retention: Retention {
+            age: route.retention.age,
+            bytes: route.retention.bytes,
+        },
     }
 }

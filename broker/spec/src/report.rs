@@ -29,6 +29,11 @@ pub trait DataPlane: Send + Sync {
 
     /// What each running Trigger is doing, by uid.
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+
+    /// In how many places the storage of events was found damaged since it was opened.
+    fn damage(&self) -> u64 {
+        0
+    }
 }
 
 /// An object that the data plane could not take up, and why.

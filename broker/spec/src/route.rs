@@ -59,10 +59,20 @@ pub struct BrokerRoute {
     pub backend: Backend,
     /// How many units the channel splits it into; 1 keeps one order for all its events.
     pub partitions: u32,
-    /// How long events are kept although nobody needs them any more; `None`: no longer than that.
-    pub retention: Option<Duration>,
+    /// What is kept although nobody needs it any more.
+    pub retention: Retention,
     /// Its Triggers by uid. One that is missing here has been deleted.
     pub triggers: BTreeMap<Uuid, Arc<TriggerRoute>>,
+}
+
+/// How long events are kept although nobody needs them any more. What is beyond either limit goes;
+/// without one nothing is kept longer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Retention {
+    /// Keep events that are younger than this.
+    pub age: Option<Duration>,
+    /// Keep the newest events, up to so many bytes.
+    pub bytes: Option<u64>,
 }
 
 /// The channel behind a Broker.

@@ -120,7 +120,7 @@ fn deliveries() {
 
 #[test]
 fn brokers() {
-    check(include_str!("admission/brokers.txt"), 32);
+    check(include_str!("admission/brokers.txt"), 36);
 }
 
 #[test]

@@ -13,7 +13,8 @@ use tokio::{
     time::timeout,
 };
 use volley_channel::{
-    Budget, Clock, Cursor, PoolId, PoolSpec, Publisher, SharedChannel, Start, Stored, Unit,
+    Budget, Clock, Cursor, PoolId, PoolSpec, Publisher, Retention, SharedChannel, Start, Stored,
+    Unit,
     memory::{MemoryChannel, MemoryOptions},
 };
 
@@ -42,7 +43,7 @@ impl Stage {
 
     pub(super) async fn over(options: IngressOptions, channel: SharedChannel) -> Self {
         let spec = PoolSpec {
-            retention: None,
+            retention: Retention::default(),
             pool: POOL,
             name: "b".into(),
             parts: 1,

@@ -94,11 +94,15 @@ impl Board {
         let states = self.plane.states().await;
         let now_ms = self.clock.wall_ms();
         let mut state = self.write();
-        let blocked = state.blocked_by(&states);
+        let said = Said {
+            blocked: state.blocked_by(&states),
+            damage: self.plane.damage(),
+            states,
+        };
         if let (Some(namespace), Some(name)) = (namespace, name) {
             let identity = Identity::new(kind, namespace, name);
             let found = state.entries.get_mut(&identity);
-            let shown = found.map(|entry| entry.show(&identity, &states, &blocked, now_ms));
+            let shown = found.map(|entry| entry.show(&identity, &said, now_ms));
             return shown.into_iter().collect();
         }
         let wanted = |identity: &Identity| {
@@ -109,7 +113,7 @@ impl Board {
         let entries = state.entries.iter_mut();
         entries
             .filter(|(identity, _)| wanted(identity))
-            .map(|(identity, entry)| entry.show(identity, &states, &blocked, now_ms))
+            .map(|(identity, entry)| entry.show(identity, &said, now_ms))
             .collect()
     }
 
@@ -317,22 +321,26 @@ impl State {
     }
 }
 
+/// What the data plane says now.
+struct Said {
+    states: BTreeMap<Uuid, TriggerState>,
+    blocked: BTreeMap<ObjectKey, String>,
+    damage: u64,
+}
+
 impl Entry {
-    fn show(
-        &mut self,
-        identity: &Identity,
-        states: &BTreeMap<Uuid, TriggerState>,
-        blocked: &BTreeMap<ObjectKey, String>,
-        now_ms: u64,
-    ) -> Value {
+    fn show(&mut self, identity: &Identity, said: &Said, now_ms: u64) -> Value {
         let mut status = self.status.clone();
-        if let Some(state) = states.get(&self.uid) {
+        if let Some(state) = said.states.get(&self.uid) {
             status.observe(state);
         }
-        if let Some(trigger) = blocked.get(&identity.key)
-            && identity.kind == ObjectKind::Broker
-        {
-            status.observe_blocked_by(Some(trigger));
+        if identity.kind == ObjectKind::Broker {
+            if let Some(trigger) = said.blocked.get(&identity.key) {
+                status.observe_blocked_by(Some(trigger));
+            }
+            if said.damage > 0 {
+                status.observe_damage(said.damage);
+            }
         }
         status::accepted(&mut status, self.held.as_deref());
         self.transitions.note(&self.status, &status, now_ms);

@@ -14,8 +14,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use volley_channel::{
-    Advice, Epoch, Fut, LedgerError, NodeId, PoolId, PoolSpec, PublishError, SharedChannel, Side,
-    Unit,
+    Advice, Epoch, Fut, LedgerError, NodeId, PoolId, PoolSpec, PublishError, Retention,
+    SharedChannel, Side, Unit,
 };
 use volley_spec::{Identity, ObjectKind};
 
@@ -96,7 +96,7 @@ impl LedgerIncarnations {
     /// [`IncarnationError`]: without the numbers no object has its uid, so nothing can start.
     pub async fn open(channel: SharedChannel, me: NodeId) -> Result<Self, IncarnationError> {
         let pool = PoolSpec {
-            retention: None,
+            retention: Retention::default(),
             pool: CONTROL.pool,
             name: "control".to_owned(),
             parts: 1,

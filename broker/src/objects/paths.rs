@@ -112,7 +112,7 @@ mod tests {
         let broker = |(uid, name): (u128, String)| {
             let uid = Uuid::from_u128(uid);
             let route = BrokerRoute {
-                retention: None,
+                retention: volley_spec::route::Retention::default(),
                 uid,
                 key: ObjectKey::new("default", name),
                 backend: Backend::Memory,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::{World, events::*};
 use crate::{
     Caps, Durability, Fencing, LedgerError, NodeId, PoolId, PoolSpec, Position, PublishError, Put,
-    ReadError, Replay, SharedChannel, Start, Unit,
+    ReadError, Replay, Retention, SharedChannel, Start, Unit,
 };
 
 /// Data that can be counted.
@@ -110,7 +110,7 @@ pub(super) async fn every_capability_is_true(mut world: World) {
 
 async fn durability_is_true(world: &mut World, channel: &SharedChannel, claimed: Durability) {
     let spec = PoolSpec {
-        retention: None,
+        retention: Retention::default(),
         pool: PoolId(2),
         name: "durable".to_owned(),
         parts: 1,

@@ -8,8 +8,8 @@ use volley_event::{Event, Form};
 
 use super::Random;
 use crate::{
-    Budget, Class, Cursor, PoolId, PoolSpec, Position, PublishError, Put, SharedChannel, Start,
-    Stored, Unit,
+    Budget, Class, Cursor, PoolId, PoolSpec, Position, PublishError, Put, Retention, SharedChannel,
+    Start, Stored, Unit,
 };
 
 /// How long a read waits for what must come.
@@ -130,7 +130,7 @@ pub(super) fn put_keyed(key: impl Display, event: Event) -> Put {
 /// Makes the usual pool ready.
 pub(super) async fn prepare(channel: &SharedChannel, parts: u32) -> Vec<Unit> {
     let spec = PoolSpec {
-        retention: None,
+        retention: Retention::default(),
         pool: POOL,
         name: "contract".to_owned(),
         parts,

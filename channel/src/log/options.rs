@@ -86,16 +86,3 @@ pub enum OnCorruption {
     /// and reported to readers as [`ReadError::Corrupt`](crate::ReadError::Corrupt).
     Quarantine,
 }
-
-/// How long a pool's events are kept although nobody needs them any more. What somebody needs is
-/// kept in any case. Without a limit of its own a pool keeps nothing longer.
-///
-/// Where both limits are set, an event goes when it is beyond either. When the pool's space is
-/// short, what only the retention keeps goes first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Retention {
-    /// Keep events that are younger than this.
-    pub age: Option<Duration>,
-    /// Keep the newest events, up to so many bytes.
-    pub bytes: Option<u64>,
-}

@@ -7,11 +7,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 
-use super::{
-    options::Retention,
-    record::{Fields, Kind, Record},
-};
-use crate::{Epoch, NodeId, PoolId, SideKey};
+use super::record::{Fields, Kind, Record};
+use crate::{Epoch, NodeId, PoolId, Retention, SideKey};
 
 /// A change of something that is no event.
 #[derive(Debug, Clone, PartialEq, Eq)]

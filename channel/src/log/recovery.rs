@@ -476,15 +476,22 @@ fn settle_books(state: &mut State) {
         unit.written = unit.settled;
         unit.progress.forget_notes();
         unit.keep = unit.keep.min(unit.end());
+    }
+    let floors = state
+        .units
+        .values()
+        .map(|unit| state.floor_of(unit, state.last_ms));
+    let floors: Vec<u64> = floors.collect();
+    for (unit, floor) in state.units.values_mut().zip(floors) {
+        unit.floor = floor;
         let mut charged = 0;
         for held in &mut unit.runs {
-            held.needed = held.run.needed(unit.keep);
+            held.needed = held.run.needed(floor);
             charged += held.needed;
             if held.needed > 0 {
                 state.pins.need(held.run.base, unit.unit.pool);
             }
         }
-        unit.floor = unit.keep;
         state.shares.charge(unit.unit.pool, charged);
     }
     let full: Vec<u64> = state

@@ -20,11 +20,10 @@ use bytes::Bytes;
 use super::{
     format::VERSION,
     index::{self, Reader, Run, Settled, Writer},
-    options::Retention,
     progress::{Made, Progress, millis},
     state::Chain,
 };
-use crate::{Epoch, NodeId, PoolId};
+use crate::{Epoch, NodeId, PoolId, Retention};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"VSNP");
 const NONE: u64 = u64::MAX;

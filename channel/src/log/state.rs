@@ -22,13 +22,13 @@ pub(super) use self::{
     settling::Settlement,
 };
 use super::{
-    options::{LogOptions, Retention},
+    options::LogOptions,
     progress::{Effect, Made},
     segment::Segment,
     space::Pins,
     unit::UnitState,
 };
-use crate::{Health, PoolId, PublishError, Unit, space::Shares};
+use crate::{Health, PoolId, PublishError, Retention, Unit, space::Shares};
 
 /// When somebody who was refused should come back.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(1);

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     Budget, Channel, Class, Clock, Cursor, PoolId, PoolSpec, Position, PublishError, Put,
-    ReadError, Start, Stored, Unit,
+    ReadError, Retention, Start, Stored, Unit,
 };
 
 pub(super) const POOL: PoolId = PoolId(77);
@@ -105,7 +105,7 @@ impl Rig {
 
 async fn prepare(channel: &LogChannel, pool: PoolId) -> Unit {
     let spec = PoolSpec {
-        retention: None,
+        retention: Retention::default(),
         pool,
         name: "default/test".to_owned(),
         parts: 1,

@@ -9,7 +9,7 @@ use volley_event::Event;
 use super::{MemoryChannel, MemoryOptions, RECORD_OVERHEAD};
 use crate::{
     Budget, Channel, Class, Clock, Health, PoolId, PoolSpec, Position, PublishError, Publisher,
-    Put, ReadError, SharedChannel, Start, Unit,
+    Put, ReadError, Retention, SharedChannel, Start, Unit,
 };
 
 const A: PoolId = PoolId(1);
@@ -48,7 +48,7 @@ fn channel(events: u64, like: &Event, parts: u32) -> Arc<MemoryChannel> {
     ));
     for pool in [A, B] {
         let spec = PoolSpec {
-            retention: None,
+            retention: Retention::default(),
             pool,
             name: "test".into(),
             parts,
@@ -294,7 +294,7 @@ fn preparing_again_keeps_parts_and_events() {
     let channel = channel(1_000, &event, 3);
     publish(&channel, put(A, Class::Producer, &event)).unwrap();
     let again = PoolSpec {
-        retention: None,
+        retention: Retention::default(),
         pool: A,
         name: "renamed".into(),
         parts: 8,

@@ -10,7 +10,7 @@ use std::{collections::BTreeSet, ops::AddAssign, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::{task::JoinSet, time::Instant};
 use volley_channel::{
-    Budget, Channel, Class, Clock, Cursor, PoolId, PoolSpec, Position, Put, Start, Unit,
+    Budget, Channel, Class, Clock, Cursor, PoolId, PoolSpec, Position, Put, Retention, Start, Unit,
     log::{LogChannel, LogOptions},
 };
 use volley_event::Event;
@@ -137,7 +137,7 @@ impl Log {
         let channel = LogChannel::open(options, Clock::system())
             .map_err(|cause| failed("opening the log", &cause))?;
         let spec = PoolSpec {
-            retention: None,
+            retention: Retention::default(),
             pool: POOL,
             name: "default/default".to_owned(),
             parts: 1,

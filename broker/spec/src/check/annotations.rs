@@ -6,7 +6,7 @@ use crate::{
     duration,
     kinds::{KReference, Metadata, Trigger},
     problem::{Findings, Step},
-    route::{Order, Overflow},
+    route::{Order, Overflow, Retention},
     suggest::{did_you_mean, one_of},
 };
 
@@ -100,7 +100,7 @@ pub(super) fn broker(metadata: &Metadata, findings: &mut Findings) {
             invalid(
                 RETENTION,
                 written,
-                "use a duration such as 7d or P7D".into(),
+                "use a duration such as 7d or P7D, a size such as 10GiB, or both: 7d, 10GiB".into(),
                 findings,
             );
         }
@@ -183,12 +183,38 @@ pub fn rate(written: &str) -> Option<f64> {
     (rate.is_finite() && (1e-5..=1e7).contains(&rate)).then_some(rate)
 }
 
-/// How long events are kept: ISO 8601 or `7d`, longer than zero.
-pub fn retention(written: &str) -> Option<Duration> {
-    let parsed = duration::parse(written)
-        .ok()
-        .or_else(|| duration::parse_short(written));
-    parsed.filter(|kept| *kept > Duration::ZERO)
+/// What is kept: a duration (ISO 8601 or `7d`), a size (`10GiB`), or both with a comma between
+/// them; each longer than zero.
+pub fn retention(written: &str) -> Option<Retention> {
+    let mut kept = Retention::default();
+    for part in written.split(',').map(str::trim) {
+        let age = duration::parse(part)
+            .ok()
+            .or_else(|| duration::parse_short(part))
+            .filter(|age| *age > Duration::ZERO);
+        match (age, size(part)) {
+            (Some(age), _) if kept.age.is_none() => kept.age = Some(age),
+            (None, Some(bytes)) if kept.bytes.is_none() => kept.bytes = Some(bytes),
+            _ => return None,
+        }
+    }
+    Some(kept)
+}
+
+/// A size as flags and Kubernetes write it: `10GiB`, `10Gi`; more than zero bytes.
+fn size(written: &str) -> Option<u64> {
+    let digits = written.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = written.split_at(digits);
+    let shift = match unit.strip_suffix('B').unwrap_or(unit) {
+        "" => 0,
+        "Ki" => 10,
+        "Mi" => 20,
+        "Gi" => 30,
+        "Ti" => 40,
+        _ => return None,
+    };
+    let bytes = number.parse::<u64>().ok()?.checked_mul(1 << shift)?;
+    (bytes > 0).then_some(bytes)
 }
 
 /// The object that a Trigger depends on, as its annotation describes it.

@@ -72,7 +72,8 @@ pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
                 partitions: partitions(broker),
                 retention: metadata
                     .annotation(annotations::RETENTION)
-                    .and_then(annotations::retention),
+                    .and_then(annotations::retention)
+                    .unwrap_or_default(),
                 triggers: BTreeMap::new(),
             })
         }

@@ -212,6 +212,14 @@ impl Status {
         }
     }
 
+    /// Fills in for a Broker that its storage was found damaged in so many places.
+    pub fn observe_damage(&mut self, places: u64) {
+        let message = format!(
+            "the storage was found damaged in {places} places: what is lost is counted as dropped.corrupt or dropped.retention for each Trigger that wanted it"
+        );
+        self.inform(of_broker::DURABLE, Truth::False, "Degraded", message);
+    }
+
     fn observe_sink(&mut self, name: &'static str, health: Option<&SinkHealth>) {
         match health {
             Some(health) if health.healthy => self.inform(name, Truth::True, "", ""),

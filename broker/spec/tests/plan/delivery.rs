@@ -172,7 +172,7 @@ fn filters_override_filter_and_empty_ones_do_not() {
 fn annotations_reach_the_route() {
     let b = broker("b", "").replace(
         "name: b",
-        "name: b, annotations: {volley.dev/partitions: '4', volley.dev/retention: 7d, volley.dev/overflow: block-publish}",
+        "name: b, annotations: {volley.dev/partitions: '4', volley.dev/retention: '7d, 1MiB', volley.dev/overflow: block-publish}",
     );
     let ordered = "kafka.eventing.knative.dev/delivery.order: ordered";
     let text = b
@@ -186,7 +186,11 @@ fn annotations_reach_the_route() {
     let outcome = planned(&text);
     let of_broker = outcome.plan.brokers.values().next().expect("a broker");
     let week = Duration::from_secs(7 * 24 * 3600);
-    assert_eq!((of_broker.partitions, of_broker.retention), (4, Some(week)));
+    let kept = Retention {
+        age: Some(week),
+        bytes: Some(1 << 20),
+    };
+    assert_eq!((of_broker.partitions, of_broker.retention), (4, kept));
     let plain = route(&outcome, "plain");
     assert_eq!(
         (plain.order, plain.overflow),

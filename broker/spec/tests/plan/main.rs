@@ -7,7 +7,7 @@ use volley_spec::{
     Identity, Object, ObjectKind,
     plan::{Facts, Judgement, Outcome, Planner, Status, Truth, plan},
     read::{Declarations, Pieces, read_file},
-    route::{Backend, Backoff, Format, Order, Overflow, Target, TriggerRoute},
+    route::{Backend, Backoff, Format, Order, Overflow, Retention, Target, TriggerRoute},
 };
 
 mod conditions;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::State;
 use crate::{
-    Health, PoolId, Position, Space, Unit,
+    Health, PoolId, Position, Retention, Space, Unit,
     log::{format::position, progress::millis, segment::Segment, space::Bill, unit::UnitState},
     space::{Mark, Room},
 };
@@ -48,7 +48,7 @@ impl State {
     }
 
     /// Below where a unit is kept for nobody: neither for a dispatcher nor for the retention.
-    fn floor_of(&self, unit: &UnitState, now_ms: u64) -> u64 {
+    pub(in crate::log) fn floor_of(&self, unit: &UnitState, now_ms: u64) -> u64 {
         let Some(pool) = self.pools.get(&unit.unit.pool) else {
             return unit.keep;
         };
@@ -69,7 +69,7 @@ impl State {
         let numbers: Vec<u32> = self
             .pools
             .values()
-            .filter(|pool| pool.retention != super::Retention::default())
+            .filter(|pool| pool.retention != Retention::default())
             .flat_map(|pool| pool.numbers())
             .collect();
         for number in numbers {
@@ -170,7 +170,7 @@ impl State {
                 unit.say(ill.clone().unwrap_or_else(|| cut.health_of(unit, mark)));
             }
         }
-        let has_retention = self.pools[&id].retention != super::Retention::default();
+        let has_retention = self.pools[&id].retention != Retention::default();
         if became_short && has_retention {
             // What only the retention keeps goes first.
             for number in numbers {

@@ -114,7 +114,10 @@ fn a_retention_keeps_what_nobody_needs() {
             pool: POOL,
             name: "shop".into(),
             parts: 1,
-            retention: Some(Duration::from_secs(60)),
+            retention: Retention {
+                age: Some(Duration::from_secs(60)),
+                bytes: None,
+            },
         };
         rig.channel.prepare(&spec).await.expect("the pool exists");
         for id in 0..1_000 {
@@ -130,7 +133,8 @@ fn a_retention_keeps_what_nobody_needs() {
             "a minute is 600 events, and a segment more: {oldest}"
         );
         assert_eq!(young.last().map(id_of), Some(999));
-        tokio::time::sleep(Duration::from_secs(120)).await;
+        // The next process's clock begins where the first one's did.
+        tokio::time::sleep(Duration::from_secs(200)).await;
         for id in 1_000..1_010 {
             rig.put(id, 2_000).await.expect("there is room");
         }
@@ -321,7 +325,7 @@ fn a_log_goes_on_behind_a_file_that_was_used_again() {
 /// A Broker of many parts, in each of which one event waits, with finished ones all around it.
 async fn fill_with_stragglers(rig: &Rig, parts: u32) -> Vec<(Unit, Position)> {
     let spec = PoolSpec {
-        retention: None,
+        retention: Retention::default(),
         pool: OTHER,
         name: "shop".into(),
         parts,
@@ -393,5 +397,38 @@ fn a_broker_pays_for_all_that_its_stragglers_keep_and_gets_room_back() {
         put(&rig.channel, OTHER, event(1, 2_000))
             .await
             .expect("the next process finds the same room");
+    });
+}
+
+#[test]
+fn a_retention_by_size_keeps_the_newest_that_nobody_needs() {
+    run(async {
+        let rig = Rig::new(small(8 << 20));
+        let unit = rig.unit().await;
+        let spec = PoolSpec {
+            pool: POOL,
+            name: "shop".into(),
+            parts: 1,
+            retention: Retention {
+                age: None,
+                bytes: Some(500_000),
+            },
+        };
+        rig.channel.prepare(&spec).await.expect("the pool exists");
+        for id in 0..1_000 {
+            let position = rig.put(id, 2_000).await.expect("there is room");
+            rig.channel.keep(unit, position.following());
+        }
+        let rig = rig.reopen().await;
+        rig.put(1_000, 2_000).await.expect("there is room");
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        let kept = rig.all(unit).await;
+        let oldest = id_of(&kept[0]);
+        assert!(
+            (600..=800).contains(&oldest),
+            "500 kB are some 200 events, and up to a segment and an entry more: {oldest}"
+        );
+        assert_eq!(kept.last().map(id_of), Some(1_000));
+        assert!(rig.channel.space(POOL).used < 900_000);
     });
 }

@@ -255,7 +255,16 @@ impl Volley {
     ///
     /// [`SubjectError::Unanswered`] when the admin port does not answer with it.
     pub async fn metrics(&self) -> Result<String, SubjectError> {
-        let page = get(&self.admin, "/metrics").await;
+        self.page("/metrics").await
+    }
+
+    /// A page of the admin port.
+    ///
+    /// # Errors
+    ///
+    /// [`SubjectError::Unanswered`] when the admin port does not answer with it.
+    pub async fn page(&self, path: &str) -> Result<String, SubjectError> {
+        let page = get(&self.admin, path).await;
         page.map_err(|error| SubjectError::Unanswered(error.to_string()))
     }
 
