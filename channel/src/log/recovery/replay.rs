@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Recovery, base_below};
+use super::{Recovery, base_below, io_error};
 use crate::log::{
+    disk,
     error::OpenError,
     format::{SECTOR, file_name},
     frame::{self, FrameHeader},
@@ -28,6 +29,8 @@ pub(in crate::log) struct Replay<'a, 'b> {
     chain: Chain,
     /// Nothing that was ever written lies behind this.
     horizon: u64,
+    /// The last frame that was whole, and the segment it is in.
+    last: Option<(u64, FrameHeader)>,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
@@ -40,6 +43,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             at,
             chain,
             horizon,
+            last: None,
         }
     }
 
@@ -47,6 +51,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     pub(super) fn run(&mut self) -> Result<(), OpenError> {
         let begun = self.at;
         while self.step()? {}
+        self.make_safe()?;
         self.recovery.found.read_again += self.at.saturating_sub(begun);
         let base = self.base_of(self.at);
         if let Some(segment) = self.state.segments.get(&base) {
@@ -65,6 +70,31 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.state.safe = self.at;
         self.state.open = Open::at(base, self.at, Vec::new());
         Ok(())
+    }
+
+    /// Writes the last frame again and syncs it. The process that wrote it may have died before its
+    /// sync, or of it: then the system shows a frame that is on no disk, and never writes it by
+    /// itself. All earlier frames were synced before it was written.
+    fn make_safe(&self) -> Result<(), OpenError> {
+        let Some((base, header)) = &self.last else {
+            return Ok(());
+        };
+        let segment = &self.state.segments[base];
+        if segment.damaged {
+            // Nothing is written to it any more.
+            return Ok(());
+        }
+        let mut window = Window::narrow(segment, 64 << 10);
+        let bytes = window.get(header.address, header.length as usize);
+        let written = segment.file.write_at(bytes, segment.offset(header.address));
+        // A disk that copies on writing may be full: then what is there is at least synced.
+        let written = match written {
+            Err(error) if disk::is_full(&error) => Ok(()),
+            written => written,
+        };
+        let written = written.and_then(|()| segment.file.sync());
+        let name = file_name("seg", *base, "log");
+        written.map_err(|cause| io_error(self.recovery.options, &name, cause))
     }
 
     /// The segment that the frame at an address is in; at an end, the one that ends there.
@@ -116,6 +146,7 @@ impl<'a, 'b> Replay<'a, 'b> {
 
     fn accept(&mut self, segment: &Segment, header: FrameHeader) {
         self.read_frame(segment, &header);
+        self.last = Some((segment.base, header));
         self.at = header.end();
         self.chain = Chain {
             commit: header.commit + 1,
