@@ -151,7 +151,8 @@ impl Actor {
         let starts_nothing = drain.starts_nothing;
         let bounds = self.bounds().await;
         let done = if starts_nothing {
-            self.flights.is_empty()
+            // A delivery whose reply is not stored yet would be made again by the next start.
+            self.flights.is_empty() && !self.progress.holds_replies()
         } else {
             self.core.is_done(bounds.next_ordinal)
         };
