@@ -320,13 +320,18 @@ impl Dispatcher {
             meters: Arc::clone(&meters),
             carried: 0,
         };
+        let mut born = Vec::new();
         for unit in state.units {
             let (control, questions) = mpsc::channel(CONTROL);
             let actor = self
                 .actor(unit, route, questions, &meters, &mut running.carried)
                 .await?;
-            self.place(actor).await;
+            born.push(actor);
             running.units.push((unit, control));
+        }
+        // All or none: an actor that runs while the next attempt claims its unit delivers too.
+        for actor in born {
+            self.place(actor).await;
         }
         self.places.add(uid, pool);
         info!(broker = %route.key, units = running.units.len(), "broker taken up");
