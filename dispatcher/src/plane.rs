@@ -14,7 +14,10 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info};
 use uuid::Uuid;
-use volley_channel::{Clock, NodeId, PoolId, PoolSpec, Publisher, Start, Unit};
+use volley_channel::{
+    Clock, NodeId, PoolId, PoolSpec, Publisher, Start, Unit,
+    planted::{self, Planted},
+};
 use volley_spec::{
     report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
     route::{BrokerRoute, Plan},
@@ -326,7 +329,10 @@ impl Dispatcher {
             let actor = self
                 .actor(unit, route, questions, &meters, &mut running.carried)
                 .await?;
-            born.push(actor);
+            match planted::is(Planted::PartlyTakenUp) {
+                true => self.place(actor).await,
+                false => born.push(actor),
+            }
             running.units.push((unit, control));
         }
         // All or none: an actor that runs while the next attempt claims its unit delivers too.
