@@ -60,6 +60,10 @@ const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// What keeps it from starting: no files (2), problems in them (2), a port in use (1).
 pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
     log::begin(&options)?;
+    if volley_channel::planted::BUILT {
+        let message = "this build has planted bugs; it is for the simulation alone";
+        return Err(Failure::new(Kind::Failed, message));
+    }
     if options.files.is_empty() {
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));

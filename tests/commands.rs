@@ -122,6 +122,12 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
 }
 
 #[test]
+fn the_build_for_users_has_no_planted_bugs() {
+    let output = run(&["version"]);
+    assert!(!stdout(&output).contains("planted"), "{output:?}");
+}
+
+#[test]
 fn a_mistyped_flag_or_kind_is_answered_with_the_likely_one() {
     for (args, meant) in [
         (&["serve", "--lisen", "127.0.0.1:0"][..], "--listen"),

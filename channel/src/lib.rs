@@ -24,6 +24,7 @@ mod error;
 mod ledger;
 pub mod log;
 pub mod memory;
+pub mod planted;
 mod publisher;
 mod space;
 mod stored;

@@ -14,7 +14,10 @@ use std::{
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info};
 use uuid::Uuid;
-use volley_channel::{Clock, NodeId, PoolId, PoolSpec, Publisher, Retention, Start, Unit};
+use volley_channel::{
+    Clock, NodeId, PoolId, PoolSpec, Publisher, Retention, Start, Unit,
+    planted::{self, Planted},
+};
 use volley_spec::{
     report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
     route::{BrokerRoute, Plan},
@@ -320,13 +323,21 @@ impl Dispatcher {
             meters: Arc::clone(&meters),
             carried: 0,
         };
+        let mut born = Vec::new();
         for unit in state.units {
             let (control, questions) = mpsc::channel(CONTROL);
             let actor = self
                 .actor(unit, route, questions, &meters, &mut running.carried)
                 .await?;
-            self.place(actor).await;
+            match planted::is(Planted::PartlyTakenUp) {
+                true => self.place(actor).await,
+                false => born.push(actor),
+            }
             running.units.push((unit, control));
+        }
+        // All or none: an actor that runs while the next attempt claims its unit delivers too.
+        for actor in born {
+            self.place(actor).await;
         }
         self.places.add(uid, pool);
         info!(broker = %route.key, units = running.units.len(), "broker taken up");

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use volley_channel::planted::{self, Planted};
 use volley_event::Event;
 use volley_spec::route::{Backoff, Delivery};
 
@@ -68,6 +69,9 @@ enum Verdict {
 
 fn judge(outcome: &Outcome) -> Verdict {
     match outcome {
+        Outcome::Answered {
+            status: 500..=599, ..
+        } if planted::is(Planted::FailureIsTaken) => Verdict::Taken(None),
         // A 202 says "later": by the specification what it carries is never a reply.
         Outcome::Answered { status: 202, .. } => Verdict::Taken(None),
         Outcome::Answered {

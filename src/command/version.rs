@@ -22,6 +22,10 @@ pub(crate) fn run(args: &VersionArgs) -> Result<(), Failure> {
     let version = env!("CARGO_PKG_VERSION");
     let channels: Vec<&str> = CHANNELS.iter().map(|backend| backend.name()).collect();
     match args.output {
+        // Nobody may take such a build for one to run.
+        Plain::Text if volley_channel::planted::BUILT => {
+            output::print(&format!("volley {version} with planted bugs\n"))
+        }
         Plain::Text => output::print(&format!("volley {version}\n")),
         Plain::Json => output::print(&output::json(
             &json!({"version": version, "channels": channels}),

@@ -4,7 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::StatusCode;
-use volley_channel::{Advice, Class, PublishError, Put};
+use volley_channel::{
+    Advice, Class, PublishError, Put,
+    planted::{self, Planted},
+};
 use volley_event::{Event, Incoming};
 
 use super::{Door, answer::Answer, connection::state::State};
@@ -51,9 +54,16 @@ fn put(door: &Door, event: Event) -> Put {
 }
 
 async fn store_one(door: &Door, event: Event) -> Verdict {
+    if planted::is(Planted::AcceptedUnstored) {
+        let answer = Answer::accepted();
+        return Verdict { stored: 0, answer };
+    }
     let put = put(door, event);
     let (stored, answer) = match door.publisher().publish_one(door.tally(), put).await {
         Ok(_) => (1, Answer::accepted()),
+        Err(PublishError::Unknown { .. }) if planted::is(Planted::UnknownIsAccepted) => {
+            (0, Answer::accepted())
+        }
         Err(error) => (0, refused(&error, &error.to_string())),
     };
     Verdict { stored, answer }

@@ -14,7 +14,10 @@ use super::{
     shared::Shared,
     state::{RETRY_AFTER, State},
 };
-use crate::{Claim, Epoch, Fut, Ledger, LedgerError, NodeId, PublishError, Side, Unit};
+use crate::{
+    Claim, Epoch, Fut, Ledger, LedgerError, NodeId, PublishError, Side, Unit,
+    planted::{self, Planted},
+};
 
 /// Progress in the log.
 #[derive(Debug)]
@@ -129,6 +132,9 @@ fn owned(state: &State, unit: Unit, epoch: Epoch) -> Result<(u32, usize), Ledger
 }
 
 async fn finished(commit: Arc<Commit>) -> Result<(), LedgerError> {
+    if planted::is(Planted::LedgerAnswersEarly) {
+        return Ok(());
+    }
     match Committed::of(commit).await {
         Outcome::Done => Ok(()),
         Outcome::Refused(reason) | Outcome::Unknown(reason) => Err(down(&reason)),

@@ -4,7 +4,10 @@ use bytes::Bytes;
 use volley_event::{Event, Form};
 
 use super::format::{Seal, get_u32, get_u64};
-use crate::{PoolId, SideKey, Stored};
+use crate::{
+    PoolId, SideKey, Stored,
+    planted::{self, Planted},
+};
 
 /// Bytes of a record before its payload.
 pub(super) const HEADER: usize = 40;
@@ -143,7 +146,7 @@ impl<'a> Record<'a> {
         let length = length_at(bytes)?;
         let record = bytes.get(..length)?;
         let crc = get_u32(record, 4);
-        if crc != seal.sum(address, &record[8..]) {
+        if crc != seal.sum(address, &record[8..]) && !planted::is(Planted::RecordUnchecked) {
             return None;
         }
         let fields = Fields {

@@ -23,7 +23,10 @@ use super::{
     progress::{Made, Progress, millis},
     state::Chain,
 };
-use crate::{Epoch, NodeId, PoolId, Retention};
+use crate::{
+    Epoch, NodeId, PoolId, Retention,
+    planted::{self, Planted},
+};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"VSNP");
 const NONE: u64 = u64::MAX;
@@ -145,8 +148,10 @@ impl UnitImage {
         for (key, value) in &progress.side {
             writer.u128(*key).bytes(value);
         }
-        writer.count(progress.deltas.len());
-        for delta in &progress.deltas {
+        let forgets = planted::is(Planted::SnapshotForgetsDeltas);
+        let deltas = progress.deltas.iter().filter(|_| !forgets);
+        writer.count(deltas.clone().count());
+        for delta in deltas {
             writer.bytes(delta);
         }
     }

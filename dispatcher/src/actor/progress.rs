@@ -81,6 +81,11 @@ impl Progress {
         self.rooms.insert(key, room);
     }
 
+    /// Whether a reply waits to be stored.
+    pub(super) fn holds_replies(&self) -> bool {
+        !self.rooms.is_empty()
+    }
+
     /// Gives back the room of replies that nobody will store any more.
     pub(super) fn sweep(&mut self, is_wanted: impl Fn(AttemptKey) -> bool) {
         self.rooms.retain(|key, _| is_wanted(*key));

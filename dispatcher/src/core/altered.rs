@@ -1,6 +1,7 @@
 //! Ways to break the rules on purpose, so that the model shows that it would notice.
 //!
-//! Outside tests every question here is answered "no" at compile time.
+//! Outside tests every question here is answered "no" at compile time, unless the build has bugs
+//! planted in it ([`volley_channel::planted`]).
 
 use volley_channel::Position;
 
@@ -81,12 +82,12 @@ impl Core {
         self.altered == Some(rule)
     }
 
-    /// Whether this core runs with `rule` left out: never.
+    /// Whether this core runs with `rule` left out: only where that is a planted bug.
     #[cfg(not(test))]
     #[inline]
     #[expect(clippy::unused_self, reason = "the same call as in tests")]
-    pub(crate) fn altered(&self, _rule: Altered) -> bool {
-        false
+    pub(crate) fn altered(&self, rule: Altered) -> bool {
+        volley_channel::planted::is_rule(&rule)
     }
 
     pub(super) fn altered_wait(&mut self, slot: Slot, position: Position) {

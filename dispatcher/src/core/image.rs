@@ -13,7 +13,10 @@ mod tests;
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use volley_channel::{Bounds, Position};
+use volley_channel::{
+    Bounds, Position,
+    planted::{self, Planted},
+};
 use volley_spec::route::TriggerRoute;
 
 use super::{
@@ -124,7 +127,8 @@ impl Core {
         bounds: Bounds,
         now: Duration,
     ) -> Self {
-        for delta in deltas {
+        let forgets = planted::is(Planted::DeltasIgnored);
+        for delta in deltas.iter().filter(|_| !forgets) {
             image.finish(delta);
         }
         let mut core = Self::new(settings, image.base, image.base_ordinal);

@@ -2,18 +2,22 @@
 
 use std::collections::BTreeMap;
 
-use super::{Recovery, base_below};
-use crate::log::{
-    error::OpenError,
-    format::{SECTOR, file_name},
-    frame::{self, FrameHeader},
-    index::{Place, Run, SegmentIndex, Settled},
-    progress::Effect,
-    record::{Fields, Kind, Record},
-    scan::{Step, Walk, Window},
-    segment::Segment,
-    state::{Chain, FRAME_CHARGE, Open, State},
-    unit::Held,
+use super::{Recovery, base_below, io_error};
+use crate::{
+    log::{
+        disk,
+        error::OpenError,
+        format::{SECTOR, file_name},
+        frame::{self, FrameHeader},
+        index::{Place, Run, SegmentIndex, Settled},
+        progress::Effect,
+        record::{Fields, Kind, Record},
+        scan::{Step, Walk, Window},
+        segment::Segment,
+        state::{Chain, FRAME_CHARGE, Open, State},
+        unit::Held,
+    },
+    planted::{self, Planted},
 };
 
 /// A frame larger than the usual ones may lie behind the last snapshot.
@@ -28,6 +32,8 @@ pub(in crate::log) struct Replay<'a, 'b> {
     chain: Chain,
     /// Nothing that was ever written lies behind this.
     horizon: u64,
+    /// The last frame that was whole, and the segment it is in.
+    last: Option<(u64, FrameHeader)>,
 }
 
 impl<'a, 'b> Replay<'a, 'b> {
@@ -40,6 +46,7 @@ impl<'a, 'b> Replay<'a, 'b> {
             at,
             chain,
             horizon,
+            last: None,
         }
     }
 
@@ -47,6 +54,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     pub(super) fn run(&mut self) -> Result<(), OpenError> {
         let begun = self.at;
         while self.step()? {}
+        self.make_safe()?;
         self.recovery.found.read_again += self.at.saturating_sub(begun);
         let base = self.base_of(self.at);
         if let Some(segment) = self.state.segments.get(&base) {
@@ -65,6 +73,34 @@ impl<'a, 'b> Replay<'a, 'b> {
         self.state.safe = self.at;
         self.state.open = Open::at(base, self.at, Vec::new());
         Ok(())
+    }
+
+    /// Writes the last frame again and syncs it. The process that wrote it may have died before its
+    /// sync, or of it: then the system shows a frame that is on no disk, and never writes it by
+    /// itself. All earlier frames were synced before it was written.
+    fn make_safe(&self) -> Result<(), OpenError> {
+        let Some((base, header)) = &self.last else {
+            return Ok(());
+        };
+        if planted::is(Planted::LastFrameTrusted) {
+            return Ok(());
+        }
+        let segment = &self.state.segments[base];
+        if segment.damaged {
+            // Nothing is written to it any more.
+            return Ok(());
+        }
+        let mut window = Window::narrow(segment, 64 << 10);
+        let bytes = window.get(header.address, header.length as usize);
+        let written = segment.file.write_at(bytes, segment.offset(header.address));
+        // A disk that copies on writing may be full: then what is there is at least synced.
+        let written = match written {
+            Err(error) if disk::is_full(&error) => Ok(()),
+            written => written,
+        };
+        let written = written.and_then(|()| segment.file.sync());
+        let name = file_name("seg", *base, "log");
+        written.map_err(|cause| io_error(self.recovery.options, &name, cause))
     }
 
     /// The segment that the frame at an address is in; at an end, the one that ends there.
@@ -109,13 +145,14 @@ impl<'a, 'b> Replay<'a, 'b> {
         let fits = header.end() <= segment.end();
         let whole = follows && fits && {
             let bytes = window.get(at, header.length as usize);
-            header.is_whole(segment.seal, bytes)
+            header.is_whole(segment.seal, bytes) || planted::is(Planted::TornFrameTaken)
         };
         whole.then_some(header)
     }
 
     fn accept(&mut self, segment: &Segment, header: FrameHeader) {
         self.read_frame(segment, &header);
+        self.last = Some((segment.base, header));
         self.at = header.end();
         self.chain = Chain {
             commit: header.commit + 1,
@@ -249,6 +286,9 @@ fn charge_of(length: usize, is_first: bool) -> u64 {
 fn take_up(state: &mut State, base: u64, frame: u64, charge: u64, record: &Record<'_>) {
     state.last_ms = state.last_ms.max(record.fields.at_ms);
     if record.fields.kind != Kind::Event {
+        if planted::is(Planted::ProgressNotReplayed) {
+            return;
+        }
         if let Some(effect) = Effect::of(record) {
             state.apply(effect);
         }

@@ -3,12 +3,15 @@
 use std::{sync::Arc, time::Duration};
 
 use super::State;
-use crate::log::{
-    disk::DiskFile,
-    index::SegmentIndex,
-    manifest::{Listed, Manifest},
-    segment::Segment,
-    snapshot::{Snapshot, UnitImage},
+use crate::{
+    log::{
+        disk::DiskFile,
+        index::SegmentIndex,
+        manifest::{Listed, Manifest},
+        segment::Segment,
+        snapshot::{Snapshot, UnitImage},
+    },
+    planted::{self, Planted},
 };
 
 /// Files that wait for reuse, at most.
@@ -252,7 +255,10 @@ impl State {
     /// Whether nobody needs a segment any more.
     fn is_done(&self, segment: &Segment) -> bool {
         // One with damage in it is never used again: it may be all that is left of something.
-        segment.full && segment.indexed && !segment.damaged && !self.pins.is_needed(segment.base)
+        segment.full
+            && segment.indexed
+            && !segment.damaged
+            && (planted::is(Planted::RecycledEarly) || !self.pins.is_needed(segment.base))
     }
 
     /// Takes segments out that nobody needs and no snapshot relies on.
@@ -314,6 +320,7 @@ impl State {
             units: self
                 .units
                 .iter()
+                .skip(usize::from(planted::is(Planted::SnapshotDropsUnit)))
                 .map(|(number, unit)| UnitImage {
                     number: *number,
                     settled: unit.settled,

@@ -46,6 +46,33 @@ fn a_full_disk_refuses_and_takes_again_by_itself() {
     });
 }
 
+// Found by the simulation: the frame was shown to the next process, which built on it without ever
+// writing it, and a power cut later it was gone from the middle of the log.
+#[test]
+fn what_a_start_reads_behind_a_failed_sync_is_on_disk_before_anything_else() {
+    run(async {
+        let rig = Rig::new(small(2 << 20));
+        rig.unit().await;
+        rig.put(1, 1_000).await.expect("there is room");
+        // Until upkeep has nothing to sync.
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        rig.disk.set_faults(Faults {
+            sync_fails_after: Some(0),
+            ..Faults::default()
+        });
+        let doubt = rig.put(2, 1_000).await.expect_err("it is in doubt");
+        assert!(matches!(doubt, PublishError::Unknown { .. }), "{doubt}");
+        let (disk, options) = (rig.disk.kill(), rig.options.clone());
+        let rig = Rig::open(disk, options).expect("a kill is no damage");
+        let unit = rig.unit().await;
+        assert_eq!(rig.all(unit).await.len(), 2, "the process sees both");
+        rig.put(3, 1_000).await.expect("there is room");
+        let rig = rig.cut();
+        let found: Vec<u64> = rig.all(unit).await.iter().map(id_of).collect();
+        assert_eq!(found, [1, 2, 3]);
+    });
+}
+
 #[test]
 fn a_failed_sync_ends_the_log_and_the_next_start_reads_it() {
     run(async {

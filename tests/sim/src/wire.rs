@@ -1,7 +1,11 @@
 //! As much HTTP as sinks and producers need. Written for this world: it shares nothing with the
 //! broker's own reading and writing.
 
+use base64::prelude::{BASE64_STANDARD, Engine as _};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader, DuplexStream};
+
+use crate::trace::Seen;
 
 /// A connection's end.
 pub(crate) type Line = BufReader<DuplexStream>;
@@ -27,13 +31,52 @@ impl Message {
         self.first.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// The id of the event that it carries.
-    pub(crate) fn event_id(&self) -> String {
-        if let Some(id) = self.header("ce-id") {
-            return id.to_owned();
+    /// The event that it carries, and the text of its data.
+    pub(crate) fn event(&self) -> (Seen, String) {
+        if self.header("ce-id").is_some() {
+            return self.binary();
         }
-        let envelope: serde_json::Value = serde_json::from_slice(&self.body).expect("an envelope");
-        envelope["id"].as_str().expect("an id").to_owned()
+        let envelope: Value = serde_json::from_slice(&self.body).expect("an envelope");
+        let text = |name: &str| envelope[name].as_str().map(str::to_owned);
+        let event = Seen {
+            id: text("id").expect("an id"),
+            kind: text("type").expect("a type"),
+            source: text("source").expect("a source"),
+            key: text("partitionkey"),
+        };
+        let data = match envelope["data_base64"].as_str() {
+            Some(coded) => {
+                let bytes = BASE64_STANDARD.decode(coded).expect("base64");
+                String::from_utf8_lossy(&bytes).into_owned()
+            }
+            None => plain(&envelope["data"]),
+        };
+        (event, data)
+    }
+
+    fn binary(&self) -> (Seen, String) {
+        let text = |name: &str| self.header(name).map(str::to_owned);
+        let event = Seen {
+            id: text("ce-id").expect("an id"),
+            kind: text("ce-type").expect("a type"),
+            source: text("ce-source").expect("a source"),
+            key: text("ce-partitionkey"),
+        };
+        let is_json = self.header("content-type") == Some("application/json");
+        let data = match serde_json::from_slice(&self.body) {
+            Ok(value) if is_json => plain(&value),
+            _ => String::from_utf8_lossy(&self.body).into_owned(),
+        };
+        (event, data)
+    }
+}
+
+/// Data as text, whichever way it was carried.
+fn plain(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

@@ -17,7 +17,6 @@ use tokio::{
     task::JoinSet,
     time::sleep,
 };
-use volley_channel::Clock;
 use volley_dispatcher::egress::{Network, Pending, Socket};
 
 use crate::{
@@ -29,6 +28,10 @@ use crate::{
 /// The time that a name and a connection take, at most, in microseconds.
 const NETWORK_US: u64 = 20_000;
 const PIPE: usize = 16 << 10;
+/// The data of every reply.
+pub(crate) const REPLY_DATA: &str = "{\"answer\":42}";
+/// The source of every reply.
+pub(crate) const REPLY_SOURCE: &str = "/sink";
 
 /// The network to all sinks of a world: `sink0.world` and so on.
 #[derive(Clone)]
@@ -38,14 +41,16 @@ struct Inner {
     seed: u64,
     calm: Duration,
     plans: Vec<SinkPlan>,
-    clock: Clock,
     trace: Trace,
-    state: Mutex<State>,
+    known: Known,
     tasks: Mutex<JoinSet<()>>,
 }
 
+/// What sinks know, whatever becomes of the broker.
+pub(crate) type Known = Arc<Mutex<State>>;
+
 #[derive(Default)]
-struct State {
+pub(crate) struct State {
     /// How often each event was seen: by Trigger, as a dead letter or not.
     seen: BTreeMap<(Who, bool, String), u32>,
     attempts: u64,
@@ -73,14 +78,13 @@ enum Plan {
 }
 
 impl Sinks {
-    pub(crate) fn new(schedule: &Schedule, clock: Clock, trace: Trace) -> Self {
+    pub(crate) fn new(schedule: &Schedule, trace: Trace, known: Known) -> Self {
         Self(Arc::new(Inner {
             seed: schedule.seed,
             calm: schedule.calm,
             plans: schedule.sinks.clone(),
-            clock,
             trace,
-            state: Mutex::default(),
+            known,
             tasks: Mutex::default(),
         }))
     }
@@ -126,11 +130,11 @@ impl Network for Sinks {
 
 impl Inner {
     fn calm(&self) -> bool {
-        self.clock.now() >= self.calm
+        self.trace.watch.now() >= self.calm
     }
 
     fn is_down(&self, sink: usize) -> bool {
-        let now = self.clock.now();
+        let now = self.trace.watch.now();
         let down = |(from, to): &(Duration, Duration)| (*from..*to).contains(&now);
         !self.calm() && self.plans[sink].down.iter().any(down)
     }
@@ -138,7 +142,7 @@ impl Inner {
     /// The way there.
     async fn travel(&self) {
         let number = {
-            let mut state = self.state.lock().unwrap();
+            let mut state = self.known.lock().unwrap();
             state.connects += 1;
             state.connects
         };
@@ -152,26 +156,33 @@ impl Inner {
             let (number, mut rng, who, plan) = self.receive(sink, &request);
             let slowest = u64::try_from(self.plans[sink].slowest.as_micros()).unwrap();
             sleep(Duration::from_micros(rng.u64(0..=slowest))).await;
-            let id = request.event_id();
-            let Some((status, answer)) = answer(&plan, &who, &id) else {
-                if plan == Plan::Hang {
-                    // Until the broker has given up: nothing more comes on this line.
-                    line.read_u8().await.ok();
-                }
+            let id = request.event().0.id;
+            let said = self.answer(&mut line, &plan, &who, &id).await;
+            self.trace.note(match said {
+                Some(status) => Fact::Said { number, status },
+                None => Fact::Over { number },
+            });
+            if said.is_none() {
                 return;
-            };
-            if line.write_all(answer.as_bytes()).await.is_err() {
-                return;
-            }
-            match status {
-                Some(status) => self.trace.note(Fact::Said { number, status }),
-                None => return,
             }
             // Some close without saying so beforehand.
             if rng.u8(0..8) == 0 {
                 return;
             }
         }
+    }
+
+    /// Says what `plan` says. `None`: that was not a whole answer, or nobody heard it.
+    async fn answer(&self, line: &mut wire::Line, plan: &Plan, who: &Who, id: &str) -> Option<u16> {
+        let Some((status, answer)) = answer(plan, who, id) else {
+            if *plan == Plan::Hang {
+                // Until the broker has given up: nothing more comes on this line.
+                line.read_u8().await.ok();
+            }
+            return None;
+        };
+        line.write_all(answer.as_bytes()).await.ok()?;
+        status
     }
 
     /// Takes note of a request and decides what to do with it.
@@ -184,9 +195,10 @@ impl Inner {
             trigger: trigger.to_owned(),
             life: life.parse().expect("a number"),
         };
-        let (dead, id) = (lane == "d", request.event_id());
+        let (event, data) = request.event();
+        let (dead, id) = (lane == "d", event.id.clone());
         let (number, time) = {
-            let mut state = self.state.lock().unwrap();
+            let mut state = self.known.lock().unwrap();
             state.attempts += 1;
             let number = state.attempts;
             let time = state
@@ -197,7 +209,7 @@ impl Inner {
             (number, *time)
         };
         let mut rng = Rng::with_seed(self.seed ^ name_hash(&format!("{who} {lane} {id} {time}")));
-        let can_reply = !dead && kind(request) != REPLY_KIND;
+        let can_reply = !dead && event.kind != REPLY_KIND;
         let plan = self.plan(&mut rng, &self.plans[sink], can_reply);
         self.trace.note(Fact::Attempt {
             number,
@@ -207,6 +219,8 @@ impl Inner {
             reply: (plan == Plan::Reply).then(|| reply_id(&who, &id)),
             who: who.clone(),
             id,
+            event,
+            data,
         });
         (number, rng, who, plan)
     }
@@ -243,9 +257,9 @@ fn answer(plan: &Plan, who: &Who, id: &str) -> Option<(Option<u16>, String)> {
         format!("HTTP/1.1 {status} x\r\n{length}{more}\r\n")
     };
     let event = |id: String, sent: usize| {
-        let body = "{\"answer\": 42}";
+        let body = REPLY_DATA;
         format!(
-            "HTTP/1.1 200 OK\r\nce-specversion: 1.0\r\nce-id: {id}\r\nce-source: /sink\r\n\
+            "HTTP/1.1 200 OK\r\nce-specversion: 1.0\r\nce-id: {id}\r\nce-source: {REPLY_SOURCE}\r\n\
              ce-type: {REPLY_KIND}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",
             body.len(),
             &body[..sent.min(body.len())],
@@ -267,14 +281,6 @@ fn answer(plan: &Plan, who: &Who, id: &str) -> Option<(Option<u16>, String)> {
 
 fn reply_id(who: &Who, id: &str) -> String {
     format!("re-{who}-{id}")
-}
-
-fn kind(request: &Message) -> String {
-    if let Some(kind) = request.header("ce-type") {
-        return kind.to_owned();
-    }
-    let envelope: serde_json::Value = serde_json::from_slice(&request.body).expect("an envelope");
-    envelope["type"].as_str().expect("a type").to_owned()
 }
 
 /// A number for a name, the same in every run.

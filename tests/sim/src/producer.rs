@@ -1,6 +1,10 @@
-//! Producers: they post what their schedule says, over connections of their own.
+//! Producers: they post what their schedule says, over connections of their own, and go on where
+//! they were when the broker comes back.
 
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
 
 use serde_json::json;
 use tokio::{
@@ -10,7 +14,7 @@ use tokio::{
 };
 
 use crate::{
-    schedule::{Form, Post, Sample},
+    schedule::{Form, Post, Sample, data},
     trace::{Fact, Trace},
     wire::{self, Line},
 };
@@ -28,35 +32,82 @@ pub(crate) struct Producer {
     /// The way to the data port's listener.
     pub dial: mpsc::Sender<DuplexStream>,
     pub trace: Trace,
+    pub progress: Shared,
 }
 
+/// How far a producer is, whatever becomes of the broker.
+#[derive(Debug, Default)]
+pub(crate) struct Progress {
+    /// Which of its posts comes next.
+    next: usize,
+    /// How often that was sent.
+    sent: usize,
+    /// It was sent, and not answered.
+    is_out: bool,
+}
+
+pub(crate) type Shared = Arc<Mutex<Progress>>;
+
 impl Producer {
-    /// Posts everything, one request after the other.
+    /// Posts what is left, one request after the other.
     pub(crate) async fn run(self) {
+        self.pick_up();
         let mut line = None;
-        for post in &self.posts {
-            sleep(post.after).await;
-            if post.anew {
-                line = None;
-            }
-            for again in 0..=AGAIN {
-                let status = self.ask(&mut line, post).await;
-                self.trace.note(Fact::Answered {
-                    producer: self.number,
-                    ids: post
-                        .events
-                        .iter()
-                        .map(|event| event.seen.id.clone())
-                        .collect(),
-                    status,
-                });
-                let is_open = status.is_none_or(|status| status >= 500 || status == 429);
-                if !(post.insists && is_open) {
-                    break;
+        while let Some((post, sent)) = self.next() {
+            if sent > 0 {
+                sleep(Duration::from_millis(150 << sent)).await;
+            } else {
+                sleep(post.after).await;
+                if post.anew {
+                    line = None;
                 }
-                sleep(Duration::from_millis(300 << again)).await;
             }
+            self.progress().is_out = true;
+            let status = self.ask(&mut line, post).await;
+            self.answered(post, status);
         }
+    }
+
+    /// What comes next, and how often it was sent already.
+    fn next(&self) -> Option<(&Post, usize)> {
+        let progress = self.progress();
+        Some((self.posts.get(progress.next)?, progress.sent))
+    }
+
+    /// The process that was to answer is gone.
+    fn pick_up(&self) {
+        let progress = self.progress();
+        let is_out = progress.is_out;
+        let post = self.posts.get(progress.next);
+        drop(progress);
+        if let Some(post) = post.filter(|_| is_out) {
+            self.answered(post, None);
+        }
+    }
+
+    /// Takes note of an answer and decides whether the request is sent again.
+    fn answered(&self, post: &Post, status: Option<u16>) {
+        self.trace.note(Fact::Answered {
+            producer: self.number,
+            broker: post.broker,
+            ids: post
+                .events
+                .iter()
+                .map(|event| event.seen.id.clone())
+                .collect(),
+            status,
+        });
+        let is_open = status.is_none_or(|status| status >= 500 || status == 429);
+        let mut progress = self.progress();
+        progress.is_out = false;
+        progress.sent += 1;
+        if !(post.insists && is_open) || progress.sent > AGAIN {
+            (progress.next, progress.sent) = (progress.next + 1, 0);
+        }
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap()
     }
 
     async fn ask(&self, line: &mut Option<Line>, post: &Post) -> Option<u16> {
@@ -95,15 +146,19 @@ impl Producer {
 
     async fn connect(&self) -> Line {
         let (here, there) = duplex(PIPE);
-        self.dial.send(there).await.expect("the port is open");
+        if self.dial.send(there).await.is_err() {
+            // The port is closed, and the process about to end.
+            self.progress().is_out = false;
+            std::future::pending::<()>().await;
+        }
         BufReader::new(here)
     }
 }
 
 fn request(post: &Post) -> Vec<u8> {
     let path = match post.form {
-        Form::Nowhere => "/default/nobody",
-        _ => "/default/b",
+        Form::Nowhere => "nobody",
+        _ => post.broker,
     };
     let (headers, body) = match post.form {
         Form::Structured | Form::Broken => {
@@ -124,8 +179,9 @@ fn request(post: &Post) -> Vec<u8> {
         form => binary(&post.events[0], form != Form::Wrong),
     };
     let length = body.len();
-    let head =
-        format!("POST {path} HTTP/1.1\r\nhost: b\r\n{headers}content-length: {length}\r\n\r\n");
+    let head = format!(
+        "POST /default/{path} HTTP/1.1\r\nhost: b\r\n{headers}content-length: {length}\r\n\r\n"
+    );
     [head.into_bytes(), body.into_bytes()].concat()
 }
 
@@ -140,7 +196,7 @@ fn binary(event: &Sample, with_type: bool) -> (String, String) {
     if let Some(key) = &event.seen.key {
         headers.push_str(&format!("ce-partitionkey: {key}\r\n"));
     }
-    (headers, "x".repeat(event.size))
+    (headers, data(&event.seen.id, event.size))
 }
 
 fn envelope(event: &Sample) -> serde_json::Value {
@@ -149,7 +205,7 @@ fn envelope(event: &Sample) -> serde_json::Value {
         "id": event.seen.id,
         "source": event.seen.source,
         "type": event.seen.kind,
-        "data": "x".repeat(event.size),
+        "data": data(&event.seen.id, event.size),
     });
     if let Some(key) = &event.seen.key {
         envelope["partitionkey"] = json!(key);

@@ -1,0 +1,236 @@
+//! Which Brokers and Triggers are declared, as values and as the YAML that the broker reads.
+
+use std::{collections::BTreeMap, fmt::Write as _, ops::Range, time::Duration};
+
+use fastrand::Rng;
+
+use super::{BROKERS, KINDS, SINKS, SOURCES, SUBSCRIBERS, pick, within};
+use crate::trace::Seen;
+
+/// The Broker of the Trigger called `name`: for each name always the same.
+pub(crate) fn broker_of(name: &str) -> &'static str {
+    let number: usize = name[1..]
+        .parse()
+        .expect("a Trigger is called t and a number");
+    BROKERS[number % BROKERS.len()]
+}
+
+/// The declared Triggers by name.
+pub(crate) type Declared = BTreeMap<String, Trigger>;
+
+/// A Trigger as it is declared.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Trigger {
+    /// Grows when it is deleted and made again.
+    pub life: u64,
+    pub wants: Want,
+    pub sink: usize,
+    pub dead_letter: Option<usize>,
+    pub retry: u32,
+    pub linear: bool,
+    pub delay_ms: u64,
+    pub timeout_s: u64,
+    pub order: Order,
+    pub concurrency: Option<u32>,
+    pub rate: Option<u32>,
+    pub json: Option<bool>,
+}
+
+/// Which deliveries wait for each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Order {
+    None,
+    Key,
+    Partition,
+}
+
+/// Which events a Trigger wants.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Want {
+    Everything,
+    /// `filter.attributes` of the type.
+    Kind(&'static str),
+    Prefix(&'static str),
+    NotFrom(&'static str),
+    Either(&'static str, &'static str),
+    Both(&'static str, &'static str),
+}
+
+impl Want {
+    /// This world's own idea of what the filter means.
+    pub(crate) fn wants(&self, event: &Seen) -> bool {
+        match self {
+            Self::Everything => true,
+            Self::Kind(kind) => event.kind == *kind,
+            Self::Prefix(start) => event.kind.starts_with(start),
+            Self::NotFrom(source) => event.source != *source,
+            Self::Either(kind, source) => event.kind == *kind || event.source == *source,
+            Self::Both(start, source) => event.kind.starts_with(start) && event.source == *source,
+        }
+    }
+
+    fn yaml(&self) -> String {
+        match self {
+            Self::Everything => String::new(),
+            Self::Kind(kind) => format!("  filter: {{attributes: {{type: {kind}}}}}\n"),
+            Self::Prefix(start) => format!("  filters: [{{prefix: {{type: {start}}}}}]\n"),
+            Self::NotFrom(source) => {
+                format!("  filters: [{{not: {{exact: {{source: {source}}}}}}}]\n")
+            }
+            Self::Either(kind, source) => format!(
+                "  filters: [{{any: [{{exact: {{type: {kind}}}}}, {{exact: {{source: {source}}}}}]}}]\n"
+            ),
+            Self::Both(start, source) => format!(
+                "  filters: [{{all: [{{prefix: {{type: {start}}}}}, {{exact: {{source: {source}}}}}]}}]\n"
+            ),
+        }
+    }
+
+    fn any(rng: &mut Rng) -> Self {
+        let (kind, source) = (*pick(rng, &KINDS), *pick(rng, &SOURCES));
+        match rng.u8(0..7) {
+            0 | 1 => Self::Everything,
+            2 => Self::Kind(kind),
+            3 => Self::Prefix("order."),
+            4 => Self::NotFrom(source),
+            5 => Self::Either(kind, source),
+            _ => Self::Both("order.", source),
+        }
+    }
+}
+
+pub(super) fn worlds(
+    rng: &mut Rng,
+    span: Duration,
+    changes: Range<usize>,
+) -> Vec<(Duration, Declared)> {
+    let mut lives = BTreeMap::new();
+    let mut now = Declared::new();
+    for at in 0..rng.usize(1..6) {
+        let name = format!("t{at}");
+        lives.insert(name.clone(), 1);
+        now.insert(name, Trigger::any(rng, 1));
+    }
+    let mut times: Vec<Duration> = (0..rng.usize(changes)).map(|_| within(rng, span)).collect();
+    times.sort();
+    let mut worlds = vec![(Duration::ZERO, now.clone())];
+    for at in times {
+        change(rng, &mut now, &mut lives);
+        worlds.push((at, now.clone()));
+    }
+    worlds
+}
+
+fn change(rng: &mut Rng, now: &mut Declared, lives: &mut BTreeMap<String, u64>) {
+    let name = format!("t{}", rng.usize(0..6));
+    let Some(trigger) = now.get_mut(&name) else {
+        let life = lives
+            .entry(name.clone())
+            .and_modify(|life| *life += 1)
+            .or_insert(1);
+        now.insert(name, Trigger::any(rng, *life));
+        return;
+    };
+    let other = Trigger::any(rng, trigger.life);
+    match rng.u8(0..8) {
+        0 => {
+            now.remove(&name);
+        }
+        1 | 2 => trigger.wants = other.wants,
+        3 => trigger.sink = other.sink,
+        4 => trigger.dead_letter = other.dead_letter,
+        5 => trigger.order = other.order,
+        6 => (trigger.concurrency, trigger.rate) = (other.concurrency, other.rate),
+        _ => *trigger = other,
+    }
+}
+
+impl Trigger {
+    fn any(rng: &mut Rng, life: u64) -> Self {
+        Self {
+            life,
+            wants: Want::any(rng),
+            sink: rng.usize(0..SUBSCRIBERS),
+            dead_letter: rng.bool().then(|| rng.usize(SUBSCRIBERS..SINKS)),
+            retry: *pick(rng, &[0, 1, 3, 10]),
+            linear: rng.bool(),
+            delay_ms: *pick(rng, &[1, 100, 500]),
+            timeout_s: *pick(rng, &[1, 2, 5]),
+            order: *pick(
+                rng,
+                &[Order::None, Order::None, Order::Key, Order::Partition],
+            ),
+            concurrency: rng.bool().then(|| rng.u32(1..8)),
+            rate: (rng.u8(0..4) == 0).then(|| rng.u32(5..100)),
+            json: (rng.u8(0..3) == 0).then(|| rng.bool()),
+        }
+    }
+
+    fn yaml(&self, name: &str) -> String {
+        let order = match self.order {
+            Order::None => "none",
+            Order::Key => "key",
+            Order::Partition => "partition",
+        };
+        let mut notes = format!("volley.dev/order: {order}");
+        if let Some(concurrency) = self.concurrency {
+            write!(notes, ", volley.dev/concurrency: \"{concurrency}\"").unwrap();
+        }
+        if let Some(rate) = self.rate {
+            write!(notes, ", volley.dev/rate: \"{rate}\"").unwrap();
+        }
+        let policy = if self.linear { "linear" } else { "exponential" };
+        let mut delivery = format!(
+            "retry: {}, backoffPolicy: {policy}, backoffDelay: PT{}S, backoffMax: PT8S, timeout: PT{}S, retryAfterMax: PT5S",
+            self.retry,
+            f64::from(u32::try_from(self.delay_ms).unwrap()) / 1000.0,
+            self.timeout_s,
+        );
+        if let Some(json) = self.json {
+            write!(
+                delivery,
+                ", format: {}",
+                if json { "json" } else { "binary" }
+            )
+            .unwrap();
+        }
+        if let Some(sink) = self.dead_letter {
+            write!(
+                delivery,
+                ", deadLetterSink: {{uri: 'http://sink{sink}.world/d/{name}/{}'}}",
+                self.life
+            )
+            .unwrap();
+        }
+        format!(
+            "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\n\
+             metadata: {{name: {name}, annotations: {{{notes}}}}}\nspec:\n  broker: {}\n\
+             \x20 subscriber: {{uri: 'http://sink{}.world/t/{name}/{}'}}\n{}  delivery: {{{delivery}}}\n",
+            broker_of(name),
+            self.sink,
+            self.life,
+            self.wants.yaml(),
+        )
+    }
+}
+
+/// The files of a moment.
+pub(crate) fn yaml(declared: &Declared, partitions: u32, retention: Option<u64>) -> String {
+    let mut notes = format!("volley.dev/partitions: \"{partitions}\"");
+    if let Some(seconds) = retention {
+        write!(notes, ", volley.dev/retention: PT{seconds}S").unwrap();
+    }
+    let mut text = String::new();
+    for name in BROKERS {
+        write!(
+            text,
+            "---\napiVersion: eventing.knative.dev/v1\nkind: Broker\n\
+             metadata: {{name: {name}, annotations: {{{notes}}}}}\n"
+        )
+        .unwrap();
+    }
+    for (name, trigger) in declared {
+        text.push_str(&trigger.yaml(name));
+    }
+    text
+}

@@ -1,0 +1,235 @@
+//! The channel of a world: the real one behind a door that takes time, fails when the schedule
+//! says so, and notes what was stored and how far the ledger is.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use fastrand::Rng;
+use tokio::{sync::watch, time::sleep};
+use volley_channel::{
+    Bounds, Caps, Channel, Claim, Class, Cursor, Epoch, Fut, Health, Ledger, LedgerError, NodeId,
+    PoolId, PoolSpec, PoolState, Position, PublishError, Put, ReadError, SharedChannel, Side,
+    Space, Start, Stored, Unit,
+};
+
+use crate::{
+    schedule::Schedule,
+    trace::{Fact, Seen, Trace},
+};
+
+/// The longest that a write takes on its way in, and an answer on its way out.
+const WRITE_US: u64 = 3_000;
+
+type Answers = Vec<Result<(Unit, Position), PublishError>>;
+
+/// A channel that is watched.
+pub(crate) struct Storage {
+    real: SharedChannel,
+    trace: Trace,
+    down: Vec<(Duration, Duration)>,
+    rng: Mutex<Rng>,
+    /// Whose pools they are.
+    brokers: Mutex<BTreeMap<PoolId, String>>,
+}
+
+impl Storage {
+    pub(crate) fn over(real: SharedChannel, schedule: &Schedule, trace: Trace) -> SharedChannel {
+        Arc::new(Self {
+            real,
+            trace,
+            down: schedule.channel_down.clone(),
+            rng: Mutex::new(Rng::with_seed(schedule.seed ^ 0x5707_a6e0)),
+            brokers: Mutex::default(),
+        })
+    }
+
+    async fn pause(&self) {
+        let us = self.rng.lock().unwrap().u64(0..WRITE_US);
+        sleep(Duration::from_micros(us)).await;
+    }
+
+    fn is_down(&self) -> bool {
+        let now = self.trace.watch.now();
+        self.down
+            .iter()
+            .any(|(from, to)| (*from..*to).contains(&now))
+    }
+
+    /// The name of the Broker that a pool is made for.
+    fn broker(&self, pool: PoolId) -> String {
+        let brokers = self.brokers.lock().unwrap();
+        brokers.get(&pool).cloned().unwrap_or_default()
+    }
+
+    async fn store(&self, batch: Vec<Put>) -> Answers {
+        self.pause().await;
+        let Some(first) = batch.first() else {
+            return self.real.publish(batch).await;
+        };
+        let (broker, reply) = (self.broker(first.pool), first.class == Class::Delivery);
+        let events: Vec<Seen> = batch.iter().map(seen).collect();
+        self.trace.note(Fact::Storing {
+            broker: broker.clone(),
+            events: events.clone(),
+            reply,
+        });
+        let answers = if !reply && self.is_down() {
+            let refusal = PublishError::Down {
+                retry_after: Duration::from_secs(1),
+                reason: "the schedule says so".to_owned(),
+            };
+            vec![Err(refusal); batch.len()]
+        } else {
+            self.real.publish(batch).await
+        };
+        self.note(&broker, reply, events, &answers);
+        self.pause().await;
+        answers
+    }
+
+    fn note(&self, broker: &str, reply: bool, events: Vec<Seen>, answers: &Answers) {
+        for (event, answer) in events.into_iter().zip(answers) {
+            let broker = broker.to_owned();
+            self.trace.note(match answer {
+                Ok((unit, position)) => Fact::Stored {
+                    broker,
+                    unit: unit.part,
+                    position: position.0,
+                    event,
+                    reply,
+                },
+                Err(error) => Fact::NotStored {
+                    broker,
+                    id: event.id,
+                    why: name(error),
+                    reply,
+                },
+            });
+        }
+    }
+
+    /// Notes how a write of progress ended.
+    fn progress(&self, unit: Unit, began: Duration, image: bool, done: bool) {
+        self.trace.note(Fact::Progress {
+            broker: self.broker(unit.pool),
+            unit: unit.part,
+            began,
+            image,
+            done,
+        });
+    }
+}
+
+fn seen(put: &Put) -> Seen {
+    Seen {
+        id: put.event.id().to_owned(),
+        kind: put.event.kind().to_owned(),
+        source: put.event.source().to_owned(),
+        key: put.event.partition_key().map(str::to_owned),
+    }
+}
+
+/// What the trace calls an answer that leaves open whether the event was stored.
+pub(crate) const UNKNOWN: &str = "unknown";
+
+fn name(error: &PublishError) -> &'static str {
+    match error {
+        PublishError::Full { .. } => "full",
+        PublishError::TooLarge { .. } => "too large",
+        PublishError::Down { .. } => "down",
+        PublishError::Unknown { .. } => UNKNOWN,
+        _ => "gone",
+    }
+}
+
+impl Ledger for Storage {
+    fn claim(&self, unit: Unit, me: NodeId) -> Fut<'_, Result<Claim, LedgerError>> {
+        self.real.ledger().claim(unit, me)
+    }
+
+    fn append(
+        &self,
+        unit: Unit,
+        epoch: Epoch,
+        delta: bytes::Bytes,
+    ) -> Fut<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let began = self.trace.watch.now();
+            let answer = self.real.ledger().append(unit, epoch, delta).await;
+            self.progress(unit, began, false, answer.is_ok());
+            answer
+        })
+    }
+
+    fn write(
+        &self,
+        unit: Unit,
+        epoch: Epoch,
+        image: bytes::Bytes,
+        side: Vec<Side>,
+    ) -> Fut<'_, Result<(), LedgerError>> {
+        Box::pin(async move {
+            let began = self.trace.watch.now();
+            let answer = self.real.ledger().write(unit, epoch, image, side).await;
+            self.progress(unit, began, true, answer.is_ok());
+            answer
+        })
+    }
+}
+
+impl Channel for Storage {
+    fn caps(&self) -> &Caps {
+        self.real.caps()
+    }
+
+    fn prepare(&self, pool: &PoolSpec) -> Fut<'_, Result<PoolState, PublishError>> {
+        let name = pool.name.rsplit('/').next().unwrap_or_default();
+        let mut brokers = self.brokers.lock().unwrap();
+        brokers.insert(pool.pool, name.to_owned());
+        drop(brokers);
+        self.real.prepare(pool)
+    }
+
+    fn retire(&self, pool: PoolId) -> Fut<'_, Result<(), PublishError>> {
+        self.real.retire(pool)
+    }
+
+    fn publish(&self, batch: Vec<Put>) -> Fut<'_, Answers> {
+        Box::pin(self.store(batch))
+    }
+
+    fn open(&self, unit: Unit, from: Start) -> Fut<'_, Result<Box<dyn Cursor>, ReadError>> {
+        self.real.open(unit, from)
+    }
+
+    fn fetch<'a>(
+        &'a self,
+        unit: Unit,
+        at: &'a [Position],
+    ) -> Fut<'a, Result<Vec<Option<Stored>>, ReadError>> {
+        self.real.fetch(unit, at)
+    }
+
+    fn bounds(&self, unit: Unit) -> Fut<'_, Result<Bounds, ReadError>> {
+        self.real.bounds(unit)
+    }
+
+    fn keep(&self, unit: Unit, from: Position) {
+        self.real.keep(unit, from);
+    }
+
+    fn ledger(&self) -> &dyn Ledger {
+        self
+    }
+
+    fn health(&self, unit: Unit) -> watch::Receiver<Health> {
+        self.real.health(unit)
+    }
+
+    fn space(&self, pool: PoolId) -> Space {
+        self.real.space(pool)
+    }
+}

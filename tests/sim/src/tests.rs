@@ -1,0 +1,137 @@
+//! The simulation's own tests: a schedule run twice gives one trace; in memory, where nothing is lost
+//! by chance, every trace keeps every promise.
+//!
+//! `VOLLEY_WORLD_SEEDS` says how many schedules run, `VOLLEY_WORLD_FROM` from which seed.
+
+use crate::{
+    checks::{judge, losses_and_repeats},
+    schedule::{How, Schedule},
+    trace::{self, Fact},
+    world,
+};
+
+/// Schedules in an ordinary run.
+const SEEDS: u64 = 120;
+
+fn setting(name: &str, default: u64) -> u64 {
+    let set = std::env::var(name).ok();
+    set.map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// Where two traces part, with the lines before it.
+fn parting(one: &[String], two: &[String]) -> Option<String> {
+    let at = (0..one.len().max(two.len())).find(|at| one.get(*at) != two.get(*at))?;
+    let before = one[at.saturating_sub(5)..at].join("\n");
+    Some(format!(
+        "line {at}:\n{before}\n  once: {:?}\n twice: {:?}",
+        one.get(at),
+        two.get(at)
+    ))
+}
+
+#[test]
+fn a_schedule_run_twice_gives_one_trace_that_keeps_every_promise() {
+    let (from, seeds) = (
+        setting("VOLLEY_WORLD_FROM", 0),
+        setting("VOLLEY_WORLD_SEEDS", SEEDS),
+    );
+    let began = tokio::time::Instant::now();
+    let (mut failed, mut facts) = (Vec::new(), 0);
+    for seed in from..from + seeds {
+        let schedule = Schedule::in_memory(seed);
+        let once = world::run(&schedule);
+        let text = trace::text(&once);
+        facts += once.len();
+        if let Some(parting) = parting(&text, &trace::text(&world::run(&schedule))) {
+            println!("seed {seed}: two runs part at {parting}");
+            failed.push(seed);
+        }
+        let broken = judge(&schedule, &once).broken;
+        for law in broken.iter().take(5) {
+            println!("seed {seed}: {law}");
+        }
+        if !broken.is_empty() {
+            failed.push(seed);
+        }
+    }
+    let runs = 2 * seeds;
+    let seconds = began.elapsed().as_secs_f64();
+    println!(
+        "{runs} schedules, {facts} facts, {:.1} schedules a second",
+        runs as f64 / seconds
+    );
+    failed.dedup();
+    assert!(failed.is_empty(), "seeds that fail: {failed:?}");
+}
+
+#[test]
+fn a_thousand_changes_while_events_come_lose_nothing_and_repeat_nothing() {
+    const CHANGES: usize = 1_000;
+    let from = setting("VOLLEY_WORLD_FROM", 0);
+    for seed in from..from + 5 {
+        let schedule = Schedule::reloading(seed, CHANGES);
+        assert_eq!(schedule.worlds.len(), CHANGES + 1);
+        let facts = world::run(&schedule);
+        let mut broken = judge(&schedule, &facts).broken;
+        broken.extend(losses_and_repeats(&schedule, &facts));
+        let attempts = facts
+            .iter()
+            .filter(|(_, fact)| matches!(fact, Fact::Attempt { .. }))
+            .count();
+        println!("seed {seed}: {CHANGES} changes, {attempts} deliveries");
+        assert!(broken.is_empty(), "seed {seed}:\n{}", broken.join("\n"));
+        assert!(attempts > CHANGES, "seed {seed}: hardly anything came");
+    }
+}
+
+#[test]
+fn two_seeds_give_two_traces() {
+    let [one, two] = [1, 2].map(|seed| trace::text(&world::run(&Schedule::of(seed))));
+    assert_ne!(one, two);
+}
+
+#[test]
+fn a_schedule_with_crashes_and_faults_run_twice_gives_one_trace() {
+    for seed in 0..30 {
+        let schedule = Schedule::of(seed);
+        let [one, two] = [(); 2].map(|()| trace::text(&world::run(&schedule)));
+        assert_eq!(parting(&one, &two), None, "seed {seed}");
+    }
+}
+
+/// Says of many schedules what befell them: a simulation in which nothing happens shows nothing.
+#[test]
+fn the_schedules_meet_every_kind_of_fault() {
+    let mut met = std::collections::BTreeMap::<&str, u64>::new();
+    for seed in 0..150 {
+        for (_, fact) in world::run(&Schedule::of(seed)) {
+            let name = match fact {
+                Fact::Ended { how: How::Cut } => "cut",
+                Fact::Ended { how: How::Kill } => "kill",
+                Fact::Ended { how: How::Orderly } => "orderly end",
+                Fact::Befallen(_) => "trouble of the disk",
+                Fact::Flipped { .. } => "changed byte",
+                Fact::Opened { damaged: 1.., .. } => "damage that was told",
+                Fact::Opened { torn: 1.., .. } => "torn tail",
+                Fact::NotStored { .. } => "refused publish",
+                Fact::Progress { done: false, .. } => "refused progress",
+                Fact::Refused { .. } => "refused connection",
+                Fact::Attempt { dead: true, .. } => "dead letter",
+                Fact::Stored { reply: true, .. } => "reply",
+                _ => continue,
+            };
+            *met.entry(name).or_default() += 1;
+        }
+    }
+    println!("{met:?}");
+    assert_eq!(met.len(), 12, "{met:?}");
+}
+
+#[test]
+fn an_ordinary_build_has_no_planted_bugs() {
+    assert_eq!(
+        volley_channel::planted::BUILT,
+        cfg!(feature = "planted"),
+        "the feature turns them on, and nothing else does"
+    );
+}
