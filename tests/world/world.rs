@@ -237,6 +237,7 @@ impl Planner {
                 own_urls: vec![url],
                 backend: Backend::Memory,
                 backends: BTreeSet::from([Backend::Memory]),
+                max_unindexed: 1_000,
                 incarnation: &life,
             },
         );

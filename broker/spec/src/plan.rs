@@ -21,6 +21,7 @@ mod planner;
 mod resolve;
 pub mod status;
 mod trigger;
+mod unindexed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -53,6 +54,8 @@ pub struct Facts<'a> {
     pub backend: Backend,
     /// The channels that this build has.
     pub backends: BTreeSet<Backend>,
+    /// How many Triggers of a namespace may have filters that are tried for every event.
+    pub max_unindexed: usize,
     /// In which life an object is: 1 for one that was never deleted.
     pub incarnation: &'a dyn Fn(&Identity) -> u64,
 }
@@ -67,6 +70,7 @@ impl fmt::Debug for Facts<'_> {
             )
             .field("backend", &self.backend)
             .field("backends", &self.backends)
+            .field("max_unindexed", &self.max_unindexed)
             .finish_non_exhaustive()
     }
 }

@@ -69,6 +69,8 @@ impl Planner {
             touch(object.identity());
             self.known.take(object);
         }
+        // One that comes or goes moves others over the limit, or back.
+        triggers.extend(self.known.unindexed.settle(facts.max_unindexed));
         let outcome = if others || !self.known.dependents.is_empty() {
             self.plan_all(facts)
         } else {
@@ -162,10 +164,10 @@ impl Planner {
             served: &self.served,
             facts,
         };
-        let object = &self.known.triggers.get(key)?.object;
-        let home = ObjectKey::new(key.namespace.as_str(), object.broker_name());
+        let known = self.known.triggers.get(key)?;
+        let home = ObjectKey::new(key.namespace.as_str(), known.object.broker_name());
         let broker = self.brokers.get(&home);
-        let (status, route) = trigger::plan(object, key, broker, &world);
+        let (status, route) = trigger::plan(known, key, broker, &world);
         let home = broker.and_then(|broker| broker.route.as_ref());
         Some((status, home.map(|home| home.uid).zip(route)))
     }
