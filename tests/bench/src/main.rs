@@ -18,17 +18,20 @@
 mod b1;
 mod b2;
 mod b2w;
+mod b3f;
 mod b4;
 mod b6;
 mod bench;
 mod bitmap;
 mod books;
+mod c1;
 mod contender;
 mod cpu;
 mod disk;
 mod error;
 mod event;
 mod load;
+mod mix;
 mod report;
 mod run;
 mod sink;
@@ -92,12 +95,18 @@ enum Bench {
     /// The log's writer alone, in this process, against a bare loop of writes and syncs.
     #[value(name = "B2w")]
     B2w,
+    /// The filter alone, among up to a million Triggers.
+    #[value(name = "B3f")]
+    B3f,
     /// Fan-out to 10, 100 and 1,000 subscribers.
     #[value(name = "B4")]
     B4,
     /// One hanging and five failing subscribers of 100.
     #[value(name = "B6")]
     B6,
+    /// CESQL: what evaluating typical expressions takes.
+    #[value(name = "C1")]
+    C1,
     /// The server of the floor; started by the benchmarks themselves.
     #[value(name = "echo", hide = true)]
     Echo,
@@ -109,7 +118,7 @@ impl Bench {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
             Self::B2 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
-            Self::B2w | Self::Echo => &[],
+            Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
         }
     }
 }
@@ -175,8 +184,10 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B1 => b1::run(setup).await,
         Bench::B2 => b2::run(setup).await,
         Bench::B2w => b2w::run(setup).await,
+        Bench::B3f => b3f::run(setup),
         Bench::B4 => b4::run(setup).await,
         Bench::B6 => b6::run(setup).await,
+        Bench::C1 => c1::run(setup),
         Bench::Echo => unreachable!("the echo server is no benchmark"),
     }
 }
