@@ -44,10 +44,10 @@ pub(crate) fn event(number: usize, count: usize) -> Result<Event, BenchError> {
     let subject = ["order", "internal"][variant];
     Event::builder()
         .id(number.to_string())
-        .source(&source(group))
-        .kind(&kind(group, variant))
+        .source(source(group))
+        .kind(kind(group, variant))
         .attribute("time", "2026-01-02T03:04:05.678Z")
-        .attribute("subject", &format!("{subject}/{group}.json"))
+        .attribute("subject", format!("{subject}/{group}.json"))
         .attribute("dataschema", "https://example.com/schemas/order")
         .build()
         .map_err(|cause| BenchError::Unreadable {
