@@ -22,6 +22,7 @@
 //! are hashed with a key of this index, so that nobody can choose names that collide.
 
 mod affix;
+mod altered;
 mod attribute;
 mod check;
 mod few;
@@ -35,13 +36,17 @@ use std::{collections::BTreeMap, hash::BuildHasher};
 use volley_event::Event;
 
 use self::{
+    altered::Altered,
     check::{Checks, Rest},
     few::Few,
     postings::{Place, Postings, Ref},
     slab::Slab,
     table::Table,
 };
-use crate::{cover, filter::Filter};
+use crate::{
+    cover::{self, Anchor, Cover},
+    filter::Filter,
+};
 
 /// How many slots one page of the map from slots to entries has.
 const PAGE: usize = 256;
@@ -71,6 +76,8 @@ pub struct Index {
     /// What the event has, and who is found by it; kept only for their room.
     found: Vec<u32>,
     refs: Vec<Ref>,
+    #[cfg(test)]
+    altered: Option<Altered>,
 }
 
 /// One filter, and every slot that has it. It lies in one line of the cache.
@@ -153,6 +160,7 @@ impl Index {
                 }
             }
         }
+        let dropped = self.altered(Altered::CheckDropped);
         for refs in self.refs.chunks(ABREAST) {
             // Reading all of them first lets their waits for memory run at the same time.
             let mut stamps = [0; ABREAST];
@@ -167,7 +175,11 @@ impl Index {
                 entry.stamp = self.stamp;
                 let passes = match &entry.rest {
                     _ if found.decides() => true,
-                    Rest::Checks(checks) => self.checks.hold(checks.as_slice(), event),
+                    Rest::Checks(checks) => {
+                        let checks = checks.as_slice();
+                        let left = checks.len() - usize::from(dropped && !checks.is_empty());
+                        self.checks.hold(&checks[..left], event)
+                    }
                     Rest::Filter => entry.asked(event, &mut self.failures),
                 };
                 if passes {
@@ -225,8 +237,9 @@ impl Index {
                             self.entries.at(id).rest = self.checks.rest(root, &cover, hasher);
                         }
                         let found = Ref::new(id, cover.decides);
-                        let add = |anchor| self.postings.add(anchor, found);
-                        cover.anchors.iter().filter_map(add).collect()
+                        let anchors = self.anchors(&cover);
+                        let add = |anchor: &Anchor<'_>| self.postings.add(anchor, found);
+                        anchors.iter().filter_map(add).collect()
                     }
                 }
             }
@@ -235,9 +248,26 @@ impl Index {
         id
     }
 
+    /// The anchors under which a filter with `cover` stands.
+    fn anchors<'f>(&self, cover: &Cover<'f>) -> Vec<Anchor<'f>> {
+        let mut anchors = cover.anchors.clone();
+        if self.altered(Altered::MemberForgotten) {
+            anchors.truncate(1);
+        }
+        if self.altered(Altered::SuffixAsPrefix) {
+            for anchor in &mut anchors {
+                if let Anchor::Suffix(attribute, text) = *anchor {
+                    *anchor = Anchor::Prefix(attribute, text);
+                }
+            }
+        }
+        anchors
+    }
+
     fn remove_entry(&mut self, id: u32) {
         let entry = self.entries.take(id);
-        for place in entry.places.as_slice() {
+        let left = self.altered(Altered::AnchorLeft);
+        for place in entry.places.as_slice().iter().filter(|_| !left) {
             if let Some((moved, from)) = self.postings.remove(*place) {
                 let places = self.entries.at(moved).places.as_mut_slice();
                 let mut places = places.iter_mut();
@@ -254,6 +284,9 @@ impl Index {
 
     /// Tells the posting of an entry that stands in one alone whether it has one slot alone.
     fn note_only(&mut self, id: u32) {
+        if self.altered(Altered::AnchorNotTold) && self.entries.get(id).slots.len() > 1 {
+            return;
+        }
         let entry = self.entries.get(id);
         if let [place] = entry.places.as_slice() {
             let slot = match entry.slots.as_slice() {
@@ -266,6 +299,9 @@ impl Index {
 
     /// A number that no entry has. The numbers begin anew after four thousand million events.
     fn next_stamp(&mut self) {
+        if self.altered(Altered::StampStale) {
+            return;
+        }
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             self.stamp = 1;
