@@ -18,6 +18,7 @@
 mod b1;
 mod b2;
 mod b2w;
+mod b3;
 mod b3f;
 mod b4;
 mod b6;
@@ -79,6 +80,9 @@ struct Command {
     /// B2, B2w: where folders for data are made, on a disk [default: beside this program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// B3: how many Triggers there are besides the one that wants the events.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    triggers: u32,
     /// B4, B6: one address (port) for all subscribers, or one for each. Default: B4 shared, B6 own.
     #[arg(long, value_enum)]
     addresses: Option<Addresses>,
@@ -95,6 +99,9 @@ enum Bench {
     /// The log's writer alone, in this process, against a bare loop of writes and syncs.
     #[value(name = "B2w")]
     B2w,
+    /// One Trigger alone and among a million others, end to end.
+    #[value(name = "B3")]
+    B3,
     /// The filter alone, among up to a million Triggers.
     #[value(name = "B3f")]
     B3f,
@@ -117,7 +124,7 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B2 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
+            Self::B2 | Self::B3 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
             Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
         }
     }
@@ -184,6 +191,7 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B1 => b1::run(setup).await,
         Bench::B2 => b2::run(setup).await,
         Bench::B2w => b2w::run(setup).await,
+        Bench::B3 => b3::run(setup).await,
         Bench::B3f => b3f::run(setup),
         Bench::B4 => b4::run(setup).await,
         Bench::B6 => b6::run(setup).await,
@@ -202,6 +210,7 @@ impl From<Command> for Wishes {
             threads: command.threads.into(),
             events: command.events,
             data: command.data,
+            triggers: usize::try_from(command.triggers).unwrap_or(usize::MAX),
             own_addresses: command.addresses.map(|choice| choice == Addresses::Own),
         }
     }

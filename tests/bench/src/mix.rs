@@ -30,6 +30,27 @@ pub(crate) fn expr(number: usize) -> Expr {
     }
 }
 
+/// Trigger `number` as a document; events would go to a port that nobody listens on.
+pub(crate) fn yaml(number: usize) -> String {
+    let group = number / GROUP;
+    let (source, kind) = (source(group), |of: usize| kind(group, of));
+    let filter = match number % GROUP {
+        digit @ 0..5 => format!("{{exact: {{type: {}}}}}", kind(digit)),
+        digit @ 5..7 => format!("{{exact: {{type: {}, source: {source}}}}}", kind(digit - 5)),
+        7 => format!("{{prefix: {{source: /shops/{group}/}}}}"),
+        8 => format!("{{suffix: {{subject: /{group}.json}}}}"),
+        _ => format!(
+            "{{all: [{{exact: {{type: {}}}}}, {{not: {{prefix: {{subject: internal/}}}}}}]}}",
+            kind(1)
+        ),
+    };
+    format!(
+        "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\n\
+         metadata: {{name: other{number}, namespace: default}}\nspec:\n  broker: default\n  \
+         filters: [{filter}]\n  subscriber: {{uri: \"http://127.0.0.1:9/\"}}\n"
+    )
+}
+
 /// The compiled filter of Trigger `number`.
 pub(crate) fn filter(number: usize) -> Filter {
     Filter::compile_list(&[expr(number)]).expect("the mix is valid")
