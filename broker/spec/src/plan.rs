@@ -43,6 +43,7 @@ use crate::{
     route::{Backend, ObjectKey, Plan},
 };
 use known::Known;
+use status::Said;
 
 /// What is known besides the declared objects.
 pub struct Facts<'a> {
@@ -84,6 +85,7 @@ pub struct Outcome {
     pub objects: BTreeMap<Identity, Judgement>,
     /// What the authors may not have meant, such as events that go round in a ring.
     pub warnings: Vec<Warning>,
+    said: Said,
 }
 
 /// What is said of one object.
@@ -137,7 +139,8 @@ pub fn plan<'a>(objects: impl IntoIterator<Item = &'a Object>, facts: &Facts<'_>
 }
 
 impl Outcome {
-    fn judge(&mut self, identity: Identity, facts: &Facts<'_>, status: Status) {
+    fn judge(&mut self, identity: Identity, facts: &Facts<'_>, mut status: Status) {
+        self.said.share(&mut status);
         let uid = identity.uid((facts.incarnation)(&identity));
         self.objects.insert(identity, Judgement { uid, status });
     }

@@ -114,10 +114,11 @@ impl Planner {
         let keys: Vec<ObjectKey> = self.known.triggers.keys().cloned().collect();
         let mut triggers = Vec::with_capacity(keys.len());
         for key in keys {
-            let Some((status, placed)) = self.plan_trigger(&key, facts) else {
+            let Some((mut status, placed)) = self.plan_trigger(&key, facts) else {
                 continue;
             };
             self.place(&key, placed);
+            outcome.said.share(&mut status);
             triggers.push((key, status));
         }
         dependency::judge(&self.known, &self.brokers, &mut triggers);
