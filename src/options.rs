@@ -21,6 +21,9 @@ const DISPLAY: SocketAddr =
 /// How long to go on after SIGTERM where a load balancer has to notice first.
 const DRAIN_UNDER_KUBERNETES: Duration = Duration::from_secs(5);
 
+/// How many Triggers of a namespace may have filters that are tried for every event.
+pub(crate) const MAX_UNINDEXED: u32 = 1_000;
+
 /// The channels that this build has.
 pub(crate) const CHANNELS: [Backend; 2] = [Backend::Log, Backend::Memory];
 
@@ -91,6 +94,11 @@ pub(crate) struct ServeOptions {
     /// How many Triggers have metrics of their own; the others are summed up as "_other"
     #[arg(long, env = "VOLLEY_METRICS_MAX_TRIGGERS", value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) metrics_max_triggers: u32,
+
+    /// How many Triggers of a namespace may have filters that must be tried for every event; others, by
+    /// name, are not Ready
+    #[arg(long, env = "VOLLEY_MAX_UNINDEXED", value_name = "N", default_value_t = MAX_UNINDEXED, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    pub(crate) max_unindexed: u32,
 
     /// Memory for events
     #[arg(long, env = "VOLLEY_MEMORY_MAX_BYTES", value_name = "SIZE", default_value = "256MiB", value_parser = size_within(MIB, TIB))]

@@ -317,6 +317,7 @@ fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings
         own_urls: vec![own],
         backend: options.channel,
         backends: BTreeSet::from([options.channel]),
+        max_unindexed: usize::try_from(options.max_unindexed).unwrap_or(usize::MAX),
     })
 }
 

@@ -82,6 +82,8 @@ const PROMISED: &[Promise] = &[
     ),
     ("volley_unmatched_total", "counter", BROKER, "", &[]),
     ("volley_replies_total", "counter", BROKER, "", &[]),
+    ("volley_filter_errors_total", "counter", BROKER, "", &[]),
+    ("volley_filter_unindexed", "gauge", BROKER, "", &[]),
     ("volley_channel_used_bytes", "gauge", BROKER, "", &[]),
     ("volley_build_info", "gauge", &["version"], "", &[]),
 ];

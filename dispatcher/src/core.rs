@@ -156,6 +156,10 @@ pub struct Core {
     /// Of the newest image.
     sequence: u64,
     unmatched: u64,
+    /// Of filters of Triggers behind the head; the index counts its own.
+    filter_errors: u64,
+    /// How many errors of filters were told.
+    filter_errors_told: u64,
     /// Bytes that what is pending takes, over all Triggers.
     weight: usize,
     finished: Vec<Finished>,
@@ -197,6 +201,8 @@ impl Core {
             serial: 0,
             sequence: 0,
             unmatched: 0,
+            filter_errors: 0,
+            filter_errors_told: 0,
             weight: 0,
             finished: Vec::new(),
             delta: BTreeMap::new(),

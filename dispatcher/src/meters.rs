@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -91,6 +91,8 @@ pub struct Meters {
     pub attempts: Histogram,
     /// One delivery each, from when its event was stored to its end.
     pub deliveries: Histogram,
+    filter_errors: AtomicU64,
+    unindexed: AtomicUsize,
     triggers: Mutex<BTreeMap<String, Arc<TriggerMeters>>>,
 }
 
@@ -101,6 +103,25 @@ impl Meters {
 
     pub(crate) fn finished(&self, took: Duration) {
         self.deliveries.observe(took);
+    }
+
+    /// Filters failed `errors` times more, and `unindexed` are tried for every event now. Every unit
+    /// of a Broker has the same filters, so whichever tells last tells for all.
+    pub(crate) fn filters(&self, errors: u64, unindexed: usize) {
+        if errors > 0 {
+            self.filter_errors.fetch_add(errors, Ordering::Relaxed);
+        }
+        self.unindexed.store(unindexed, Ordering::Relaxed);
+    }
+
+    /// How often the filter of a Trigger failed on an event or gave no boolean.
+    pub fn filter_errors(&self) -> u64 {
+        self.filter_errors.load(Ordering::Relaxed)
+    }
+
+    /// How many Triggers have filters that are tried for every event.
+    pub fn unindexed(&self) -> usize {
+        self.unindexed.load(Ordering::Relaxed)
     }
 
     /// The meters of the Trigger `name`, from zero if it is new.

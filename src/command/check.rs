@@ -11,7 +11,7 @@ use volley_spec::{Problem, Severity, plan::Facts};
 
 use crate::{
     failure::{Failure, Kind},
-    options::CHANNELS,
+    options::{CHANNELS, MAX_UNINDEXED},
     output::{self, Colour, Paint, Plain},
 };
 
@@ -60,6 +60,7 @@ fn problems_of(loaded: &Loaded) -> Vec<Problem> {
         own_urls: Vec::new(),
         backend: CHANNELS[0],
         backends: BTreeSet::from(CHANNELS),
+        max_unindexed: usize::try_from(MAX_UNINDEXED).unwrap_or(usize::MAX),
         incarnation: &first_life,
     };
     let mut problems = loaded.problems().to_vec();

@@ -63,6 +63,7 @@ fn every_default_is_what_the_manual_says() {
     assert_eq!(options.max_event_bytes, 1 << 20);
     assert_eq!(options.max_connections, 10_000);
     assert_eq!(options.metrics_max_triggers, 1_000);
+    assert_eq!(options.max_unindexed, 1_000);
     assert_eq!(options.memory_max_bytes, 256 << 20);
     assert_eq!(
         (options.log_max_bytes, options.log_segment_bytes),

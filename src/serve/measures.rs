@@ -35,6 +35,7 @@ pub(super) fn of(
         );
         attempts(page, &brokers, max_triggers);
         replies(page, &brokers);
+        filters(page, &brokers);
         if let Some(log) = &log {
             storage(page, log);
         }
@@ -103,14 +104,10 @@ fn durations(
     let bounds: Vec<f64> = BOUNDS_MS.iter().map(|ms| *ms as f64 / 1000.0).collect();
     page.family(name, help, Shape::Histogram);
     for (key, meters) in brokers {
-        let labels = [
-            ("namespace", key.namespace.as_str()),
-            ("broker", key.name.as_str()),
-        ];
         let histogram = pick(meters);
         page.histogram(
             name,
-            &labels,
+            &labels(key),
             &bounds,
             &histogram.buckets(),
             histogram.seconds(),
@@ -157,6 +154,34 @@ fn attempt(page: &mut Page, name: &str, key: &ObjectKey, trigger: &str, class: &
     page.sample(name, &labels, count as f64);
 }
 
+fn filters(page: &mut Page, brokers: &Measured) {
+    const ERRORS: &str = "volley_filter_errors_total";
+    page.family(
+        ERRORS,
+        "Filters that failed on an event or gave no boolean; the event did not match.",
+        Shape::Counter,
+    );
+    for (key, meters) in brokers {
+        page.sample(ERRORS, &labels(key), meters.filter_errors() as f64);
+    }
+    const UNINDEXED: &str = "volley_filter_unindexed";
+    page.family(
+        UNINDEXED,
+        "Triggers whose filters are tried for every event.",
+        Shape::Gauge,
+    );
+    for (key, meters) in brokers {
+        page.sample(UNINDEXED, &labels(key), meters.unindexed() as f64);
+    }
+}
+
+fn labels(key: &ObjectKey) -> [(&'static str, &str); 2] {
+    [
+        ("namespace", key.namespace.as_str()),
+        ("broker", key.name.as_str()),
+    ]
+}
+
 fn replies(page: &mut Page, brokers: &Measured) {
     const NAME: &str = "volley_replies_total";
     page.family(NAME, "Replies that subscribers gave.", Shape::Counter);
@@ -166,10 +191,6 @@ fn replies(page: &mut Page, brokers: &Measured) {
             .iter()
             .map(|(_, meters)| meters.replies())
             .sum();
-        let labels = [
-            ("namespace", key.namespace.as_str()),
-            ("broker", key.name.as_str()),
-        ];
-        page.sample(NAME, &labels, sum as f64);
+        page.sample(NAME, &labels(key), sum as f64);
     }
 }

@@ -162,6 +162,13 @@ impl Event {
             .map(|entry| entry.value())
     }
 
+    /// Every attribute as the bytes of its name and of its value, in the order of
+    /// [`attributes`](Self::attributes). Both are UTF-8, which is not checked again: for those who
+    /// only compare.
+    pub fn attribute_bytes(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries().map(|entry| (entry.name, entry.value))
+    }
+
     /// Any attribute with the type that it came with: only an extension that was a number or a
     /// boolean of a JSON envelope is more than text. Names are lower case.
     pub fn attribute(&self, name: &str) -> Option<AttributeValue<'_>> {

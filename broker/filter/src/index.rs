@@ -5,12 +5,12 @@
 //! how many there are.
 //!
 //! ```text
-//!   event --> everything, scanned                        always
-//!         --> each attribute: exact text     (table)  \
-//!                             each prefix    (trie)    | postings --> entries --> slots
-//!                             each suffix    (trie)    |
-//!                             is there                 |
-//!         --> type and source                (table)  /
+//!   event --> everything, scanned                           always
+//!         --> each attribute: exact text        (table)  \
+//!                             each prefix (table, trie)   | postings --> entries --> slots
+//!                             each suffix (table, trie)   |
+//!                             is there                    |
+//!         --> type and source                   (table)  /
 //! ```
 //!
 //! Filters that were written alike share one entry. An entry is asked only once an event, however
@@ -21,7 +21,11 @@
 //! at once. What is chosen here depends on the order of changes, what is answered does not. Keys
 //! are hashed with a key of this index, so that nobody can choose names that collide.
 
+mod affix;
+mod altered;
 mod attribute;
+mod check;
+mod few;
 mod postings;
 mod slab;
 mod table;
@@ -29,18 +33,25 @@ mod trie;
 
 use std::{collections::BTreeMap, hash::BuildHasher};
 
-use smallvec::SmallVec;
 use volley_event::Event;
 
 use self::{
+    altered::Altered,
+    check::{Checks, Rest},
+    few::Few,
     postings::{Place, Postings, Ref},
     slab::Slab,
     table::Table,
 };
-use crate::{cover, filter::Filter};
+use crate::{
+    cover::{self, Anchor, Cover},
+    filter::Filter,
+};
 
 /// How many slots one page of the map from slots to entries has.
 const PAGE: usize = 256;
+/// How many entries are looked at side by side.
+const ABREAST: usize = 32;
 /// No filter stands under this slot.
 const NONE: u32 = u32::MAX;
 
@@ -56,23 +67,30 @@ pub struct Index {
     /// Entries by their filter.
     filters: Table,
     postings: Postings,
+    checks: Checks,
     /// How many slots have a filter that is asked for every event.
     unindexed: usize,
     /// The number of the event that is being asked about.
     stamp: u32,
     failures: u64,
-    /// What the event has, kept only for its room.
+    /// What the event has, and who is found by it; kept only for their room.
     found: Vec<u32>,
+    refs: Vec<Ref>,
+    #[cfg(test)]
+    altered: Option<Altered>,
 }
 
-/// One filter, and every slot that has it.
+/// One filter, and every slot that has it. It lies in one line of the cache.
 #[derive(Debug, Clone, Default)]
+#[repr(align(64))]
 struct Entry {
     filter: Option<Filter>,
     /// Ascending.
-    slots: SmallVec<[u32; 4]>,
+    slots: Few<u32>,
     /// Where it stands in the postings.
-    places: SmallVec<[Place; 1]>,
+    places: Few<Place>,
+    /// What to ask of an event that has one of its anchors.
+    rest: Rest,
     /// The event for which it was asked last.
     stamp: u32,
     failures: u32,
@@ -95,8 +113,9 @@ impl Index {
             None => self.add_entry(hash, filter),
         };
         let slots = &mut self.entries.at(id).slots;
-        let place = slots.partition_point(|held| *held < slot);
+        let place = slots.as_slice().partition_point(|held| *held < slot);
         slots.insert(place, slot);
+        self.note_only(id);
         self.set_entry(slot, id);
         self.len += 1;
         self.unindexed += usize::from(filter.is_scanned());
@@ -110,13 +129,15 @@ impl Index {
         self.set_entry(slot, NONE);
         self.len -= 1;
         let entry = self.entries.at(id);
-        if let Ok(place) = entry.slots.binary_search(&slot) {
+        if let Ok(place) = entry.slots.as_slice().binary_search(&slot) {
             entry.slots.remove(place);
         }
         let scanned = entry.filter.as_ref().is_some_and(Filter::is_scanned);
         self.unindexed -= usize::from(scanned);
-        if entry.slots.is_empty() {
+        if entry.slots.len() == 0 {
             self.remove_entry(id);
+        } else {
+            self.note_only(id);
         }
         true
     }
@@ -130,15 +151,39 @@ impl Index {
         self.next_stamp();
         self.found.clear();
         self.postings.find(event, &mut self.found);
+        self.refs.clear();
         for posting in &self.found {
             for found in self.postings.entries(*posting) {
+                match found.only() {
+                    Some(slot) => hits.push(slot),
+                    None => self.refs.push(*found),
+                }
+            }
+        }
+        let dropped = self.altered(Altered::CheckDropped);
+        for refs in self.refs.chunks(ABREAST) {
+            // Reading all of them first lets their waits for memory run at the same time.
+            let mut stamps = [0; ABREAST];
+            for (stamp, found) in stamps.iter_mut().zip(refs) {
+                *stamp = self.entries.get(found.id()).stamp;
+            }
+            for (stamp, found) in stamps.iter().zip(refs) {
                 let entry = self.entries.at(found.id());
-                if entry.stamp == self.stamp {
+                if *stamp == self.stamp || entry.stamp == self.stamp {
                     continue;
                 }
                 entry.stamp = self.stamp;
-                if found.decides() || entry.asked(event, &mut self.failures) {
-                    hits.extend_from_slice(&entry.slots);
+                let passes = match &entry.rest {
+                    _ if found.decides() => true,
+                    Rest::Checks(checks) => {
+                        let checks = checks.as_slice();
+                        let left = checks.len() - usize::from(dropped && !checks.is_empty());
+                        self.checks.hold(&checks[..left], event)
+                    }
+                    Rest::Filter => entry.asked(event, &mut self.failures),
+                };
+                if passes {
+                    hits.extend_from_slice(entry.slots.as_slice());
                 }
             }
         }
@@ -180,16 +225,21 @@ impl Index {
         });
         self.filters.add(hash, id);
         let places = match filter.root() {
-            None => SmallVec::from_elem(self.postings.add_everything(id), 1),
+            None => Few::One(self.postings.add_everything(id)),
             Some(root) => {
                 let postings = &self.postings;
                 let cover = cover::of(root, &|anchor| postings.weight(anchor));
                 match cover {
-                    None => SmallVec::from_elem(self.postings.add_scanned(id), 1),
+                    None => Few::One(self.postings.add_scanned(id)),
                     Some(cover) => {
+                        if !cover.decides {
+                            let hasher = self.postings.hasher();
+                            self.entries.at(id).rest = self.checks.rest(root, &cover, hasher);
+                        }
                         let found = Ref::new(id, cover.decides);
-                        let add = |anchor| self.postings.add(anchor, found);
-                        cover.anchors.iter().filter_map(add).collect()
+                        let anchors = self.anchors(&cover);
+                        let add = |anchor: &Anchor<'_>| self.postings.add(anchor, found);
+                        anchors.iter().filter_map(add).collect()
                     }
                 }
             }
@@ -198,23 +248,60 @@ impl Index {
         id
     }
 
+    /// The anchors under which a filter with `cover` stands.
+    fn anchors<'f>(&self, cover: &Cover<'f>) -> Vec<Anchor<'f>> {
+        let mut anchors = cover.anchors.clone();
+        if self.altered(Altered::MemberForgotten) {
+            anchors.truncate(1);
+        }
+        if self.altered(Altered::SuffixAsPrefix) {
+            for anchor in &mut anchors {
+                if let Anchor::Suffix(attribute, text) = *anchor {
+                    *anchor = Anchor::Prefix(attribute, text);
+                }
+            }
+        }
+        anchors
+    }
+
     fn remove_entry(&mut self, id: u32) {
         let entry = self.entries.take(id);
-        for place in &entry.places {
+        let left = self.altered(Altered::AnchorLeft);
+        for place in entry.places.as_slice().iter().filter(|_| !left) {
             if let Some((moved, from)) = self.postings.remove(*place) {
-                let mut places = self.entries.at(moved).places.iter_mut();
+                let places = self.entries.at(moved).places.as_mut_slice();
+                let mut places = places.iter_mut();
                 if let Some(known) = places.find(|known| **known == from) {
                     *known = *place;
                 }
             }
         }
+        self.checks.forget(&entry.rest, self.postings.hasher());
         if let Some(filter) = &entry.filter {
             self.filters.remove(self.hash(filter), id);
         }
     }
 
+    /// Tells the posting of an entry that stands in one alone whether it has one slot alone.
+    fn note_only(&mut self, id: u32) {
+        if self.altered(Altered::AnchorNotTold) && self.entries.get(id).slots.len() > 1 {
+            return;
+        }
+        let entry = self.entries.get(id);
+        if let [place] = entry.places.as_slice() {
+            let slot = match entry.slots.as_slice() {
+                [slot] => Some(*slot),
+                _ => None,
+            };
+            self.postings.note_only(*place, slot);
+        }
+    }
+
     /// A number that no entry has. The numbers begin anew after four thousand million events.
     fn next_stamp(&mut self) {
+        if self.altered(Altered::StampStale) {
+            return;
+        }
         self.stamp = self.stamp.wrapping_add(1);
         if self.stamp == 0 {
             self.stamp = 1;

@@ -21,6 +21,7 @@ mod planner;
 mod resolve;
 pub mod status;
 mod trigger;
+mod unindexed;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +43,7 @@ use crate::{
     route::{Backend, ObjectKey, Plan},
 };
 use known::Known;
+use status::Said;
 
 /// What is known besides the declared objects.
 pub struct Facts<'a> {
@@ -53,6 +55,8 @@ pub struct Facts<'a> {
     pub backend: Backend,
     /// The channels that this build has.
     pub backends: BTreeSet<Backend>,
+    /// How many Triggers of a namespace may have filters that are tried for every event.
+    pub max_unindexed: usize,
     /// In which life an object is: 1 for one that was never deleted.
     pub incarnation: &'a dyn Fn(&Identity) -> u64,
 }
@@ -67,6 +71,7 @@ impl fmt::Debug for Facts<'_> {
             )
             .field("backend", &self.backend)
             .field("backends", &self.backends)
+            .field("max_unindexed", &self.max_unindexed)
             .finish_non_exhaustive()
     }
 }
@@ -80,6 +85,7 @@ pub struct Outcome {
     pub objects: BTreeMap<Identity, Judgement>,
     /// What the authors may not have meant, such as events that go round in a ring.
     pub warnings: Vec<Warning>,
+    said: Said,
 }
 
 /// What is said of one object.
@@ -133,7 +139,8 @@ pub fn plan<'a>(objects: impl IntoIterator<Item = &'a Object>, facts: &Facts<'_>
 }
 
 impl Outcome {
-    fn judge(&mut self, identity: Identity, facts: &Facts<'_>, status: Status) {
+    fn judge(&mut self, identity: Identity, facts: &Facts<'_>, mut status: Status) {
+        self.said.share(&mut status);
         let uid = identity.uid((facts.incarnation)(&identity));
         self.objects.insert(identity, Judgement { uid, status });
     }

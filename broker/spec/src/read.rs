@@ -27,6 +27,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use document::Places;
 pub use known::kind_elsewhere;
+use pieces::Cut;
 pub use pieces::Pieces;
 
 use crate::{
@@ -139,20 +140,22 @@ pub fn read_file(file: &str, bytes: &[u8], pieces: &mut Pieces) -> FileReading {
             return reading;
         }
     };
-    for cut in pieces::cut(text) {
-        let piece = &text[cut.bytes];
-        if piece.len() > MAX_DOCUMENT_BYTES {
-            let mut problem = Problem::of_file(
-                file,
-                format!("this document has {} bytes", piece.len()),
-                format!("split it with --- into documents of at most {MAX_DOCUMENT_BYTES} bytes"),
-            );
-            problem.line = cut.lines_before + 1;
-            problem.column = 1;
-            reading.problems.push(problem);
-            continue;
-        }
-        let parsed = pieces.read(piece, document::read);
+    let (cuts, oversized): (Vec<Cut>, Vec<Cut>) = pieces::cut(text)
+        .into_iter()
+        .partition(|cut| cut.bytes.len() <= MAX_DOCUMENT_BYTES);
+    for cut in oversized {
+        let mut problem = Problem::of_file(
+            file,
+            format!("this document has {} bytes", cut.bytes.len()),
+            format!("split it with --- into documents of at most {MAX_DOCUMENT_BYTES} bytes"),
+        );
+        problem.line = cut.lines_before + 1;
+        problem.column = 1;
+        reading.problems.push(problem);
+    }
+    let texts: Vec<&str> = cuts.iter().map(|cut| &text[cut.bytes.clone()]).collect();
+    let parsed = pieces.read(&texts, document::read);
+    for (cut, parsed) in cuts.iter().zip(parsed) {
         reading.take(&parsed, cut.lines_before);
     }
     reading

@@ -545,6 +545,7 @@ fn a_warning_of_the_plan_is_shown_where_its_field_stands() {
         own_urls: Vec::new(),
         backend: Backend::Memory,
         backends: [Backend::Memory].into(),
+        max_unindexed: 1_000,
         incarnation: &|_| 1,
     };
     let gathered = Declarations::gather([&reading]);

@@ -51,6 +51,8 @@ pub struct Surroundings {
     pub backend: Backend,
     /// The channels that this build has.
     pub backends: BTreeSet<Backend>,
+    /// How many Triggers of a namespace may have filters that are tried for every event.
+    pub max_unindexed: usize,
 }
 
 /// What the keeper works with.
@@ -74,6 +76,7 @@ impl Surroundings {
             own_urls: self.own_urls.clone(),
             backend: self.backend,
             backends: self.backends.clone(),
+            max_unindexed: self.max_unindexed,
             incarnation,
         }
     }

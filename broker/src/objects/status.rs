@@ -56,7 +56,7 @@ impl Transitions {
             self.begun_ms = Some(now_ms);
             return;
         }
-        for condition in &new.conditions {
+        for condition in new.conditions.iter() {
             if condition.severity.is_empty() || self.find(condition.name).is_none() {
                 self.turn(condition, old, now_ms);
             }
@@ -67,7 +67,7 @@ impl Transitions {
     pub(super) fn note(&mut self, planned: &Status, said: &Status, now_ms: u64) {
         self.turned
             .retain(|turn| said.condition(turn.name).is_some());
-        for condition in &said.conditions {
+        for condition in said.conditions.iter() {
             self.turn(condition, planned, now_ms);
         }
     }

@@ -226,5 +226,7 @@ impl Actor {
                 .finished(Duration::from_millis(wall.saturating_sub(finished.at_ms)));
             self.progress.dirty = true;
         }
+        let errors = self.core.take_filter_errors();
+        self.meters.filters(errors, self.core.unindexed());
     }
 }

@@ -156,6 +156,17 @@ impl Core {
         std::mem::take(&mut self.finished)
     }
 
+    /// How often filters failed or gave no boolean since the last call, for metrics.
+    pub fn take_filter_errors(&mut self) -> u64 {
+        let errors = self.index.failures() + self.filter_errors;
+        errors - std::mem::replace(&mut self.filter_errors_told, errors)
+    }
+
+    /// How many Triggers at the head have filters that are tried for every event.
+    pub fn unindexed(&self) -> usize {
+        self.index.unindexed()
+    }
+
     fn row(&self, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
         let (before, read) = match trigger.reading {
             Reading::Unstarted => (next_ordinal, next_ordinal),

@@ -127,12 +127,18 @@ impl Core {
                 continue;
             };
             // Without a filter nobody can say what it wants: it stops before the next event.
-            let filter = trigger.filter.as_ref();
-            let served = filter.is_some();
-            if read > stored.position || filter.is_some_and(|filter| !filter.matches(&stored.event))
-            {
+            let served = trigger.filter.is_some();
+            if read > stored.position {
                 continue;
             }
+            if let Some(filter) = &trigger.filter {
+                let verdict = filter.judge(&stored.event);
+                self.filter_errors += u64::from(verdict.failed);
+                if !verdict.passes {
+                    continue;
+                }
+            }
+            let trigger = self.trigger_mut(slot);
             if trigger.done.remove(stored.position) {
                 continue;
             }

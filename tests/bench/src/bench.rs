@@ -39,6 +39,8 @@ pub(crate) struct Wishes {
     pub(crate) own_addresses: Option<bool>,
     /// Where folders for data are made, if not beside this program.
     pub(crate) data: Option<PathBuf>,
+    /// How many Triggers there are besides the one that wants the events.
+    pub(crate) triggers: usize,
 }
 
 /// Who takes part in a benchmark, found and ready.
@@ -55,6 +57,8 @@ pub(crate) struct Setup {
     haproxy: Option<Haproxy>,
     floor: Option<Floor>,
     events: Option<u64>,
+    /// How many Triggers there are besides the one that wants the events.
+    pub(crate) triggers: usize,
 }
 
 impl Setup {
@@ -84,6 +88,7 @@ impl Setup {
             haproxy: haproxy.transpose()?,
             floor: floor.transpose()?,
             events: wishes.events,
+            triggers: wishes.triggers,
         })
     }
 

@@ -18,17 +18,21 @@
 mod b1;
 mod b2;
 mod b2w;
+mod b3;
+mod b3f;
 mod b4;
 mod b6;
 mod bench;
 mod bitmap;
 mod books;
+mod c1;
 mod contender;
 mod cpu;
 mod disk;
 mod error;
 mod event;
 mod load;
+mod mix;
 mod report;
 mod run;
 mod sink;
@@ -76,6 +80,9 @@ struct Command {
     /// B2, B2w: where folders for data are made, on a disk [default: beside this program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// B3: how many Triggers there are besides the one that wants the events.
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    triggers: u32,
     /// B4, B6: one address (port) for all subscribers, or one for each. Default: B4 shared, B6 own.
     #[arg(long, value_enum)]
     addresses: Option<Addresses>,
@@ -92,12 +99,21 @@ enum Bench {
     /// The log's writer alone, in this process, against a bare loop of writes and syncs.
     #[value(name = "B2w")]
     B2w,
+    /// One Trigger alone and among a million others, end to end.
+    #[value(name = "B3")]
+    B3,
+    /// The filter alone, among up to a million Triggers.
+    #[value(name = "B3f")]
+    B3f,
     /// Fan-out to 10, 100 and 1,000 subscribers.
     #[value(name = "B4")]
     B4,
     /// One hanging and five failing subscribers of 100.
     #[value(name = "B6")]
     B6,
+    /// CESQL: what evaluating typical expressions takes.
+    #[value(name = "C1")]
+    C1,
     /// The server of the floor; started by the benchmarks themselves.
     #[value(name = "echo", hide = true)]
     Echo,
@@ -108,8 +124,8 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B2 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
-            Self::B2w | Self::Echo => &[],
+            Self::B2 | Self::B3 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
+            Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
         }
     }
 }
@@ -175,8 +191,11 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B1 => b1::run(setup).await,
         Bench::B2 => b2::run(setup).await,
         Bench::B2w => b2w::run(setup).await,
+        Bench::B3 => b3::run(setup).await,
+        Bench::B3f => b3f::run(setup),
         Bench::B4 => b4::run(setup).await,
         Bench::B6 => b6::run(setup).await,
+        Bench::C1 => c1::run(setup),
         Bench::Echo => unreachable!("the echo server is no benchmark"),
     }
 }
@@ -191,6 +210,7 @@ impl From<Command> for Wishes {
             threads: command.threads.into(),
             events: command.events,
             data: command.data,
+            triggers: usize::try_from(command.triggers).unwrap_or(usize::MAX),
             own_addresses: command.addresses.map(|choice| choice == Addresses::Own),
         }
     }

@@ -346,6 +346,7 @@ impl Planner {
                 own_urls: vec![url],
                 backend: self.backend,
                 backends: BTreeSet::from([self.backend]),
+                max_unindexed: 1_000,
                 incarnation: &life,
             },
         );

@@ -2,24 +2,27 @@
 
 use std::collections::HashMap;
 
-use super::{
-    slab::Slab,
-    trie::{End, Trie},
-};
+use foldhash::quality::RandomState;
+
+use super::{affix::Affixes, slab::Slab, trie::End};
 use crate::clause::Attribute;
 
 /// How many attributes every event has, first and in this order: `id`, `source`, `type` and
 /// `specversion`. Their numbers are their places.
 pub(super) const FIXED: usize = 4;
+/// The number of `source`.
+pub(super) const SOURCE: u32 = 1;
+/// The number of `type`.
+pub(super) const KIND: u32 = 2;
 
 /// What filters are looked up by in one attribute.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Looked {
-    name: Box<str>,
+    name: Box<[u8]>,
     /// How many exact texts there are.
     pub(super) exact: u32,
-    pub(super) prefixes: Option<Box<Trie>>,
-    pub(super) suffixes: Option<Box<Trie>>,
+    pub(super) prefixes: Option<Box<Affixes>>,
+    pub(super) suffixes: Option<Box<Affixes>>,
     /// The posting of those that only ask whether it is there.
     pub(super) has: Option<u32>,
 }
@@ -28,7 +31,7 @@ pub(super) struct Looked {
 #[derive(Debug, Clone)]
 pub(super) struct Attributes {
     looked: Slab<Looked>,
-    names: HashMap<Box<str>, u32>,
+    names: HashMap<Box<[u8]>, u32, RandomState>,
 }
 
 impl Default for Attributes {
@@ -39,14 +42,14 @@ impl Default for Attributes {
         }
         Self {
             looked,
-            names: HashMap::new(),
+            names: HashMap::default(),
         }
     }
 }
 
 impl Attributes {
     /// The number of the attribute called `name`, when it is looked at.
-    pub(super) fn named(&self, name: &str) -> Option<u32> {
+    pub(super) fn named(&self, name: &[u8]) -> Option<u32> {
         // Most brokers look at none of these, and then no name needs to be hashed.
         if self.names.is_empty() {
             return None;
@@ -55,7 +58,7 @@ impl Attributes {
     }
 
     pub(super) fn number(&self, attribute: &Attribute) -> Option<u32> {
-        fixed(attribute).or_else(|| self.named(attribute.name()))
+        fixed(attribute).or_else(|| self.named(attribute.name().as_bytes()))
     }
 
     /// As `number`, and looks at it from now on.
@@ -63,7 +66,7 @@ impl Attributes {
         if let Some(number) = self.number(attribute) {
             return number;
         }
-        let name: Box<str> = attribute.name().into();
+        let name: Box<[u8]> = attribute.name().as_bytes().into();
         let number = self.looked.add(Looked {
             name: name.clone(),
             ..Looked::default()
@@ -83,9 +86,9 @@ impl Attributes {
     /// Gives back what nothing is looked up by any more.
     pub(super) fn forget_unused(&mut self, number: u32) {
         let looked = self.looked.at(number);
-        for trie in [&mut looked.prefixes, &mut looked.suffixes] {
-            if trie.as_ref().is_some_and(|trie| trie.is_empty()) {
-                *trie = None;
+        for affixes in [&mut looked.prefixes, &mut looked.suffixes] {
+            if affixes.as_ref().is_some_and(|affixes| affixes.is_empty()) {
+                *affixes = None;
             }
         }
         let unused = looked.exact == 0
@@ -106,15 +109,15 @@ impl Attributes {
 }
 
 impl Looked {
-    pub(super) fn trie(&mut self, end: End) -> &mut Trie {
-        let trie = match end {
+    pub(super) fn affixes_at(&mut self, end: End) -> &mut Affixes {
+        let affixes = match end {
             End::Start => &mut self.prefixes,
             End::Finish => &mut self.suffixes,
         };
-        trie.get_or_insert_with(|| Box::new(Trie::new(end)))
+        affixes.get_or_insert_with(|| Box::new(Affixes::new(end)))
     }
 
-    pub(super) fn known_trie(&self, end: End) -> Option<&Trie> {
+    pub(super) fn affixes(&self, end: End) -> Option<&Affixes> {
         match end {
             End::Start => self.prefixes.as_deref(),
             End::Finish => self.suffixes.as_deref(),
@@ -125,8 +128,8 @@ impl Looked {
 fn fixed(attribute: &Attribute) -> Option<u32> {
     match attribute {
         Attribute::Id => Some(0),
-        Attribute::Source => Some(1),
-        Attribute::Type => Some(2),
+        Attribute::Source => Some(SOURCE),
+        Attribute::Type => Some(KIND),
         Attribute::Named(name) if &**name == "specversion" => Some(3),
         Attribute::Named(_) => None,
     }

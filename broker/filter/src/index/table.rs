@@ -36,7 +36,39 @@ fn number_of(entry: u64) -> u32 {
     (entry as u32).wrapping_sub(1)
 }
 
+/// What stands at a place: see [`Table::home`].
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Found(u64);
+
+impl Found {
+    /// The number that stands there.
+    pub(super) fn number(self) -> u32 {
+        number_of(self.0)
+    }
+}
+
 impl Table {
+    /// What stands where a number under `hash` would first be looked for. Nothing is decided by
+    /// it here, so that the reads of several look-ups can be under way at once.
+    pub(super) fn home(&self, hash: u32) -> Found {
+        let at = hash as usize & self.places.len().wrapping_sub(1);
+        Found(self.places.get(at).copied().unwrap_or(EMPTY))
+    }
+
+    /// Whether there is a number under `hash`, beginning with what stands at its home: the first
+    /// one is `found` then.
+    pub(super) fn may_have(&self, hash: u32, found: &mut Found) -> bool {
+        if hash_of(found.0) == hash && found.0 != EMPTY && found.0 != GONE {
+            return true;
+        }
+        if found.0 == EMPTY && self.leaving.is_empty() {
+            return false;
+        }
+        let number = self.find(hash, |_| true);
+        *found = Found(number.map_or(EMPTY, |number| entry(hash, number)));
+        number.is_some()
+    }
+
     /// The number under `hash` of which `is` holds.
     pub(super) fn find(&self, hash: u32, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         [&self.places, &self.leaving]

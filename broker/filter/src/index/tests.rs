@@ -51,6 +51,7 @@ fn nothing_stays_of_filters_that_are_gone() {
             index.remove(if round == 1 { slot } else { slot + 1_000 });
         }
         assert_eq!(index.postings.sizes(), (0, 0));
+        assert_eq!(index.checks.len(), 0);
         assert_eq!(
             (index.entries.len(), index.len(), index.unindexed()),
             (0, 0, 0)

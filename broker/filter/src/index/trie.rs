@@ -9,7 +9,7 @@ use smallvec::{SmallVec, smallvec};
 use super::slab::Slab;
 
 /// From which end texts are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum End {
     Start,
     Finish,
@@ -58,13 +58,13 @@ impl Trie {
     }
 
     /// Calls `each` with the number of every key that `text` begins (or ends) with.
-    pub(super) fn matches(&self, text: &str, mut each: impl FnMut(u32)) {
-        self.walk(text.as_bytes(), |_, number| each(number));
+    pub(super) fn matches(&self, text: &[u8], mut each: impl FnMut(u32)) {
+        self.walk(text, |_, number| each(number));
     }
 
     /// Puts `number` under `key`, which is not empty and not there.
     pub(super) fn add(&mut self, key: &str, number: u32) {
-        let key = self.read(key);
+        let key = self.read(key.as_bytes());
         let (mut at, mut rest) = (ROOT, &key[..]);
         while let Some(first) = rest.first() {
             let Ok(place) = self.child(at, *first) else {
@@ -90,7 +90,7 @@ impl Trie {
     }
 
     /// Removes `key`, and every node that was there only for it.
-    pub(super) fn remove(&mut self, key: &str) {
+    pub(super) fn remove(&mut self, key: &[u8]) {
         let key = self.read(key);
         let (mut at, mut rest) = (ROOT, &key[..]);
         let mut way = Vec::new();
@@ -158,10 +158,10 @@ impl Trie {
         }
     }
 
-    fn read(&self, key: &str) -> Vec<u8> {
+    fn read(&self, key: &[u8]) -> Vec<u8> {
         match self.end {
-            End::Start => key.bytes().collect(),
-            End::Finish => key.bytes().rev().collect(),
+            End::Start => key.to_vec(),
+            End::Finish => key.iter().rev().copied().collect(),
         }
     }
 
@@ -215,13 +215,13 @@ mod tests {
                         trie.add(key, number);
                         plain.insert(key.clone(), number);
                     } else if !add && plain.remove(key).is_some() {
-                        trie.remove(key);
+                        trie.remove(key.as_bytes());
                     }
                     prop_assert_eq!(trie.find(key), plain.get(key).copied());
                 }
                 for text in &texts {
                     let mut found = Vec::new();
-                    trie.matches(text, |number| found.push(number));
+                    trie.matches(text.as_bytes(), |number| found.push(number));
                     found.sort_unstable();
                     let fits = |key: &str| match end {
                         End::Start => text.starts_with(key),
@@ -235,7 +235,7 @@ mod tests {
                 // No node that nothing needs: each has a number or branches.
                 prop_assert!(trie.nodes.len() <= 2 * plain.len() + 1);
                 for key in plain.keys() {
-                    trie.remove(key);
+                    trie.remove(key.as_bytes());
                 }
                 prop_assert!(trie.is_empty());
             }

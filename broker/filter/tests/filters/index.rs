@@ -36,6 +36,45 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// Steps with prefixes and suffixes of so many lengths that not all of them are looked up alike.
+fn long_step() -> impl Strategy<Value = Step> {
+    let text = || {
+        let head = (0..40_usize, select(vec!["", "a", "b", "/"]));
+        head.prop_map(|(length, end)| format!("{}{end}", "a".repeat(length)))
+    };
+    let affix = || {
+        (text(), any::<bool>()).prop_map(|(text, start)| {
+            let text = format!("x{text}x");
+            let clause = (
+                "subject",
+                if start {
+                    &text[..text.len() - 1]
+                } else {
+                    &text[1..]
+                },
+            );
+            if start {
+                Expr::prefix([clause])
+            } else {
+                Expr::suffix([clause])
+            }
+        })
+    };
+    let add = (0..60_u32, affix()).prop_map(|(slot, expr)| Step::Add(slot, vec![expr]));
+    let ask = (text(), text()).prop_map(|(head, tail)| {
+        let subject = format!("x{head}-{tail}x");
+        let texts = [
+            ("id", "1"),
+            ("source", "s"),
+            ("type", "t"),
+            ("subject", &*subject),
+        ];
+        let named = texts.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        Step::Ask(named.into_iter().collect())
+    });
+    prop_oneof![4 => add, 1 => (0..60_u32).prop_map(Step::Remove), 2 => ask]
+}
+
 /// How many filters were asked about how many events, added up.
 static PAIRS: AtomicU64 = AtomicU64::new(0);
 
@@ -75,6 +114,15 @@ proptest! {
 
     #[test]
     fn it_agrees_with_the_plain_reading_while_filters_come_and_go(steps in collection::vec(step(), 1..80)) {
+        check(steps)?;
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn it_agrees_about_prefixes_and_suffixes_of_many_lengths(steps in collection::vec(long_step(), 1..300)) {
         check(steps)?;
     }
 }

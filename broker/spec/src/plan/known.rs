@@ -6,14 +6,17 @@ use std::{
 };
 
 use uuid::Uuid;
+use volley_filter::{Filter, FilterError};
 
 use crate::{
-    check::annotations,
+    check::{annotations, filters},
     identity::Identity,
     kinds::{Broker, ConfigMap, Service, Trigger},
     object::{Object, ObjectKind},
     route::ObjectKey,
 };
+
+use super::unindexed::Unindexed;
 
 /// The declared objects by kind.
 #[derive(Debug, Default)]
@@ -26,12 +29,16 @@ pub(super) struct Known {
     pub(super) others: BTreeSet<Identity>,
     /// Triggers that depend on another object.
     pub(super) dependents: BTreeSet<ObjectKey>,
+    /// Triggers whose filters are tried for every event.
+    pub(super) unindexed: Unindexed,
 }
 
 /// A declared Trigger, and where its route is.
 #[derive(Debug)]
 pub(super) struct KnownTrigger {
     pub(super) object: Arc<Trigger>,
+    /// What its filters compile to; a route shares it.
+    pub(super) filter: Result<Filter, Vec<FilterError>>,
     /// Its Broker's uid and its own; nothing while it has no route.
     pub(super) placed: Option<(Uuid, Uuid)>,
 }
@@ -66,8 +73,16 @@ impl Known {
         } else {
             self.dependents.remove(&key);
         }
+        let filter = filters::compile(&object.spec);
+        let scanned = filter.as_ref().is_ok_and(Filter::is_scanned);
+        self.unindexed.note(&key, scanned);
         let placed = self.triggers.get(&key).and_then(|known| known.placed);
-        self.triggers.insert(key, KnownTrigger { object, placed });
+        let known = KnownTrigger {
+            object,
+            filter,
+            placed,
+        };
+        self.triggers.insert(key, known);
     }
 
     /// Notes that an object is gone.
@@ -80,6 +95,7 @@ impl Known {
             ObjectKind::Trigger => {
                 self.triggers.remove(key);
                 self.dependents.remove(key);
+                self.unindexed.note(key, false);
             }
             ObjectKind::ConfigMap => {
                 self.config_maps.remove(key);

@@ -69,6 +69,8 @@ impl Planner {
             touch(object.identity());
             self.known.take(object);
         }
+        // One that comes or goes moves others over the limit, or back.
+        triggers.extend(self.known.unindexed.settle(facts.max_unindexed));
         let outcome = if others || !self.known.dependents.is_empty() {
             self.plan_all(facts)
         } else {
@@ -112,10 +114,11 @@ impl Planner {
         let keys: Vec<ObjectKey> = self.known.triggers.keys().cloned().collect();
         let mut triggers = Vec::with_capacity(keys.len());
         for key in keys {
-            let Some((status, placed)) = self.plan_trigger(&key, facts) else {
+            let Some((mut status, placed)) = self.plan_trigger(&key, facts) else {
                 continue;
             };
             self.place(&key, placed);
+            outcome.said.share(&mut status);
             triggers.push((key, status));
         }
         dependency::judge(&self.known, &self.brokers, &mut triggers);
@@ -162,10 +165,10 @@ impl Planner {
             served: &self.served,
             facts,
         };
-        let object = &self.known.triggers.get(key)?.object;
-        let home = ObjectKey::new(key.namespace.as_str(), object.broker_name());
+        let known = self.known.triggers.get(key)?;
+        let home = ObjectKey::new(key.namespace.as_str(), known.object.broker_name());
         let broker = self.brokers.get(&home);
-        let (status, route) = trigger::plan(object, key, broker, &world);
+        let (status, route) = trigger::plan(known, key, broker, &world);
         let home = broker.and_then(|broker| broker.route.as_ref());
         Some((status, home.map(|home| home.uid).zip(route)))
     }

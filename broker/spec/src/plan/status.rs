@@ -3,9 +3,9 @@
 //! `Ready` is the AND of the conditions without a severity. Volley's own have severity `Info`:
 //! they tell, and never make an object not Ready.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     kinds::hide_password,
@@ -107,9 +107,9 @@ pub struct Address {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Status {
-    /// The conditions, `Ready` first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub conditions: Vec<Condition>,
+    /// The conditions, `Ready` first. Of a million Triggers most say the same, and share it.
+    #[serde(serialize_with = "written", skip_serializing_if = "nothing_is_said")]
+    pub conditions: Arc<Vec<Condition>>,
     /// Where a Broker takes events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub address: Option<Address>,
@@ -122,6 +122,36 @@ pub struct Status {
     /// Where events go whose delivery failed for good. A password in it is hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dead_letter_sink_uri: Option<String>,
+}
+
+fn written<S: Serializer>(conditions: &Arc<Vec<Condition>>, to: S) -> Result<S::Ok, S::Error> {
+    conditions.as_slice().serialize(to)
+}
+
+fn nothing_is_said(conditions: &Arc<Vec<Condition>>) -> bool {
+    conditions.is_empty()
+}
+
+/// Conditions that were said lately, so that objects of which the same is said share it.
+#[derive(Debug, Default)]
+pub(super) struct Said {
+    lately: VecDeque<Arc<Vec<Condition>>>,
+}
+
+/// How many conditions are compared with.
+const LATELY: usize = 4;
+
+impl Said {
+    /// Lets `status` share its conditions with an earlier one that says the same.
+    pub(super) fn share(&mut self, status: &mut Status) {
+        let same = |said: &&Arc<Vec<Condition>>| **said == status.conditions;
+        if let Some(said) = self.lately.iter().find(same) {
+            status.conditions = Arc::clone(said);
+            return;
+        }
+        self.lately.truncate(LATELY - 1);
+        self.lately.push_front(Arc::clone(&status.conditions));
+    }
 }
 
 impl Status {
@@ -248,13 +278,13 @@ impl Status {
     }
 
     fn put(&mut self, condition: Condition) {
-        match self
-            .conditions
+        let conditions = Arc::make_mut(&mut self.conditions);
+        match conditions
             .iter_mut()
             .find(|known| known.name == condition.name)
         {
             Some(known) => *known = condition,
-            None => self.conditions.push(condition),
+            None => conditions.push(condition),
         }
     }
 
@@ -281,9 +311,10 @@ impl Status {
                 message: Text::default(),
             },
         };
-        match self.conditions.iter_mut().find(|known| known.name == READY) {
+        let conditions = Arc::make_mut(&mut self.conditions);
+        match conditions.iter_mut().find(|known| known.name == READY) {
             Some(known) => *known = ready,
-            None => self.conditions.insert(0, ready),
+            None => conditions.insert(0, ready),
         }
     }
 }

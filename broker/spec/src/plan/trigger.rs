@@ -6,11 +6,12 @@ use super::{
     World,
     broker::PlannedBroker,
     delivery,
+    known::KnownTrigger,
     resolve::resolve,
     status::{BACKLOG_KEPT, DEAD_LETTER_SINK_RESOLVED, READY, Status, Truth, of_trigger},
 };
 use crate::{
-    check::{annotations, filters},
+    check::annotations,
     kinds::{DeliverySpec, Trigger},
     object::ObjectKind,
     route::{ObjectKey, Target, TriggerRoute},
@@ -18,17 +19,24 @@ use crate::{
 
 /// Attempts of a Trigger in flight when it does not say.
 const CONCURRENCY: u32 = 100;
+/// What a filter without an anchor does.
+const UNINDEXED: &str =
+    "asks for nothing that it could be looked up by, so it is tried for every event";
+/// What its author can do about it.
+const ANCHOR_IT: &str =
+    "let it also ask for an exact type, a prefix, a suffix, or an optional attribute that is there";
 
 /// Plans `trigger`; it has a route when its `broker` is there and is served.
 pub(super) fn plan(
-    trigger: &Trigger,
+    known: &KnownTrigger,
     key: &ObjectKey,
     broker: Option<&PlannedBroker>,
     world: &World<'_>,
 ) -> (Status, Option<TriggerRoute>) {
+    let trigger = &*known.object;
     let mut status = Status::default();
     broker_ready(trigger, broker, &mut status);
-    let filter = filters::compile(&trigger.spec);
+    let filter = Filtering::of(known, key, world);
     // Judged once the conditions of all objects are known.
     status.set_true(of_trigger::DEPENDENCY_READY);
     let subscriber = match resolve(&trigger.spec.subscriber, &key.namespace, world) {
@@ -48,12 +56,7 @@ pub(super) fn plan(
         }
     };
     let served = broker.filter(|broker| broker.route.is_some());
-    subscription_ready(
-        served.is_some(),
-        filter.as_ref().err(),
-        subscriber.is_some(),
-        &mut status,
-    );
+    subscription_ready(served.is_some(), &filter, subscriber.is_some(), &mut status);
     let own = trigger.spec.delivery.as_ref();
     let dead_letter = dead_letter(own, key, broker, world, &mut status);
     status.set(
@@ -62,12 +65,13 @@ pub(super) fn plan(
         "OIDCDisabled",
         "",
     );
-    inform(&mut status, filter.as_ref().ok(), dead_letter.is_some());
+    filter.inform(&mut status);
+    inform(&mut status, dead_letter.is_some());
     let metadata = &trigger.metadata;
     let route = served.map(|broker| TriggerRoute {
         uid: world.uid(ObjectKind::Trigger, key),
         key: key.clone(),
-        filter: filter.ok(),
+        filter: filter.served().cloned(),
         subscriber,
         dead_letter,
         delivery: delivery::of_trigger(own, broker.delivery.as_ref(), broker.class),
@@ -85,6 +89,77 @@ pub(super) fn plan(
         hold_when_refused: metadata.annotation(annotations::BREAKER) == Some("hold"),
     });
     (status, route)
+}
+
+/// What becomes of a Trigger's filter.
+enum Filtering<'a> {
+    /// It is looked up.
+    Indexed(&'a Filter),
+    /// It is tried for every event.
+    Scanned(&'a Filter),
+    /// It would be tried for every event, and its namespace has too many of these already.
+    TooMany {
+        namespace: &'a str,
+        most: usize,
+    },
+    Invalid(&'a [FilterError]),
+}
+
+impl<'a> Filtering<'a> {
+    fn of(known: &'a KnownTrigger, key: &'a ObjectKey, world: &World<'_>) -> Self {
+        match &known.filter {
+            Err(mistakes) => Self::Invalid(mistakes),
+            Ok(filter) if !filter.is_scanned() => Self::Indexed(filter),
+            Ok(filter) if world.known.unindexed.allows(key) => Self::Scanned(filter),
+            Ok(_) => Self::TooMany {
+                namespace: &key.namespace,
+                most: world.facts.max_unindexed,
+            },
+        }
+    }
+
+    /// The filter, if it is served.
+    fn served(&self) -> Option<&'a Filter> {
+        match self {
+            Self::Indexed(filter) | Self::Scanned(filter) => Some(filter),
+            Self::TooMany { .. } | Self::Invalid(_) => None,
+        }
+    }
+
+    /// Why it is not served, as reason and message.
+    fn refusal(&self) -> Option<(&'static str, String)> {
+        match self {
+            Self::Indexed(_) | Self::Scanned(_) => None,
+            Self::TooMany { namespace, most } => {
+                let message = format!(
+                    "it {UNINDEXED}, and namespace {namespace} may have {most} such Triggers, the first ones by name: \
+                     {ANCHOR_IT}, or raise --max-unindexed"
+                );
+                Some(("TooManyUnindexed", message))
+            }
+            Self::Invalid(mistakes) => {
+                let first = mistakes.first().map(ToString::to_string);
+                Some(("FilterInvalid", first.unwrap_or_default()))
+            }
+        }
+    }
+
+    fn inform(&self, status: &mut Status) {
+        let name = of_trigger::FILTER_INDEXED;
+        match self {
+            Self::Indexed(_) => status.inform(name, Truth::True, "", ""),
+            Self::Scanned(_) => {
+                let message = format!("it {UNINDEXED}: {ANCHOR_IT}");
+                status.inform(name, Truth::False, "Scanned", message);
+            }
+            Self::TooMany { .. } => {
+                let message = self.refusal().map(|(_, message)| message);
+                let message = message.unwrap_or_default();
+                status.inform(name, Truth::False, "TooManyUnindexed", message);
+            }
+            Self::Invalid(_) => status.inform(name, Truth::Unknown, "FilterInvalid", ""),
+        }
+    }
 }
 
 fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut Status) {
@@ -119,19 +194,10 @@ fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut 
     }
 }
 
-fn subscription_ready(
-    served: bool,
-    filter_mistakes: Option<&Vec<FilterError>>,
-    resolved: bool,
-    status: &mut Status,
-) {
+fn subscription_ready(served: bool, filter: &Filtering<'_>, resolved: bool, status: &mut Status) {
     let name = of_trigger::SUBSCRIPTION_READY;
-    if let Some(mistakes) = filter_mistakes {
-        let message = mistakes
-            .first()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        status.set(name, Truth::False, "FilterInvalid", message);
+    if let Some((reason, message)) = filter.refusal() {
+        status.set(name, Truth::False, reason, message);
     } else if !served {
         let message = "its Broker has no channel to read";
         status.set(name, Truth::Unknown, "BrokerNotServed", message);
@@ -181,22 +247,8 @@ fn dead_letter(
 }
 
 /// What the data plane will know better once it runs.
-fn inform(status: &mut Status, filter: Option<&Filter>, has_dead_letter: bool) {
+fn inform(status: &mut Status, has_dead_letter: bool) {
     status.inform(BACKLOG_KEPT, Truth::True, "", "");
-    match filter {
-        Some(filter) if filter.is_scanned() => {
-            let message =
-                "it asks for nothing that it could be looked up by, so it is tried for every event";
-            status.inform(of_trigger::FILTER_INDEXED, Truth::False, "Scanned", message);
-        }
-        Some(_) => status.inform(of_trigger::FILTER_INDEXED, Truth::True, "", ""),
-        None => status.inform(
-            of_trigger::FILTER_INDEXED,
-            Truth::Unknown,
-            "FilterInvalid",
-            "",
-        ),
-    }
     let untried = "nothing was delivered to it yet";
     status.inform(
         of_trigger::SINK_HEALTHY,

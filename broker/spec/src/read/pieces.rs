@@ -4,13 +4,18 @@
 //! hash of its text, and what was read from it is kept as long as some file still holds it.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hasher},
+    num::NonZero,
     ops::Range,
     sync::Arc,
+    thread,
 };
 
 use super::document::Parsed;
+
+/// How many pieces a core is given at least: a start of a thread costs about as much as one.
+const PART: usize = 128;
 
 /// What was read from each piece of text, kept from one reading of the files to the next.
 #[derive(Debug, Default)]
@@ -55,19 +60,52 @@ impl Pieces {
         self.parsed
     }
 
-    /// What `text` says; `parse` is asked only when it is new.
-    pub(super) fn read(&mut self, text: &str, parse: impl FnOnce(&str) -> Parsed) -> Arc<Parsed> {
-        let reading = self.reading;
-        let known = self.known.entry(hash(text)).or_insert_with(|| {
-            self.parsed += 1;
-            Known {
-                parsed: Arc::new(parse(text)),
-                last_used: reading,
+    /// What each of `texts` says; `parse` is asked only about those that are new, on all cores
+    /// when they are many.
+    pub(super) fn read(&mut self, texts: &[&str], parse: fn(&str) -> Parsed) -> Vec<Arc<Parsed>> {
+        let hashes = on_all_cores(texts, |text| hash(text));
+        let mut met = HashSet::new();
+        let mut new = Vec::new();
+        for (hash, text) in hashes.iter().zip(texts) {
+            if !self.known.contains_key(hash) && met.insert(*hash) {
+                new.push((*hash, *text));
             }
+        }
+        let last_used = self.reading;
+        for ((hash, _), parsed) in new.iter().zip(on_all_cores(&new, |(_, text)| parse(text))) {
+            let parsed = Arc::new(parsed);
+            self.known.insert(*hash, Known { parsed, last_used });
+        }
+        self.parsed += new.len() as u64;
+        let known = hashes.iter().filter_map(|hash| {
+            let known = self.known.get_mut(hash)?;
+            known.last_used = last_used;
+            Some(Arc::clone(&known.parsed))
         });
-        known.last_used = reading;
-        Arc::clone(&known.parsed)
+        known.collect()
     }
+}
+
+/// What `make` makes of each of `all`, in their order. Each core takes a part of them, unless they
+/// are so few that it would not pay.
+fn on_all_cores<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let part = all.len().div_ceil(cores).max(PART);
+    if all.len() <= part {
+        return all.iter().map(make).collect();
+    }
+    thread::scope(|scope| {
+        let make = &make;
+        let parts = all.chunks(part);
+        let running: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().map(make).collect::<Vec<M>>()))
+            .collect();
+        let made = running.into_iter().map(|part| match part.join() {
+            Ok(made) => made,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        made.flatten().collect()
+    })
 }
 
 /// 128 bits from two differently begun hashes, so that a chance collision is out of the question.

@@ -128,6 +128,38 @@ fn a_trigger_with_a_cesql_filter_is_ready() {
 }
 
 #[test]
+fn a_namespace_has_only_so_many_triggers_that_are_tried_for_every_event() {
+    let scanned = "  filters: [{not: {exact: {type: a}}}]";
+    let indexed = "  filters: [{exact: {type: a}}]";
+    let mut text = broker("b", "") + &trigger("t0", "b", SINK, indexed);
+    for name in ["t4", "t3", "t2", "t1"] {
+        text += &trigger(name, "b", SINK, scanned);
+    }
+    let outcome = planned(&text);
+    for (name, ready, reason) in [
+        ("t0", true, ""),
+        ("t1", true, "Scanned"),
+        ("t2", true, "Scanned"),
+        ("t3", false, "TooManyUnindexed"),
+        ("t4", false, "TooManyUnindexed"),
+    ] {
+        let status = trigger_status(&outcome, name);
+        assert_eq!(status.is_ready(), ready, "{name}");
+        assert_eq!(condition(&status, "FilterIndexed").1, reason, "{name}");
+        assert_eq!(route(&outcome, name).filter.is_some(), ready, "{name}");
+    }
+    let (_, reason, message) = condition(&trigger_status(&outcome, "t3"), "Ready");
+    assert_eq!(reason, "TooManyUnindexed");
+    for said in [
+        "namespace default may have 2",
+        "raise --max-unindexed",
+        "exact type",
+    ] {
+        assert!(message.contains(said), "{message}");
+    }
+}
+
+#[test]
 fn a_config_map_chooses_the_channel() {
     let config = |data: &str| {
         format!("---\napiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n{data}")

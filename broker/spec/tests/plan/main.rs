@@ -41,6 +41,7 @@ fn planned_in_life(text: &str, incarnation: u64) -> Outcome {
         own_urls: vec![Url::parse("http://broker.example/volley/").expect("a URL")],
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
+        max_unindexed: 2,
         incarnation: &|_| incarnation,
     };
     plan(&objects(text), &facts)

@@ -88,7 +88,10 @@ fn some_objects(rng: &mut fastrand::Rng) -> Vec<Object> {
             "{ref: {kind: Broker, name: b, apiVersion: eventing.knative.dev/v1}}",
         ][rng.usize(0..4)];
         let delivery = ["", "  delivery: {retry: 3}"][rng.usize(0..2)];
-        text += &trigger(&format!("t{number}"), home, subscriber, delivery);
+        // More of them are tried for every event than may be.
+        let filters = ["", "\n  filters: [{not: {exact: {type: a}}}]"][rng.usize(0..2)];
+        let more = format!("{delivery}{filters}");
+        text += &trigger(&format!("t{number}"), home, subscriber, &more);
     }
     objects(&text)
 }
@@ -188,6 +191,7 @@ fn facts(incarnation: &dyn Fn(&Identity) -> u64) -> Facts<'_> {
         own_urls: Vec::new(),
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
+        max_unindexed: 2,
         incarnation,
     }
 }

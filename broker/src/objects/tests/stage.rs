@@ -251,6 +251,7 @@ pub(super) fn surroundings() -> Surroundings {
         own_urls: Vec::new(),
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
+        max_unindexed: 1_000,
     }
 }
 

@@ -3,9 +3,11 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
+    io,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
+    time::Duration,
 };
 
 use serde::Deserialize;
@@ -21,7 +23,7 @@ use crate::{
     cpu::{self, CONTENDER_CORE, OWN_CORE},
     disk,
     error::BenchError,
-    event,
+    event, mix,
 };
 
 /// A build of Volley and how to run it.
@@ -34,7 +36,13 @@ pub(crate) struct Volley {
     delivery: String,
     /// Where folders for the log are made; `None`: events are in memory.
     disk: Option<PathBuf>,
+    /// How many Triggers of the mix there are besides, none of which wants an event of the load.
+    others: usize,
 }
+
+/// How long each of the other Triggers may take at the start.
+const ANOTHER: Duration = Duration::from_micros(500);
+const OTHERS_A_FILE: usize = 100_000;
 
 /// The line that `volley serve` prints once it takes events.
 #[derive(Debug, Deserialize)]
@@ -60,7 +68,17 @@ impl Volley {
             threads: 1,
             delivery: String::new(),
             disk: None,
+            others: 0,
         })
+    }
+
+    /// The same build among so many Triggers of the mix, under a name that says so.
+    pub(crate) fn among(&self, others: usize) -> Self {
+        Self {
+            name: format!("volley.{others}"),
+            others,
+            ..self.clone()
+        }
     }
 
     /// The same build with so many data-plane threads, under a name that says so. With more than
@@ -96,15 +114,17 @@ impl Volley {
         fs::create_dir(&objects)
             .and_then(|()| fs::write(objects.join("broker.yaml"), broker()))
             .and_then(|()| fs::write(objects.join("triggers.yaml"), self.triggers(subscribers)))
+            .and_then(|()| self.write_others(&objects))
             .map_err(BenchError::io("write the objects for volley"))?;
         let log = folder.path().join("log");
         let store = self.disk.as_deref().map(disk::folder).transpose()?;
         let mut child = self.spawn(&objects, store.as_ref().map(TempDir::path), &log)?;
         let stdout = child.stdout.take().expect("stdout is piped");
-        let Some((data, admin)) = ready(stdout).await else {
+        let patience = START_PATIENCE + ANOTHER * u32::try_from(self.others).unwrap_or(u32::MAX);
+        let Some((data, admin)) = ready(stdout, patience).await else {
             return Err(BenchError::NotReady {
                 name: self.name.clone(),
-                waited: START_PATIENCE,
+                waited: patience,
                 log: super::last_words(&log),
             });
         };
@@ -144,6 +164,16 @@ impl Volley {
             .kill_on_drop(true)
             .spawn()
             .map_err(BenchError::io("start volley through taskset (util-linux)"))
+    }
+
+    /// Writes the other Triggers, in files of moderate size.
+    fn write_others(&self, objects: &Path) -> io::Result<()> {
+        for start in (0..self.others).step_by(OTHERS_A_FILE) {
+            let end = (start + OTHERS_A_FILE).min(self.others);
+            let documents: String = (start..end).map(mix::yaml).collect();
+            fs::write(objects.join(format!("others-{start}.yaml")), documents)?;
+        }
+        Ok(())
     }
 
     fn triggers(&self, subscribers: &[Subscriber]) -> String {
@@ -192,12 +222,9 @@ fn broker() -> &'static str {
 }
 
 /// Waits for the ready line and returns its data and admin address.
-async fn ready(stdout: ChildStdout) -> Option<(SocketAddr, SocketAddr)> {
+async fn ready(stdout: ChildStdout, patience: Duration) -> Option<(SocketAddr, SocketAddr)> {
     let mut lines = BufReader::new(stdout).lines();
-    let line = timeout(START_PATIENCE, lines.next_line())
-        .await
-        .ok()?
-        .ok()??;
+    let line = timeout(patience, lines.next_line()).await.ok()?.ok()??;
     addresses(&line)
 }
 
@@ -239,6 +266,7 @@ mod tests {
             threads: 1,
             delivery: "{retry: 3}".to_owned(),
             disk: None,
+            others: 0,
         };
         let subscriber = |number, behaviour| Subscriber {
             number,
