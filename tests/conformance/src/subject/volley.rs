@@ -348,14 +348,12 @@ impl Subject for Volley {
 
     fn ready<'a>(&'a self, objects: &'a [ObjectName]) -> Pending<'a, ()> {
         Box::pin(async move {
-            let mut waiting = Vec::new();
+            // Asking for all of them once may itself take long on a busy machine.
+            let mut waiting = self.unready(objects).await;
             let asking = async {
-                loop {
-                    waiting = self.unready(objects).await;
-                    if waiting.is_empty() {
-                        return;
-                    }
+                while !waiting.is_empty() {
                     sleep(BEAT).await;
+                    waiting = self.unready(objects).await;
                 }
             };
             match timeout(BOUND, asking).await {
