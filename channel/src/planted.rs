@@ -1,6 +1,6 @@
 //! Bugs planted on purpose, so that the simulation shows that it would find them.
 //!
-//! Only a build with the feature `planted` has them, each off until [`plant`] turns one on; it is
+//! Only a build with the feature `planted` has them, each off until `plant` turns one on; it is
 //! for `volley-sim --mutants` alone, and `volley serve` refuses to run in such a build. In every
 //! other build each question here is answered "no" at compile time.
 
