@@ -155,23 +155,26 @@ fn attempt(page: &mut Page, name: &str, key: &ObjectKey, trigger: &str, class: &
 }
 
 fn filters(page: &mut Page, brokers: &Measured) {
-    const ERRORS: &str = "volley_filter_errors_total";
-    page.family(
-        ERRORS,
-        "Filters that failed on an event or gave no boolean; the event did not match.",
-        Shape::Counter,
-    );
-    for (key, meters) in brokers {
-        page.sample(ERRORS, &labels(key), meters.filter_errors() as f64);
-    }
-    const UNINDEXED: &str = "volley_filter_unindexed";
-    page.family(
-        UNINDEXED,
-        "Triggers whose filters are tried for every event.",
-        Shape::Gauge,
-    );
-    for (key, meters) in brokers {
-        page.sample(UNINDEXED, &labels(key), meters.unindexed() as f64);
+    type Read = fn(&Meters) -> u64;
+    let families: [(&str, &str, Shape, Read); 2] = [
+        (
+            "volley_filter_errors_total",
+            "Filters that failed on an event or gave no boolean; the event did not match.",
+            Shape::Counter,
+            |meters| meters.filter_errors(),
+        ),
+        (
+            "volley_filter_unindexed",
+            "Triggers whose filters are tried for every event.",
+            Shape::Gauge,
+            |meters| meters.unindexed() as u64,
+        ),
+    ];
+    for (name, help, shape, read) in families {
+        page.family(name, help, shape);
+        for (key, meters) in brokers {
+            page.sample(name, &labels(key), read(meters) as f64);
+        }
     }
 }
 

@@ -150,7 +150,8 @@ impl<'a> Recovery<'a> {
         FrameHeader::decode(Seal::of(header.identity, base), base + SECTOR, frame).is_some()
     }
 
-    /// The manifest as the segments' own headers tell it.
+    /// The manifest as the segments' own headers tell it. Where a header is damaged too, the file's
+    /// name says where the segment begins, and the next one where it ends.
     fn listed_by_headers(&mut self) -> Result<Manifest, OpenError> {
         let mut manifest = Manifest::default();
         let mut bases: Vec<u64> = self
@@ -159,23 +160,31 @@ impl<'a> Recovery<'a> {
             .filter_map(|name| address_of(name, "seg", "log"))
             .collect();
         bases.sort_unstable();
-        for base in bases {
+        let mut known = false;
+        for (at, base) in bases.iter().copied().enumerate() {
             let name = file_name("seg", base, "log");
             let file = self.disk.open(&name, false);
             let file = file.map_err(|cause| io_error(self.options, &name, cause))?;
             let mut bytes = [0; 64];
             let read = file.read_at(&mut bytes, 0).unwrap_or(0);
             let header = SegmentHeader::decode(&bytes[..read]).filter(|header| header.base == base);
-            let Some(header) = header else {
+            let capacity = if let Some(header) = header {
+                (manifest.identity, known) = (header.identity, true);
+                header.capacity
+            } else {
                 self.damage(&name, 0, "the header of a segment is damaged")?;
-                continue;
+                let end = bases.get(at + 1).map(|next| next - base);
+                end.unwrap_or_else(|| file.length().unwrap_or(0))
             };
-            manifest.identity = header.identity;
             manifest.segments.push(Listed {
                 base,
-                capacity: header.capacity,
+                capacity,
                 damaged: true,
             });
+        }
+        if !known {
+            // Without the log's identity nothing in them can be told from anything.
+            manifest.segments.clear();
         }
         Ok(manifest)
     }

@@ -104,9 +104,11 @@ impl Shares {
     }
 
     /// What the others leave of the whole.
-    fn left(&self, used_by_others: u64) -> u64 {
+    fn left(&self, account: &Account) -> u64 {
         let whole = self.bound.saturating_add(self.slack);
-        whole.saturating_sub(used_by_others).min(self.bound)
+        whole
+            .saturating_sub(self.used - account.used)
+            .min(self.bound)
     }
 
     /// Opens an account, or leaves the one that exists as it is.
@@ -131,7 +133,7 @@ impl Shares {
 
     fn space_of(&self, account: &Account) -> Space {
         let others_ask = self.asking > usize::from(account.asks);
-        let left = self.left(self.used - account.used);
+        let left = self.left(account);
         Space {
             used: account.used,
             share: if others_ask { left / 2 } else { left },
@@ -154,15 +156,17 @@ impl Shares {
         account.asked_ms = now_ms;
         self.asking += usize::from(!account.asks);
         account.asks = true;
-        let used = account.used;
-        let left = self.left(self.used - used);
+        let whole = self.bound.saturating_add(self.slack);
+        let left = whole
+            .saturating_sub(self.used - account.used)
+            .min(self.bound);
         let share = if self.asking > 1 { left / 2 } else { left };
-        let space = Space { used, share };
+        let space = Space {
+            used: account.used,
+            share,
+        };
         let refused = (class == Class::Producer && space.mark() == Mark::Full)
             || space.used.saturating_add(bytes) > share;
-        let Some(account) = self.accounts.get_mut(&pool) else {
-            return (None, Room::default());
-        };
         if !refused {
             account.used += bytes;
             self.used += bytes;

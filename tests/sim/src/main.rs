@@ -7,11 +7,6 @@
 //! cargo run --profile ci -p volley-sim -- --mutants
 //! ```
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a world that can't go on is a failed test"
-)]
-
 mod checks;
 mod disk;
 mod life;

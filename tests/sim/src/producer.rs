@@ -107,7 +107,7 @@ impl Producer {
     }
 
     fn progress(&self) -> MutexGuard<'_, Progress> {
-        self.progress.lock().unwrap()
+        self.progress.lock().expect("nobody panics with it")
     }
 
     async fn ask(&self, line: &mut Option<Line>, post: &Post) -> Option<u16> {

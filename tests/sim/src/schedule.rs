@@ -204,7 +204,9 @@ fn spans(rng: &mut Rng, span: Duration, most: usize) -> Vec<(Duration, Duration)
 }
 
 fn within(rng: &mut Rng, span: Duration) -> Duration {
-    Duration::from_micros(rng.u64(0..=u64::try_from(span.as_micros()).unwrap()))
+    Duration::from_micros(
+        rng.u64(0..=u64::try_from(span.as_micros()).expect("a schedule is short")),
+    )
 }
 
 fn pick<'a, T>(rng: &mut Rng, from: &'a [T]) -> &'a T {

@@ -118,7 +118,7 @@ impl Network for Sinks {
             }
             let (here, there) = duplex(PIPE);
             let inner = Arc::clone(&self.0);
-            let mut tasks = self.0.tasks.lock().unwrap();
+            let mut tasks = self.0.tasks.lock().expect("nobody panics with it");
             while let Some(ended) = tasks.try_join_next() {
                 ended.expect("no sink panics");
             }
@@ -142,7 +142,7 @@ impl Inner {
     /// The way there.
     async fn travel(&self) {
         let number = {
-            let mut state = self.known.lock().unwrap();
+            let mut state = self.known.lock().expect("nobody panics with it");
             state.connects += 1;
             state.connects
         };
@@ -154,7 +154,8 @@ impl Inner {
         let mut line = BufReader::new(stream);
         while let Some(request) = wire::read(&mut line).await {
             let (number, mut rng, who, plan) = self.receive(sink, &request);
-            let slowest = u64::try_from(self.plans[sink].slowest.as_micros()).unwrap();
+            let slowest =
+                u64::try_from(self.plans[sink].slowest.as_micros()).expect("a schedule is short");
             sleep(Duration::from_micros(rng.u64(0..=slowest))).await;
             let id = request.event().0.id;
             let said = self.answer(&mut line, &plan, &who, &id).await;
@@ -198,7 +199,7 @@ impl Inner {
         let (event, data) = request.event();
         let (dead, id) = (lane == "d", event.id.clone());
         let (number, time) = {
-            let mut state = self.known.lock().unwrap();
+            let mut state = self.known.lock().expect("nobody panics with it");
             state.attempts += 1;
             let number = state.attempts;
             let time = state
@@ -228,9 +229,16 @@ impl Inner {
     fn plan(&self, rng: &mut Rng, sink: &SinkPlan, can_reply: bool) -> Plan {
         if !self.calm() && rng.u32(0..100) < sink.trouble {
             let plan = match rng.u8(0..10) {
-                0 | 1 => Plan::Fail(*[500, 503, 404, 429].get(rng.usize(0..4)).unwrap()),
+                0 | 1 => Plan::Fail(
+                    *[500, 503, 404, 429]
+                        .get(rng.usize(0..4))
+                        .expect("there are so many"),
+                ),
                 2 => Plan::Fail(400),
-                3 | 4 => Plan::Later(*[429, 503].get(rng.usize(0..2)).unwrap(), rng.u64(0..4)),
+                3 | 4 => Plan::Later(
+                    *[429, 503].get(rng.usize(0..2)).expect("there are so many"),
+                    rng.u64(0..4),
+                ),
                 5 => Plan::Hang,
                 6 => Plan::Cut,
                 7 => Plan::HalfHead,

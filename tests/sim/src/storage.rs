@@ -47,7 +47,11 @@ impl Storage {
     }
 
     async fn pause(&self) {
-        let us = self.rng.lock().unwrap().u64(0..WRITE_US);
+        let us = self
+            .rng
+            .lock()
+            .expect("nobody panics with it")
+            .u64(0..WRITE_US);
         sleep(Duration::from_micros(us)).await;
     }
 
@@ -60,7 +64,7 @@ impl Storage {
 
     /// The name of the Broker that a pool is made for.
     fn broker(&self, pool: PoolId) -> String {
-        let brokers = self.brokers.lock().unwrap();
+        let brokers = self.brokers.lock().expect("nobody panics with it");
         brokers.get(&pool).cloned().unwrap_or_default()
     }
 
@@ -187,7 +191,7 @@ impl Channel for Storage {
 
     fn prepare(&self, pool: &PoolSpec) -> Fut<'_, Result<PoolState, PublishError>> {
         let name = pool.name.rsplit('/').next().unwrap_or_default();
-        let mut brokers = self.brokers.lock().unwrap();
+        let mut brokers = self.brokers.lock().expect("nobody panics with it");
         brokers.insert(pool.pool, name.to_owned());
         drop(brokers);
         self.real.prepare(pool)

@@ -266,7 +266,10 @@ impl Trace {
     /// Notes what happened now.
     pub(crate) fn note(&self, fact: Fact) {
         let now = self.watch.now();
-        self.facts.lock().unwrap().push((now, fact));
+        self.facts
+            .lock()
+            .expect("nobody panics with it")
+            .push((now, fact));
     }
 }
 

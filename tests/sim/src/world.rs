@@ -67,7 +67,7 @@ pub(crate) fn run(schedule: &Schedule) -> Facts {
             Came::Stuck => break,
         }
     }
-    std::mem::take(&mut *outside.facts.lock().unwrap())
+    std::mem::take(&mut *outside.facts.lock().expect("nobody panics with it"))
 }
 
 /// Why a life is over.
@@ -108,7 +108,10 @@ impl Outside {
             (_, end) => end.map_or(How::Orderly, |end| end.how),
         };
         let fact = Fact::Ended { how };
-        self.facts.lock().unwrap().push((self.now, fact));
+        self.facts
+            .lock()
+            .expect("nobody panics with it")
+            .push((self.now, fact));
         self.disk = match how {
             How::Cut => self.disk.cut(),
             How::Kill | How::Orderly => self.disk.kill(),
@@ -198,7 +201,10 @@ impl Outside {
                 file: (*name).clone(),
                 offset,
             };
-            self.facts.lock().unwrap().push((self.now, fact));
+            self.facts
+                .lock()
+                .expect("nobody panics with it")
+                .push((self.now, fact));
         }
     }
 }

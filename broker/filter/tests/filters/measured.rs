@@ -95,43 +95,6 @@ fn an_event_among_many_filters() {
     }
 }
 
-#[test]
-#[ignore = "slow: prints what evaluations cost"]
-fn an_evaluation_of_typical_expressions() {
-    let event = event(&[
-        ("type", "com.example.order.created"),
-        ("source", "/shops/berlin/7"),
-        ("subject", "orders/4711"),
-        ("priority", "5"),
-        ("region", "eu"),
-    ]);
-    for text in [
-        "type = 'com.example.order.created'",
-        "type LIKE 'com.example.%'",
-        "type = 'com.example.order.created' AND source LIKE '/shops/%'",
-        "region IN ('us', 'eu', 'ap')",
-        "priority > 3",
-        "EXISTS subject AND subject LIKE 'orders/%'",
-        "NOT (region = 'us') AND priority >= 5",
-        "LENGTH(subject) < 20",
-        "UPPER(region) = 'EU'",
-        "(type LIKE '%.created' OR type LIKE '%.paid') AND region != 'us' AND INT(priority) + 1 < 10",
-    ] {
-        let filter = compiled(&[Expr::Cesql(text.to_owned())]);
-        let mut rounds: Vec<_> = (0..5)
-            .map(|_| {
-                let start = now();
-                for _ in 0..100_000 {
-                    black_box(filter.matches(black_box(&event)));
-                }
-                start.elapsed().as_nanos() / 100_000
-            })
-            .collect();
-        rounds.sort_unstable();
-        println!("{} ns: {text}", rounds[2]);
-    }
-}
-
 /// Filters made to be slow: what one event costs, worst of several.
 #[test]
 #[ignore = "slow: prints what an event costs that hostile filters wait for"]

@@ -13,6 +13,7 @@ use crate::{
         index::{Place, Run, Settled},
         progress::Effect,
         record::{self, Fields},
+        segment::Segment,
         unit::{Held, Recent},
     },
     memory::hash,
@@ -284,7 +285,7 @@ impl State {
             let fits_memory =
                 self.open.is_empty() || self.open.bytes.len() + length <= self.options.commit_bytes;
             if fits_segment && fits_memory {
-                let ready = self.is_ground(end, purpose) && self.is_recoverable(end);
+                let ready = self.is_ground(segment, end, purpose) && self.is_recoverable(end);
                 return if ready { Ok(()) } else { Err(self.no_ground()) };
             }
             let next = self.next_base();
@@ -313,8 +314,7 @@ impl State {
 
     /// Whether the open frame may reach to `end`. Behind an event there is always ground left for
     /// effects, also where the disk gives no more.
-    fn is_ground(&self, end: u64, purpose: Purpose) -> bool {
-        let segment = &self.segments[&self.open.base];
+    fn is_ground(&self, segment: &Segment, end: u64, purpose: Purpose) -> bool {
         match purpose {
             Purpose::Effect => end <= segment.ready,
             Purpose::Event if self.kept.reserved => false,
@@ -330,7 +330,7 @@ impl State {
     /// Whether there is room for an event of any usual size.
     pub(in crate::log) fn has_ground(&self) -> bool {
         let end = self.open.address + FrameHeader::length_for(self.open.body());
-        self.is_ground(end, Purpose::Event)
+        self.is_ground(&self.segments[&self.open.base], end, Purpose::Event)
     }
 
     /// Where the segment behind the open one begins.

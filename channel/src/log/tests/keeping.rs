@@ -105,21 +105,23 @@ fn a_broker_that_does_not_move_fills_its_own_share_and_nobody_elses() {
     });
 }
 
+/// Says what the pool keeps although nobody needs it.
+async fn retain(rig: &Rig, age: Option<Duration>, bytes: Option<u64>) {
+    let spec = PoolSpec {
+        pool: POOL,
+        name: "shop".into(),
+        parts: 1,
+        retention: Retention { age, bytes },
+    };
+    rig.channel.prepare(&spec).await.expect("the pool exists");
+}
+
 #[test]
 fn a_retention_keeps_what_nobody_needs() {
     run(async {
         let rig = Rig::new(small(8 << 20));
         let unit = rig.unit().await;
-        let spec = PoolSpec {
-            pool: POOL,
-            name: "shop".into(),
-            parts: 1,
-            retention: Retention {
-                age: Some(Duration::from_secs(60)),
-                bytes: None,
-            },
-        };
-        rig.channel.prepare(&spec).await.expect("the pool exists");
+        retain(&rig, Some(Duration::from_secs(60)), None).await;
         for id in 0..1_000 {
             let position = rig.put(id, 2_000).await.expect("there is room");
             rig.channel.keep(unit, position.following());
@@ -405,16 +407,7 @@ fn a_retention_by_size_keeps_the_newest_that_nobody_needs() {
     run(async {
         let rig = Rig::new(small(8 << 20));
         let unit = rig.unit().await;
-        let spec = PoolSpec {
-            pool: POOL,
-            name: "shop".into(),
-            parts: 1,
-            retention: Retention {
-                age: None,
-                bytes: Some(500_000),
-            },
-        };
-        rig.channel.prepare(&spec).await.expect("the pool exists");
+        retain(&rig, None, Some(500_000)).await;
         for id in 0..1_000 {
             let position = rig.put(id, 2_000).await.expect("there is room");
             rig.channel.keep(unit, position.following());

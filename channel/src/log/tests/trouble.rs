@@ -223,6 +223,32 @@ fn a_log_that_lost_its_list_of_segments_is_refused_or_read_by_their_headers() {
     });
 }
 
+// Found by the simulation: with the list and the first header damaged nothing could be opened.
+#[test]
+fn a_log_whose_list_and_a_header_are_damaged_is_read_in_quarantine() {
+    run(async {
+        let rig = Rig::new(small(4 << 20));
+        let unit = rig.unit().await;
+        for id in 0..200 {
+            rig.put(id, 1_000).await.expect("there is room");
+        }
+        let (disk, options) = rig.close().await;
+        let files = disk.contents();
+        let segments: Vec<&String> = files.keys().filter(|name| name.ends_with(".log")).collect();
+        assert!(segments.len() > 2);
+        for segment in segments {
+            let disk = SimulatedDisk::holding(1, &files);
+            disk.alter("MANIFEST", |bytes| bytes[31] ^= 1);
+            disk.alter(segment, |bytes| bytes[13] ^= 1);
+            let rig = Rig::open(disk, quarantine(options.clone()));
+            let rig = rig.unwrap_or_else(|error| panic!("{segment}: {error}"));
+            assert_eq!(rig.all(unit).await.len(), 200, "{segment}");
+            assert!(rig.channel.found().damaged > 0);
+            rig.put(200, 1_000).await.expect("it goes on");
+        }
+    });
+}
+
 #[test]
 fn the_real_disk_keeps_events_over_a_restart_and_refuses_a_second_process() {
     let dir = std::env::temp_dir().join(format!("volley-log-{}", fastrand::u64(..)));

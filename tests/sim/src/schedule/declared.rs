@@ -174,16 +174,17 @@ impl Trigger {
         };
         let mut notes = format!("volley.dev/order: {order}");
         if let Some(concurrency) = self.concurrency {
-            write!(notes, ", volley.dev/concurrency: \"{concurrency}\"").unwrap();
+            write!(notes, ", volley.dev/concurrency: \"{concurrency}\"")
+                .expect("a string takes everything");
         }
         if let Some(rate) = self.rate {
-            write!(notes, ", volley.dev/rate: \"{rate}\"").unwrap();
+            write!(notes, ", volley.dev/rate: \"{rate}\"").expect("a string takes everything");
         }
         let policy = if self.linear { "linear" } else { "exponential" };
         let mut delivery = format!(
             "retry: {}, backoffPolicy: {policy}, backoffDelay: PT{}S, backoffMax: PT8S, timeout: PT{}S, retryAfterMax: PT5S",
             self.retry,
-            f64::from(u32::try_from(self.delay_ms).unwrap()) / 1000.0,
+            f64::from(u32::try_from(self.delay_ms).expect("a delay is short")) / 1000.0,
             self.timeout_s,
         );
         if let Some(json) = self.json {
@@ -192,7 +193,7 @@ impl Trigger {
                 ", format: {}",
                 if json { "json" } else { "binary" }
             )
-            .unwrap();
+            .expect("a string takes everything");
         }
         if let Some(sink) = self.dead_letter {
             write!(
@@ -200,7 +201,7 @@ impl Trigger {
                 ", deadLetterSink: {{uri: 'http://sink{sink}.world/d/{name}/{}'}}",
                 self.life
             )
-            .unwrap();
+            .expect("a string takes everything");
         }
         format!(
             "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\n\
@@ -218,7 +219,7 @@ impl Trigger {
 pub(crate) fn yaml(declared: &Declared, partitions: u32, retention: Option<u64>) -> String {
     let mut notes = format!("volley.dev/partitions: \"{partitions}\"");
     if let Some(seconds) = retention {
-        write!(notes, ", volley.dev/retention: PT{seconds}S").unwrap();
+        write!(notes, ", volley.dev/retention: PT{seconds}S").expect("a string takes everything");
     }
     let mut text = String::new();
     for name in BROKERS {
@@ -227,7 +228,7 @@ pub(crate) fn yaml(declared: &Declared, partitions: u32, retention: Option<u64>)
             "---\napiVersion: eventing.knative.dev/v1\nkind: Broker\n\
              metadata: {{name: {name}, annotations: {{{notes}}}}}\n"
         )
-        .unwrap();
+        .expect("a string takes everything");
     }
     for (name, trigger) in declared {
         text.push_str(&trigger.yaml(name));

@@ -60,7 +60,7 @@ pub(super) fn posts(
     sizes: &[usize],
 ) -> Vec<Post> {
     let count = rng.usize(counts);
-    let pause = span / u32::try_from(count).unwrap();
+    let pause = span / u32::try_from(count).expect("a schedule is short");
     let mut posts: Vec<Post> = Vec::new();
     for number in 0..count {
         let form = *pick(
