@@ -41,6 +41,16 @@ pub enum OpenError {
         /// What is damaged, for people.
         what: &'static str,
     },
+    /// So much is damaged that nothing can be read: only a backup helps.
+    #[error(
+        "the log is damaged beyond what can be set aside: {what} ({file}); restore the folder from a backup, or start with an empty one and keep this one"
+    )]
+    Lost {
+        /// What was looked for, or the file that needed it.
+        file: PathBuf,
+        /// What is missing, for people.
+        what: &'static str,
+    },
     /// The disk refused.
     #[error("the log's file {file} can't be used")]
     Io {

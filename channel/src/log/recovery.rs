@@ -176,11 +176,14 @@ impl<'a> Recovery<'a> {
                 let end = bases.get(at + 1).map(|next| next - base);
                 end.unwrap_or_else(|| file.length().unwrap_or(0))
             };
-            manifest.segments.push(Listed {
-                base,
-                capacity,
-                damaged: true,
-            });
+            // One without room for a frame was being made.
+            if capacity > SEGMENT_HEADER {
+                manifest.segments.push(Listed {
+                    base,
+                    capacity,
+                    damaged: true,
+                });
+            }
         }
         if !known {
             // Without the log's identity nothing in them can be told from anything.
@@ -286,8 +289,10 @@ impl<'a> Recovery<'a> {
             addresses.remove(0);
         }
         if first > 0 {
-            let name = file_name("seg", first, "log");
-            return Err(self.refuse(&name, 0, "no snapshot of a log that has a past is left"));
+            return Err(OpenError::Lost {
+                file: self.options.dir.join(file_name("seg", first, "log")),
+                what: "no snapshot is left, and the beginning of the log is gone",
+            });
         }
         let snapshot = Snapshot {
             identity,

@@ -57,6 +57,23 @@ pub(crate) struct Life {
     core: JoinSet<()>,
     /// Who drives the log.
     drivers: JoinSet<()>,
+    _teller: Teller,
+}
+
+/// Notes what damage a process has told of. It may find some while it runs; its books end with it,
+/// what it told does not.
+struct Teller {
+    trace: Trace,
+    log: Option<Arc<LogChannel>>,
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        let damaged = self.log.as_ref().map_or(0, |log| log.stats().damaged);
+        if damaged > 0 {
+            self.trace.note(Fact::Told { damaged });
+        }
+    }
 }
 
 impl Life {
@@ -81,6 +98,10 @@ impl Life {
                 drivers.spawn(drive(driver, rng, limits.slowest_ms));
                 (Arc::clone(&log) as SharedChannel, Some(log))
             }
+        };
+        let teller = Teller {
+            trace: trace.clone(),
+            log: log.clone(),
         };
         let publisher = Publisher::new(Storage::over(channel, schedule, trace.clone()));
         let sinks = Sinks::new(schedule, trace.clone(), Arc::clone(&outside.sinks));
@@ -123,6 +144,7 @@ impl Life {
             port,
             core,
             drivers,
+            _teller: teller,
         })
     }
 

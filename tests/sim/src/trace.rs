@@ -74,6 +74,8 @@ pub(crate) enum Fact {
     Begun { life: usize },
     /// Its log is open. Some of it was damaged, if `damaged`.
     Opened { damaged: u64, torn: u64 },
+    /// When the process ended its log had told of so many damaged places.
+    Told { damaged: u64 },
     /// The process has ended.
     Ended { how: How },
     /// Something befalls the disk.
@@ -155,6 +157,7 @@ impl fmt::Display for Fact {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Begun { life } => write!(f, "life {life} begins"),
+            Self::Told { damaged } => write!(f, "told of {damaged} places damaged"),
             Self::Opened { damaged, torn } => {
                 write!(f, "the log is open: {damaged} places damaged, {torn} torn")
             }

@@ -184,6 +184,7 @@ impl Outside {
     /// Changes bytes of files behind everybody's back.
     fn flip(&self) {
         let mut rng = Rng::with_seed(self.schedule.seed ^ 0xf11b);
+        let mut snapshot_hit = false;
         for _ in 0..self.schedule.flips {
             let contents = self.disk.contents();
             let names: Vec<&String> = contents.keys().collect();
@@ -191,9 +192,14 @@ impl Outside {
                 return;
             };
             let length = contents[*name].len();
-            if length == 0 {
+            let is_snapshot = |name: &&String| name.starts_with("snap");
+            let copies = names.iter().copied().filter(is_snapshot).count();
+            // The log keeps two snapshots and survives the loss of one.
+            let last_copy = is_snapshot(name) && (copies < 2 || snapshot_hit);
+            if length == 0 || last_copy {
                 continue;
             }
+            snapshot_hit |= is_snapshot(name);
             let offset = rng.usize(0..length);
             self.disk
                 .alter(name, |bytes| bytes[offset] ^= 1 << rng.u8(0..8));

@@ -223,6 +223,37 @@ fn a_log_that_lost_its_list_of_segments_is_refused_or_read_by_their_headers() {
     });
 }
 
+#[test]
+fn a_log_that_lost_both_snapshots_says_that_only_a_backup_helps() {
+    run(async {
+        let rig = Rig::new(small(1 << 20));
+        let unit = rig.unit().await;
+        for id in 0..2_000 {
+            let position = rig.put(id, 2_000).await.expect("there is room");
+            rig.channel.keep(unit, position);
+        }
+        let (disk, options) = rig.close().await;
+        let files = disk.contents();
+        let is_snapshot = |name: &&String| name.starts_with("snap");
+        let snapshots: Vec<&String> = files.keys().filter(is_snapshot).collect();
+        assert_eq!(snapshots.len(), 2);
+        let disk = SimulatedDisk::holding(1, &files);
+        disk.alter(snapshots[1], |bytes| bytes[20] ^= 1);
+        let rig = Rig::open(disk, quarantine(options.clone())).expect("the other one is left");
+        assert_eq!(rig.all(unit).await.last().map(id_of), Some(1_999));
+        let disk = SimulatedDisk::holding(1, &files);
+        for name in snapshots {
+            disk.alter(name, |bytes| bytes[20] ^= 1);
+        }
+        let before = disk.contents();
+        let refused = Rig::open(disk.clone(), quarantine(options)).err();
+        let refused = refused.expect("there is nothing to begin from");
+        assert!(matches!(refused, OpenError::Lost { .. }), "{refused}");
+        assert!(!refused.to_string().contains("quarantine"), "{refused}");
+        assert_eq!(disk.contents(), before, "nothing was changed");
+    });
+}
+
 // Found by the simulation: with the list and the first header damaged nothing could be opened.
 #[test]
 fn a_log_whose_list_and_a_header_are_damaged_is_read_in_quarantine() {
@@ -233,8 +264,12 @@ fn a_log_whose_list_and_a_header_are_damaged_is_read_in_quarantine() {
             rig.put(id, 1_000).await.expect("there is room");
         }
         let (disk, options) = rig.close().await;
-        let files = disk.contents();
-        let segments: Vec<&String> = files.keys().filter(|name| name.ends_with(".log")).collect();
+        let mut files = disk.contents();
+        // One that was being made when the process ended.
+        files.insert(format::file_name("seg", 64 << 20, "log"), Vec::new());
+        let is_segment = |name: &&String| name.starts_with("seg") && name.ends_with(".log");
+        let made = |name: &&String| !files[*name].is_empty();
+        let segments: Vec<&String> = files.keys().filter(is_segment).filter(made).collect();
         assert!(segments.len() > 2);
         for segment in segments {
             let disk = SimulatedDisk::holding(1, &files);

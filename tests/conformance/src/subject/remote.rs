@@ -31,10 +31,11 @@ impl Remote {
             .spawn()
             .map_err(SubjectError::system("start the command"))?;
         let mut input = child.stdin.take().expect("stdin was piped");
-        input
-            .write_all(yaml.as_bytes())
-            .await
-            .map_err(SubjectError::system("hand YAML to the command"))?;
+        match input.write_all(yaml.as_bytes()).await {
+            // Whether it had to read all of it, its end says.
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+            written => written.map_err(SubjectError::system("hand YAML to the command"))?,
+        }
         drop(input);
         let status = child
             .wait()

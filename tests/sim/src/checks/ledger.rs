@@ -333,6 +333,7 @@ impl History {
                 self.drained = false;
             }
             Fact::Flipped { .. } => self.flipped = true,
+            Fact::Told { damaged } => self.told |= self.flipped && *damaged > 0,
             Fact::Opened { damaged, torn } => self.told |= self.flipped && damaged + torn > 0,
             Fact::Books(books) => self.books.push(BrokerAccount::clone(books)),
             Fact::Left(left) => {
@@ -395,16 +396,15 @@ impl History {
     /// Whether what was said at a time may have been lost with the process, by the writes of one
     /// unit's progress. `soon`: the process was cut off soon afterwards.
     fn is_in_doubt(&self, writes: &[&Progress], said: Duration, soon: bool) -> bool {
-        let failed = writes.iter().rfind(|write| !write.done);
-        let safe = writes.iter().any(|write| {
-            let after_failure = failed.is_none_or(|failed| write.began >= failed.ended);
+        // One at a time, so they stand in their order; times may be the same.
+        let failed = writes.iter().rposition(|write| !write.done);
+        let safe = writes.iter().enumerate().any(|(at, write)| {
+            let after_failure = failed.is_none_or(|failed| at > failed);
             write.done && write.began > said + self.grace && (after_failure || write.image)
         });
         let trouble = failed.is_some_and(|failed| {
-            let goes_on = writes
-                .iter()
-                .any(|write| write.done && write.began >= failed.ended);
-            failed.ended >= said || !goes_on
+            let goes_on = writes[failed..].iter().any(|write| write.done);
+            writes[failed].ended >= said || !goes_on
         });
         !safe && (soon || trouble)
     }
