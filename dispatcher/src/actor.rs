@@ -27,8 +27,8 @@ use tokio::{
 };
 use tracing::error;
 use volley_channel::{
-    Clock, Cursor, Epoch, Health, LedgerError, PublishError, Publisher, ReadError, Span, Stored,
-    Tally, Unit,
+    Clock, Cursor, Epoch, Health, LedgerError, PublishError, Publisher, ReadError, SideKey, Span,
+    Stored, Tally, Unit,
 };
 
 pub(crate) use self::control::{Control, UnitReport};
@@ -118,6 +118,8 @@ pub(crate) struct Birth {
     pub(crate) namespace: Arc<str>,
     pub(crate) core: Core,
     pub(crate) epoch: Epoch,
+    /// Side records that an earlier owner left.
+    pub(crate) sides: Vec<SideKey>,
     pub(crate) cursor: Box<dyn Cursor>,
     pub(crate) control: mpsc::Receiver<Control>,
     pub(crate) meters: Arc<Meters>,
@@ -126,6 +128,8 @@ pub(crate) struct Birth {
 impl Actor {
     pub(crate) fn new(birth: Birth, around: Surroundings) -> Self {
         let permits = around.exits.permits().max(1);
+        let mut sides = birth.sides;
+        sides.retain(|key| !birth.core.owns_side(*key));
         let channel = around.publisher.channel();
         let mut actor = Self {
             unit: birth.unit,
@@ -144,7 +148,7 @@ impl Actor {
             control: birth.control,
             health: channel.health(birth.unit),
             flights: HashMap::default(),
-            progress: Progress::new(birth.epoch, channel.caps()),
+            progress: Progress::new(birth.epoch, channel.caps(), sides),
             passes: Default::default(),
             rng: Rng::with_seed(around.seed),
             drain: None,

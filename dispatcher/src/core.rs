@@ -14,6 +14,7 @@
 //!                                                      finished <---- reply stored <-------+
 //! ```
 
+mod absent;
 mod altered;
 mod books;
 mod changes;
@@ -24,6 +25,7 @@ mod owner;
 mod passes;
 mod pending;
 mod positions;
+mod roll;
 mod room;
 mod shelf;
 mod trigger;
@@ -44,6 +46,7 @@ pub use changes::Change;
 pub use image::{Delta, Exception, Image, ImageError};
 use pending::Stage;
 pub use positions::Positions;
+pub use roll::{Absent, Name, Roll};
 pub use shelf::Facts;
 use shelf::Shelf;
 use trigger::{Reading, Trigger};
@@ -52,7 +55,7 @@ use volley_event::Event;
 use volley_filter::Index;
 use volley_spec::route::{Overflow, Target, TriggerRoute};
 
-use self::{altered::Altered, changes::Noted, graves::Graves, passes::Pass};
+use self::{altered::Altered, changes::Noted, graves::Graves, passes::Pass, roll::RollCall};
 use crate::policy::Failure;
 pub use passes::PASSES;
 
@@ -134,6 +137,10 @@ pub struct Core {
     triggers: Vec<Option<Trigger>>,
     free: Vec<Slot>,
     by_uid: BTreeMap<u128, Slot>,
+    roll: RollCall,
+    absent: BTreeMap<u128, Exception>,
+    /// The lowest position that an absent Trigger needs.
+    absent_floor: Option<Position>,
     index: Index,
     hits: Vec<Slot>,
     shelf: Shelf,
@@ -185,6 +192,9 @@ impl Core {
             triggers: Vec::new(),
             free: Vec::new(),
             by_uid: BTreeMap::new(),
+            roll: RollCall::new(),
+            absent: BTreeMap::new(),
+            absent_floor: None,
             index: Index::default(),
             hits: Vec::new(),
             head,
@@ -514,7 +524,11 @@ impl Core {
             .shelf
             .first()
             .into_iter()
-            .chain(self.detached.first().map(|(read, _)| *read));
+            .chain(self.detached.first().map(|(read, _)| *read))
+            .chain(
+                self.absent_floor
+                    .filter(|_| !self.altered(Altered::AbsentNotKept)),
+            );
         needed
             .min()
             .map_or(self.head, |lowest| lowest.min(self.head))

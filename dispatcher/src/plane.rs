@@ -12,7 +12,7 @@ use std::{
 };
 
 use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 use uuid::Uuid;
 use volley_channel::{
     Clock, NodeId, PoolId, PoolSpec, Publisher, Retention, Start, Unit,
@@ -141,6 +141,8 @@ struct Running {
     meters: Arc<Meters>,
     /// Ordinals of its units when this process opened them.
     carried: u64,
+    /// When it was taken up.
+    since: Duration,
 }
 
 impl std::fmt::Debug for Dispatcher {
@@ -189,6 +191,29 @@ impl Dispatcher {
     pub fn pools(&self) -> BTreeSet<PoolId> {
         let state = self.state();
         state.brokers.values().map(|running| running.pool).collect()
+    }
+
+    /// Gives up what Triggers left that no file declares, of the Brokers that were taken up at
+    /// least so long ago. Says how many there were, by Broker.
+    pub async fn give_up_absent(&self, after: Duration) -> BTreeMap<String, usize> {
+        let mut gone = BTreeMap::new();
+        let now = self.clock.now();
+        let running = self.running();
+        for broker in running
+            .values()
+            .filter(|broker| now.saturating_sub(broker.since) >= after)
+        {
+            for (_, control) in &broker.units {
+                let (answer, told) = oneshot::channel();
+                if control.send(Control::GiveUpAbsent(answer)).await.is_ok()
+                    && let Ok(count @ 1..) = told.await
+                {
+                    let most = gone.entry(broker.route.key.to_string()).or_insert(0);
+                    *most = count.max(*most);
+                }
+            }
+        }
+        gone
     }
 
     /// Whether events outlive the process, and with them what is not delivered yet.
@@ -322,6 +347,7 @@ impl Dispatcher {
             units: Vec::new(),
             meters: Arc::clone(&meters),
             carried: 0,
+            since: self.clock.now(),
         };
         let mut born = Vec::new();
         for unit in state.units {
@@ -373,17 +399,20 @@ impl Dispatcher {
                     .map(|bytes| Delta::decode(bytes))
                     .collect();
                 let deltas = deltas.map_err(|error| error.to_string())?;
-                let known = route.triggers.values().cloned().collect();
+                let declared = route.triggers.values().cloned().collect();
                 Core::recover(
                     self.options.core.clone(),
                     image,
                     &deltas,
-                    known,
+                    declared,
                     bounds,
                     self.clock.now(),
                 )
             }
         };
+        if core.absent() > 0 {
+            warn!(broker = %route.key, triggers = core.absent(), "no file declares these triggers any more; what they left is kept and not delivered (--orphans)");
+        }
         let cursor = channel
             .open(unit, Start::At(core.head()))
             .await
@@ -403,6 +432,7 @@ impl Dispatcher {
             namespace: Arc::from(route.key.namespace.as_str()),
             core,
             epoch: claim.epoch,
+            sides: claim.side.iter().map(|(key, _)| *key).collect(),
             cursor,
             control,
             meters: Arc::clone(meters),

@@ -1,6 +1,7 @@
-//! Backlog of Brokers that the log knows and no file declares: kept for a while, then given up.
+//! Backlog of Brokers and Triggers that the log knows and no file declares: kept for a while, then
+//! given up.
 //!
-//! A Broker that is deleted while the process runs gives its storage back at once. One that is
+//! What is deleted while the process runs gives its storage back at once. What is
 //! missing when the process starts may only be in a file that is mended later, so its backlog waits
 //! for `--orphans`, counted from this start.
 
@@ -51,6 +52,9 @@ pub(super) async fn watch(
                     tracing::error!(broker = %name, %error, "its backlog could not be given up")
                 }
             }
+        }
+        for (broker, triggers) in plane.give_up_absent(keep).await {
+            tracing::warn!(%broker, triggers, "what these triggers left is given up: no file declares them");
         }
         sleep(LOOK).await;
     }

@@ -81,6 +81,9 @@ pub struct BrokerAccount {
     pub forwarded: u64,
     /// Events that no Trigger wanted.
     pub unmatched: u64,
+    /// Triggers that its progress knows and no file declares: what they left is kept for a while
+    /// and not delivered. They have no rows.
+    pub orphans: u64,
     /// One row a Trigger; the oldest deleted ones beyond a number as one row called [`OTHER`].
     pub triggers: Vec<TriggerAccount>,
 }

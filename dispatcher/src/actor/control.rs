@@ -17,6 +17,8 @@ use crate::core::{Change, UnitAccount};
 pub(crate) enum Control {
     /// Takes these changes up; answered once they are live.
     Changes(Vec<Change>, oneshot::Sender<()>),
+    /// Gives up what Triggers left that no file declares; answered with how many there were.
+    GiveUpAbsent(oneshot::Sender<usize>),
     /// Says what it has done.
     Report(oneshot::Sender<UnitReport>),
     /// Ends: with all work done if `finish`, else with what is in flight done; at `deadline` in
@@ -50,6 +52,14 @@ impl Actor {
     pub(super) async fn on_control(&mut self, control: Control) {
         match control {
             Control::Changes(changes, live) => self.take_up(changes, live).await,
+            Control::GiveUpAbsent(answer) => {
+                let gone = self.core.give_up_absent();
+                if gone > 0 {
+                    drop(self.progress.want());
+                }
+                // Who asked may be gone.
+                answer.send(gone).ok();
+            }
             Control::Report(answer) => {
                 let report = self.report().await;
                 // Who asked may be gone.

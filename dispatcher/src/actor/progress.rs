@@ -41,7 +41,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(epoch: Epoch, caps: &Caps) -> Self {
+    /// `sides` are the keys of side records that are there and that no later image replaces.
+    pub(super) fn new(epoch: Epoch, caps: &Caps, sides: Vec<u128>) -> Self {
         let in_memory = caps.durability == volley_channel::Durability::None;
         Self {
             epoch,
@@ -59,7 +60,7 @@ impl Progress {
             due: None,
             keep: Position(0),
             kept: Position(0),
-            sides: Sides::default(),
+            sides: Sides::found(sides),
             wanted: false,
             rooms: BTreeMap::new(),
             waiting: Vec::new(),
@@ -134,7 +135,10 @@ impl Actor {
     fn write_image(&mut self, now: Duration) {
         let progress = &mut self.progress;
         progress.keep = self.core.keep();
-        let (image, mut side) = self.core.checkpoint().encode(progress.max_image);
+        let (image, mut side) = self
+            .core
+            .checkpoint(progress.max_image)
+            .encode(progress.max_image);
         progress.sides.write(&mut side);
         (
             progress.wanted,
@@ -166,6 +170,7 @@ impl Actor {
             Ok(()) => {
                 self.progress.writing = false;
                 self.progress.sides.written();
+                self.core.image_safe();
                 for told in self.progress.covered.drain(..) {
                     // Who asked may be gone.
                     told.send(()).ok();
@@ -183,6 +188,7 @@ impl Actor {
             LedgerError::Down { retry_after, .. } => *retry_after,
             _ => EVERY,
         };
+        self.core.image_failed();
         let progress = &mut self.progress;
         progress.sides.failed();
         (progress.dirty, progress.writing, progress.wanted) = (true, true, true);

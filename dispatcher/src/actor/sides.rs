@@ -2,9 +2,11 @@
 //! image.
 //!
 //! A record that an image no longer refers to is removed with the image after that one: until the
-//! newer one is safe, the older one may be what a start reads.
+//! newer one is safe, the older one may be what a start reads. The roll's records stay.
 
 use volley_channel::Side;
+
+use crate::core::Roll;
 
 /// The keys of a unit's side records.
 #[derive(Debug, Default)]
@@ -18,6 +20,14 @@ pub(super) struct Sides {
 }
 
 impl Sides {
+    /// What an earlier owner left: the first image but one of this owner does without it.
+    pub(super) fn found(keys: Vec<u128>) -> Self {
+        Self {
+            current: keys,
+            ..Self::default()
+        }
+    }
+
     /// An image with these records is about to be written: adds the records that go with it.
     pub(super) fn write(&mut self, side: &mut Vec<Side>) {
         let written: Vec<u128> = side.iter().map(|(key, _)| *key).collect();
@@ -27,6 +37,7 @@ impl Sides {
         side.extend(self.removing.iter().map(|key| (*key, None)));
         self.stale = self.current.iter().copied().filter(is_gone).collect();
         self.current = written;
+        self.current.retain(|key| !Roll::is_key(*key));
     }
 
     /// The write is safe.

@@ -43,6 +43,14 @@ pub(crate) enum Altered {
     ImageForgetsAhead,
     /// An image leaves out what is known of the events that wait.
     ImageForgetsFacts,
+    /// The roll names a Trigger to images that know nothing of it.
+    RollEarly,
+    /// The roll forgets how far an absent Trigger was before an image knows that it is back.
+    RollForgetsAbsent,
+    /// The roll does not name a new Trigger.
+    RollIncomplete,
+    /// What an absent Trigger needs is not kept.
+    AbsentNotKept,
     /// An image says nothing of a Trigger that has not started.
     ImageForgetsUnstarted,
     /// The time of a retry is not noted.

@@ -129,6 +129,8 @@ pub struct UnitAccount {
     pub head_ordinal: u64,
     /// Events that no Trigger wanted.
     pub unmatched: u64,
+    /// Triggers that progress knows and no file declares.
+    pub absent: u64,
     /// A row a Trigger, deleted ones first, with its attempts and replies.
     pub triggers: Vec<(TriggerAccount, Counts)>,
 }
@@ -147,6 +149,7 @@ impl Core {
         UnitAccount {
             head_ordinal: self.head_ordinal,
             unmatched: self.unmatched,
+            absent: self.absent.len() as u64,
             triggers: graves.chain(live).collect(),
         }
     }

@@ -42,7 +42,13 @@ impl Core {
             Change::Remove(uid) => self.remove(uid),
             Change::Upsert(route) => match self.by_uid.get(&route.uid.as_u128()).copied() {
                 Some(slot) => self.update(slot, route, next, next_ordinal, now),
-                None => self.add(route, next, next_ordinal),
+                None if self.come_back(&route, next, next_ordinal, now) => {}
+                None => {
+                    if !self.altered(Altered::RollIncomplete) {
+                        self.roll.join(route.uid.as_u128(), self.sequence);
+                    }
+                    self.add(route, next, next_ordinal);
+                }
             },
         }
     }
@@ -230,6 +236,7 @@ impl Core {
         let Some(slot) = self.by_uid.remove(&uid) else {
             return;
         };
+        self.roll.leave(uid);
         let Some(mut trigger) = self.triggers[slot as usize].take() else {
             return;
         };

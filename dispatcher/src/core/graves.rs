@@ -37,10 +37,13 @@ impl Graves {
             return;
         }
         if let Some(oldest) = self.rows.pop_front() {
-            self.others
-                .get_or_insert_with(Grave::of_others)
-                .add(&oldest);
+            self.add(&oldest);
         }
+    }
+
+    /// Adds to the row of all others.
+    pub(super) fn add(&mut self, grave: &Grave) {
+        self.others.get_or_insert_with(Grave::of_others).add(grave);
     }
 
     /// Every row, the oldest first.
@@ -61,14 +64,19 @@ impl Grave {
         }
     }
 
-    fn of_others() -> Self {
+    /// What stays of Triggers that nobody can name any more.
+    pub(super) fn nameless(counts: Counts) -> Self {
         Self {
             name: OTHER.to_owned(),
             uid: String::new(),
             before: 0,
             seen: 0,
-            counts: Counts::default(),
+            counts,
         }
+    }
+
+    fn of_others() -> Self {
+        Self::nameless(Counts::default())
     }
 
     fn add(&mut self, other: &Self) {

@@ -23,6 +23,7 @@ use super::{
     Core, Facts, Positions, Settings, Slot,
     altered::Altered,
     pending::{Entry, Stage},
+    roll::{Roll, RollCall},
     trigger::{Reading, Trigger},
 };
 use crate::policy;
@@ -41,6 +42,8 @@ pub struct Image {
     pub facts: BTreeMap<Position, Facts>,
     /// By the Trigger's uid.
     pub exceptions: BTreeMap<u128, Exception>,
+    /// Which Triggers it knows. `None` in one of an older version: all that there are.
+    pub roll: Option<Roll>,
 }
 
 /// The progress of a Trigger that is not simply complete below the base.
@@ -80,18 +83,42 @@ pub enum ImageError {
 }
 
 /// The `read` of a Trigger that has not started: nothing that is stored is owed to it.
-const NEVER: Position = Position(u64::MAX);
+pub(super) const NEVER: Position = Position(u64::MAX);
 
 impl Image {
+    /// Whether the Trigger was there when it was written. A side record alone says nothing: it may
+    /// come from a newer image that was cut off.
+    pub(super) fn knows(&self, uid: u128) -> bool {
+        let names = |roll: &Roll| roll.name(uid).is_some();
+        self.roll.as_ref().is_none_or(names)
+    }
+
+    /// Whether the roll says how far it was.
+    fn is_absent(&self, uid: u128) -> bool {
+        let name = self.roll.as_ref().and_then(|roll| roll.name(uid));
+        name.is_some_and(|name| name.absent.is_some())
+    }
+
+    /// The progress of a Trigger that has no exception: complete below the base, or below where
+    /// it was when nobody declared it any more.
+    pub(super) fn usual(&self, uid: u128) -> Exception {
+        let name = self.roll.as_ref().and_then(|roll| roll.name(uid));
+        let absent = name.and_then(|name| name.absent);
+        let (read, ordinal) = absent.map_or((self.base, self.base_ordinal), |absent| {
+            (absent.read, absent.ordinal)
+        });
+        Exception {
+            read,
+            ordinal,
+            ..Exception::default()
+        }
+    }
+
     /// Adds what was finished since.
     pub fn finish(&mut self, delta: &Delta) {
         for (uid, positions) in &delta.finished {
-            let (base, ordinal) = (self.base, self.base_ordinal);
-            let exception = self.exceptions.entry(*uid).or_insert_with(|| Exception {
-                read: base,
-                ordinal,
-                ..Exception::default()
-            });
+            let usual = self.usual(*uid);
+            let exception = self.exceptions.entry(*uid).or_insert(usual);
             for position in positions.iter().copied() {
                 if position >= exception.read {
                     exception.ahead.insert(position);
@@ -115,15 +142,16 @@ impl Exception {
 impl Core {
     /// Goes on from what the ledger holds.
     ///
-    /// `known` are the Triggers that existed when it was written; new ones are
-    /// [noted](Self::note) afterwards and start at now. `bounds` are the unit's. What was pending
+    /// `declared` are the Triggers that there are; those that the image does not know are new, and
+    /// are to be [noted](Self::note) afterwards. What it knows of others is kept until they are
+    /// noted, or [given up](Self::give_up_absent). `bounds` are the unit's. What was pending
     /// is queued first, in the order of positions; what waited for a retry waits the back-off of
     /// its count again, at most 30 s from `now`.
     pub fn recover(
         settings: Settings,
         mut image: Image,
         deltas: &[Delta],
-        known: Vec<Arc<TriggerRoute>>,
+        declared: Vec<Arc<TriggerRoute>>,
         bounds: Bounds,
         now: Duration,
     ) -> Self {
@@ -133,35 +161,37 @@ impl Core {
         }
         let mut core = Self::new(settings, image.base, image.base_ordinal);
         core.sequence = image.sequence;
-        for route in known {
-            let exception = image.exceptions.remove(&route.uid.as_u128());
-            core.resume(route, exception, &image.facts, bounds, now);
+        core.roll = RollCall::resume(image.roll.as_ref(), image.sequence);
+        for route in declared {
+            let uid = route.uid.as_u128();
+            if image.knows(uid) {
+                let found = image.exceptions.remove(&uid);
+                let exception = found.unwrap_or_else(|| image.usual(uid));
+                if image.is_absent(uid) {
+                    let (read, ordinal) = (exception.read, exception.ordinal);
+                    core.roll.come_back(uid, read, ordinal, image.sequence);
+                }
+                core.resume(route, exception, &image.facts, bounds, now);
+            }
         }
+        core.keep_absent(image);
         if bounds.first > core.head {
             core.truncated(bounds.first, bounds.first_ordinal);
         }
         core
     }
 
-    fn resume(
+    pub(super) fn resume(
         &mut self,
         route: Arc<TriggerRoute>,
-        exception: Option<Exception>,
+        exception: Exception,
         facts: &BTreeMap<Position, Facts>,
         bounds: Bounds,
         now: Duration,
     ) {
-        if exception
-            .as_ref()
-            .is_some_and(|exception| exception.read == NEVER)
-        {
+        if exception.read == NEVER {
             return self.add(route, bounds.next, bounds.next_ordinal);
         }
-        let exception = exception.unwrap_or_else(|| Exception {
-            read: self.head,
-            ordinal: self.head_ordinal,
-            ..Exception::default()
-        });
         // Without a filter the head would pass by what it is owed.
         let behind = exception.read < self.head || route.filter.is_none();
         let reading = if behind {
@@ -227,24 +257,27 @@ impl Core {
         self.weigh(slot);
     }
 
-    /// The image to write now. Deltas taken before it are void with it.
-    pub fn checkpoint(&mut self) -> Image {
+    /// The image to write now, with side records of at most `limit` bytes. Deltas taken before it
+    /// are void with it. Tell [`image_safe`](Self::image_safe) or
+    /// [`image_failed`](Self::image_failed) what became of it.
+    pub fn checkpoint(&mut self, limit: usize) -> Image {
         self.delta.clear();
         self.sequence += 1;
         let head = self.head;
         for trigger in self.triggers.iter_mut().flatten() {
             trigger.forget_done(head);
         }
-        self.image()
+        let roll = self.write_roll(limit);
+        self.image(roll)
     }
 
     /// The whole progress as of now: what the next owner would start from.
-    fn image(&self) -> Image {
+    fn image(&self, roll: Roll) -> Image {
         let exceptions = self.live().filter_map(|(_, trigger)| {
             let exception = self.exception(trigger)?;
             Some((trigger.route.uid.as_u128(), exception))
         });
-        let exceptions = exceptions.collect();
+        let exceptions = exceptions.chain(self.absent_exceptions()).collect();
         let mut facts = self.shelf.needed();
         // Of an event that was given back only the attempt in flight still knows.
         for (_, trigger) in self.live() {
@@ -261,6 +294,7 @@ impl Core {
             base_ordinal: self.head_ordinal,
             facts,
             exceptions,
+            roll: Some(roll),
         }
     }
 

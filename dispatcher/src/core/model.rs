@@ -113,6 +113,10 @@ altered_rules! {
     one_attempt_too_many_is_caught: OneRetryMore;
     an_image_that_forgets_what_was_finished_ahead_is_caught: ImageForgetsAhead;
     an_image_that_forgets_the_lanes_of_what_waits_is_caught: ImageForgetsFacts;
+    a_roll_that_names_a_trigger_too_early_is_caught: RollEarly;
+    a_roll_that_forgets_how_far_an_absent_trigger_was_is_caught: RollForgetsAbsent;
+    a_roll_that_leaves_out_a_trigger_is_caught: RollIncomplete;
+    what_an_absent_trigger_needs_and_is_not_kept_is_caught: AbsentNotKept;
     an_image_that_forgets_who_has_not_started_is_caught: ImageForgetsUnstarted;
     a_lost_timer_is_caught: TimerLost;
     dropping_what_a_trigger_blocks_for_is_caught: BlockerDropped;

@@ -57,6 +57,7 @@ impl Core {
 
     /// The Broker was deleted: every Trigger's backlog is dropped and counted.
     pub fn remove_all(&mut self) {
+        self.give_up_absent();
         let uids: Vec<u128> = self.by_uid.keys().copied().collect();
         for uid in uids {
             self.note(

@@ -12,11 +12,12 @@ use super::{
 
 impl Core {
     /// The channel asks that nothing below `until` be kept. Triggers act by their own
-    /// `overflow`, or by `default`.
+    /// `overflow`, or by `default`; absent ones give way first.
     ///
     /// One that blocks keeps everything from its own oldest position on: dropping what others
     /// hold above it would free nothing, so only what lies below it is dropped.
     pub fn make_room(&mut self, until: Position, default: Overflow) {
+        self.give_up_absent_below(Some(until));
         let spares = !self.altered(Altered::BlockerDropped);
         let blocker = spares.then(|| self.blocking_floor(default)).flatten();
         self.blocked_by_space = blocker

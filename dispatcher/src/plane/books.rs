@@ -29,6 +29,9 @@ pub(super) fn account(
     let settled =
         whole && read && accepted == tally.accepted() && stored == running.carried + accepted;
     let unmatched = reports.iter().map(|report| report.account.unmatched).sum();
+    // A Trigger is absent in every unit or in none.
+    let absent = reports.iter().map(|report| report.account.absent);
+    let orphans = absent.max().unwrap_or(0);
     let mut triggers: BTreeMap<String, TriggerAccount> = BTreeMap::new();
     for (row, _) in reports
         .into_iter()
@@ -57,6 +60,7 @@ pub(super) fn account(
         arrived: 0,
         forwarded: 0,
         unmatched,
+        orphans,
         triggers,
     }
 }

@@ -84,6 +84,7 @@ fn add_account(sum: &mut BrokerAccount, mut other: BrokerAccount) {
     sum.arrived += other.arrived;
     sum.forwarded += other.forwarded;
     sum.unmatched += other.unmatched;
+    sum.orphans += other.orphans;
     sum.triggers.append(&mut other.triggers);
     fold(&mut sum.triggers);
 }
@@ -127,6 +128,7 @@ mod tests {
             arrived: 0,
             forwarded: 0,
             unmatched: 0,
+            orphans: 0,
             triggers: (0..triggers).map(trigger).collect(),
         }
     }

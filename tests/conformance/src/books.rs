@@ -34,6 +34,9 @@ pub struct Account {
     /// Events that no Trigger wanted.
     #[serde(default)]
     pub unmatched: u64,
+    /// Triggers that its progress knows and no file declares.
+    #[serde(default)]
+    pub orphans: u64,
     /// Its Triggers or Subscriptions.
     pub triggers: Vec<Row>,
 }

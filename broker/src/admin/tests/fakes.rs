@@ -61,6 +61,7 @@ fn account(namespace: &str, name: &str) -> BrokerAccount {
         arrived: 0,
         forwarded: 0,
         unmatched: 5,
+        orphans: 0,
         triggers: vec![
             trigger("hello", TriggerPhase::Deleted, 1),
             trigger("hello", TriggerPhase::Attached, 3),

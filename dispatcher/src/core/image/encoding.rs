@@ -1,8 +1,10 @@
 //! Images and deltas as bytes for the ledger.
 //!
 //! ```text
-//! image        format 1 | sequence | base | base ordinal | facts | (uid 16 B | length | exception)*
+//! image        format 2 | sequence | base | base ordinal | bits of the roll | facts |
+//!              (uid 16 B | length | exception)*
 //! side record  sequence | facts | exception
+//! roll         (uid 16 B | flags | since, if flag 1 | read, ordinal, until, if flag 2)*
 //! delta        format 1 | (uid 16 B | count | position*)*
 //!
 //! facts        count | (position | time | 0, or 1 and the key's hash 8 B)*
@@ -12,7 +14,8 @@
 //!
 //! Numbers are LEB128; positions, times and blocks are told by what they add to the one before.
 //! An event that many Triggers have pending stands in the image once, with a bit for each of them.
-//! A side record is whole by itself: after a crash it may be younger than the image.
+//! A side record is whole by itself: after a crash it may be younger than the image. A chunk of the
+//! roll is one, too, under a key of its own ([`Roll::key`]); an image of format 1 has no roll.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +23,12 @@ use bytes::Bytes;
 use volley_channel::{Position, Side};
 
 use super::{Delta, Exception, Facts, Image, ImageError, Positions};
+use crate::core::roll::{Absent, Name, Roll};
 
-const FORMAT: u8 = 1;
+/// Of images; one of format 1 has no roll.
+const FORMAT: u8 = 2;
+const WITHOUT_ROLL: u8 = 1;
+const DELTA_FORMAT: u8 = 1;
 
 /// What the facts of an event take at most.
 const FACTS_MOST: usize = 10 + 10 + 1 + 8;
@@ -32,7 +39,8 @@ impl Image {
     /// The image and the side records that make at most `limit` bytes of it: the largest
     /// exceptions move out.
     ///
-    /// Every image writes all of its side records anew, under its sequence.
+    /// Every image writes all of its side records anew, under its sequence; of the roll what has
+    /// changed.
     pub fn encode(&self, limit: usize) -> (Bytes, Vec<Side>) {
         let mut records: Vec<_> = self
             .exceptions
@@ -40,10 +48,11 @@ impl Image {
             .map(|(uid, exception)| (*uid, exception.pending(), exception.encode()))
             .collect();
         records.sort_by_key(|(uid, _, bytes)| (bytes.len(), *uid));
-        let mut image = vec![FORMAT];
+        let mut image = vec![self.roll.as_ref().map_or(WITHOUT_ROLL, |_| FORMAT)];
         put(&mut image, self.sequence);
         put(&mut image, self.base.0);
         put(&mut image, self.base_ordinal);
+        image.extend(self.roll.as_ref().map(|roll| roll.bits));
         let (mut listed, mut inside, mut side) = (Positions::default(), Vec::new(), Vec::new());
         let mut most = image.len() + 10;
         for (uid, pending, bytes) in records {
@@ -64,6 +73,12 @@ impl Image {
         }
         self.put_facts(&mut image, &listed);
         image.extend_from_slice(&inside);
+        if let Some(roll) = &self.roll {
+            side.extend(roll.chunks.iter().map(|(chunk, names)| {
+                let record = put_names(names);
+                (Roll::key(roll.bits, *chunk), Some(Bytes::from(record)))
+            }));
+        }
         (Bytes::from(image), side)
     }
 
@@ -88,7 +103,11 @@ impl Image {
     ///
     /// [`ImageError`]: the unit must not start as if nothing had been there.
     pub fn decode(image: &[u8], side: &[(u128, Bytes)]) -> Result<Self, ImageError> {
-        let mut reader = Reader::of(image)?;
+        let mut reader = Reader {
+            bytes: image,
+            at: 0,
+        };
+        let format = reader.format(FORMAT)?;
         let mut whole = Self {
             sequence: reader.number()?,
             base: Position(reader.number()?),
@@ -96,6 +115,11 @@ impl Image {
             ..Self::default()
         };
         let sequence = whole.sequence;
+        if format != WITHOUT_ROLL {
+            let mut roll = reader.roll(side)?;
+            roll.settle(sequence);
+            whole.roll = Some(roll);
+        }
         reader.facts(&mut whole.facts)?;
         while !reader.is_empty() {
             let uid = reader.uid()?;
@@ -103,7 +127,7 @@ impl Image {
             let exception = Exception::decode(reader.take(length)?)?;
             whole.exceptions.insert(uid, exception);
         }
-        for (uid, bytes) in side {
+        for (uid, bytes) in side.iter().filter(|(key, _)| !Roll::is_key(*key)) {
             let mut reader = Reader { bytes, at: 0 };
             let written = reader.number()?;
             // Also one of an image that a crash prevented: the next image must be newer than that.
@@ -165,7 +189,7 @@ impl Exception {
 impl Delta {
     /// The bytes for the ledger.
     pub fn encode(&self) -> Bytes {
-        let mut out = vec![FORMAT];
+        let mut out = vec![DELTA_FORMAT];
         for (uid, positions) in &self.finished {
             out.extend_from_slice(&uid.to_le_bytes());
             put(&mut out, positions.len() as u64);
@@ -182,7 +206,8 @@ impl Delta {
     ///
     /// [`ImageError`] as for an image.
     pub fn decode(bytes: &[u8]) -> Result<Self, ImageError> {
-        let mut reader = Reader::of(bytes)?;
+        let mut reader = Reader { bytes, at: 0 };
+        reader.format(DELTA_FORMAT)?;
         let mut delta = Self::default();
         while !reader.is_empty() {
             let positions = delta.finished.entry(reader.uid()?).or_default();
@@ -208,6 +233,29 @@ fn put_signed(out: &mut Vec<u8>, difference: u64) {
     put(out, difference << 1 ^ sign);
 }
 
+/// Flags of a name of the roll.
+const YOUNG: u8 = 1;
+const ABSENT: u8 = 2;
+
+fn put_names(names: &BTreeMap<u128, Name>) -> Vec<u8> {
+    let mut out = Vec::with_capacity(names.len() * 17);
+    for (uid, name) in names {
+        out.extend_from_slice(&uid.to_le_bytes());
+        let young = if name.since > 0 { YOUNG } else { 0 };
+        let absent = if name.absent.is_some() { ABSENT } else { 0 };
+        out.push(young | absent);
+        if name.since > 0 {
+            put(&mut out, name.since);
+        }
+        if let Some(absent) = name.absent {
+            put(&mut out, absent.read.0);
+            put(&mut out, absent.ordinal);
+            put(&mut out, absent.until);
+        }
+    }
+    out
+}
+
 fn put_positions(out: &mut Vec<u8>, positions: &Positions) {
     let blocks = positions.blocks();
     put(out, blocks.len() as u64);
@@ -230,14 +278,50 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    /// Of a value that begins with its format.
-    fn of(bytes: &'a [u8]) -> Result<Self, ImageError> {
-        let mut reader = Self { bytes, at: 0 };
-        match reader.byte()? {
-            FORMAT => Ok(reader),
-            format if format > FORMAT => Err(ImageError::Newer(format)),
-            _ => Err(ImageError::Damaged(0)),
+    /// The format that a value begins with.
+    fn format(&mut self, newest: u8) -> Result<u8, ImageError> {
+        match self.byte()? {
+            0 => Err(ImageError::Damaged(0)),
+            format if format > newest => Err(ImageError::Newer(format)),
+            format => Ok(format),
         }
+    }
+
+    /// The roll that the image at hand was written with.
+    fn roll(&mut self, side: &[(u128, Bytes)]) -> Result<Roll, ImageError> {
+        let bits = self.byte()?;
+        let mut roll = Roll {
+            bits,
+            ..Roll::default()
+        };
+        for chunk in 0..1u32.checked_shl(bits.into()).ok_or(self.damaged())? {
+            let key = Roll::key(bits, chunk);
+            let found = side.binary_search_by_key(&key, |(each, _)| *each);
+            let (_, bytes) = &side[found.map_err(|_| self.damaged())?];
+            let mut reader = Reader { bytes, at: 0 };
+            roll.chunks.insert(chunk, reader.names()?);
+        }
+        Ok(roll)
+    }
+
+    fn names(&mut self) -> Result<BTreeMap<u128, Name>, ImageError> {
+        let mut names = BTreeMap::new();
+        while !self.is_empty() {
+            let (uid, flags) = (self.uid()?, self.byte()?);
+            let mut name = Name::default();
+            if flags & YOUNG != 0 {
+                name.since = self.number()?;
+            }
+            if flags & ABSENT != 0 {
+                name.absent = Some(Absent {
+                    read: Position(self.number()?),
+                    ordinal: self.number()?,
+                    until: self.number()?,
+                });
+            }
+            names.insert(uid, name);
+        }
+        Ok(names)
     }
 
     fn is_empty(&self) -> bool {

@@ -26,6 +26,7 @@ fn sample() -> Image {
         base_ordinal: 4000,
         facts: facts.collect(),
         exceptions: exceptions.collect(),
+        roll: None,
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     truth::Declared,
     world::{Broken, World},
 };
-use crate::core::{Change, Core, Delta, Image};
+use crate::core::{Change, Core, Delta, Image, Roll, trigger::Reading};
 
 /// What an owner that was deposed may end once more before it notices.
 const ZOMBIE_ALLOWANCE: u64 = 1000;
@@ -33,6 +33,7 @@ impl World {
             258..268 if self.takeovers < 6 => self.take_over()?,
             268..310 if self.mix.changes => self.change_trigger()?,
             310..325 if self.mix.space => self.make_room()?,
+            328..333 => self.declare_again()?,
             325..328 if self.mix.retention => self.lose_events(),
             _ => {}
         }
@@ -273,6 +274,16 @@ impl World {
     /// The channel wants room below some position.
     fn make_room(&mut self) -> Result<(), Broken> {
         let until = Position(self.rng.u64(0..=self.next));
+        self.owner.core.give_up_absent_below(Some(until));
+        let core = &self.owner.core;
+        let gives_up = |uid: &u128, known| known && !core.absent.contains_key(uid);
+        self.withheld.retain(|uid, (_, known)| {
+            let gone = gives_up(uid, *known);
+            if gone {
+                self.truth.triggers.get_mut(uid).expect("declared").removed = true;
+            }
+            !gone
+        });
         let floor = self.truth.blocking_floor(self.owner.core.head());
         let dropped = floor.map_or(until, |floor| floor.min(until));
         for declared in self
@@ -313,14 +324,39 @@ impl World {
             }
         }
         self.durable.epoch += 1;
-        let next = self.recover();
+        if self.routes.len() > 1 && self.rng.u32(0..3) == 0 {
+            let uid = self.any_trigger();
+            let route = self.routes.remove(&uid).expect("one of them");
+            self.withheld.insert(uid, (route, false));
+        }
+        let next = self.recover()?;
         let mut old = std::mem::replace(&mut self.owner, next);
+        // An image may know the start of one all the same: then it is where it was noted.
+        let (core, now) = (&self.owner.core, Position(self.next + 1));
+        let starts_now = |uid: &u128| {
+            core.by_uid.get(uid).is_none_or(|slot| {
+                let trigger = core.triggers[*slot as usize].as_ref();
+                let reading = trigger.expect("it has a slot").reading;
+                reading == Reading::Unstarted || reading == Reading::Attached { from: now }
+            })
+        };
         let unready: BTreeSet<u128> = old
             .unready
             .iter()
             .map(|(uid, _)| *uid)
-            .filter(|uid| self.routes.contains_key(uid))
+            .filter(|uid| self.routes.contains_key(uid) && starts_now(uid))
             .collect();
+        for (uid, (_, known)) in &mut self.withheld {
+            *known = self.owner.core.absent.contains_key(uid);
+            let declared = self.truth.triggers.get_mut(uid).expect("declared");
+            if !*known {
+                let unready = old.unready.iter().any(|(of, _)| of == uid);
+                if !unready && declared.from != NEVER {
+                    return Err(format!("{uid} is forgotten while no file declares it"));
+                }
+                declared.from = NEVER;
+            }
+        }
         if self.rng.bool() {
             for uid in self.truth.triggers.keys().copied().collect::<Vec<_>>() {
                 self.truth.allow(uid, ZOMBIE_ALLOWANCE);
@@ -336,28 +372,45 @@ impl World {
         Ok(())
     }
 
-    fn recover(&mut self) -> Owner {
+    /// Files declare again what they did not since a take-over: a Trigger that the ledger knew goes
+    /// on where it stood, another one is new.
+    pub(super) fn declare_again(&mut self) -> Result<(), Broken> {
+        for (uid, (route, known)) in std::mem::take(&mut self.withheld) {
+            self.routes.insert(uid, Arc::clone(&route));
+            let absent = self.owner.core.absent.get(&uid);
+            let Some(read) = absent.map(|exception| exception.read) else {
+                if known {
+                    return Err(format!("{uid} was known and is forgotten"));
+                }
+                self.note_new(route);
+                continue;
+            };
+            let declared = self.truth.triggers.get_mut(&uid).expect("declared");
+            declared.refilter(read, &kind_of(&route));
+            self.note(route);
+        }
+        self.owner.collect(&mut self.truth)
+    }
+
+    fn recover(&mut self) -> Result<Owner, Broken> {
         let side: Vec<_> = self
             .durable
             .side
             .iter()
             .map(|(key, bytes)| (*key, bytes.clone()))
             .collect();
-        let image = self
-            .durable
-            .image
-            .as_ref()
-            .map_or_else(Image::default, |image| {
-                Image::decode(image, &side).expect("the ledger gives back what was written")
-            });
+        // Where nothing was ever written, no Trigger is known.
+        let image = self.durable.image.as_ref();
+        let image = image.map(|image| Image::decode(image, &side)).transpose();
+        let image = image.map_err(|error| error.to_string())?;
+        let image = image.unwrap_or_else(|| Image {
+            roll: Some(Roll::default()),
+            ..Image::default()
+        });
         let delta =
             |bytes: &Bytes| Delta::decode(bytes).expect("the ledger gives back what was written");
         let deltas: Vec<_> = self.durable.deltas.iter().map(delta).collect();
-        let known = self
-            .routes
-            .iter()
-            .filter(|(uid, _)| !self.owner.unready.iter().any(|(of, _)| of == *uid));
-        let known = known.map(|(_, route)| Arc::clone(route)).collect();
+        let declared = self.routes.values().cloned().collect();
         let first = self.log.iter().find(|stored| stored.position >= self.kept);
         let bounds = Bounds {
             first: first.map_or(Position(self.next + 1), |stored| stored.position),
@@ -380,14 +433,14 @@ impl World {
             self.settings.clone(),
             image,
             &deltas,
-            known,
+            declared,
             bounds,
             self.now,
         );
         core.altered = self.altered;
         let mut owner = Owner::new(core, self.durable.epoch);
         owner.side = side.iter().map(|(key, _)| *key).collect();
-        owner
+        Ok(owner)
     }
 }
 

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use uuid::Uuid;
 use volley_channel::Position;
-use volley_spec::report::TriggerPhase;
+use volley_spec::report::{OTHER, TriggerPhase};
 
 use super::{
     Altered,
     ledger::{Queue, Step},
     truth::Truth,
 };
-use crate::core::{Core, Ending, PASSES, ReplyToStore, Start, trigger::Reading};
+use crate::core::{Core, Ending, PASSES, ReplyToStore, Roll, Start, trigger::Reading};
 
 /// One process that runs the unit, or still believes that it does.
 pub(super) struct Owner {
@@ -53,11 +53,11 @@ impl Owner {
     /// Queues the steps of an image, in the order that is safe, or in an altered one.
     pub(super) fn checkpoint(&mut self, limit: usize, altered: Option<Altered>) {
         let keep = self.core.keep();
-        let (image, side) = self.core.checkpoint().encode(limit);
+        let (image, side) = self.core.checkpoint(limit).encode(limit);
         let gone = self
             .side
             .iter()
-            .filter(|key| !side.iter().any(|(kept, _)| kept == *key));
+            .filter(|key| !side.iter().any(|(kept, _)| kept == *key) && !Roll::is_key(**key));
         let gone: Vec<_> = gone.map(|key| Step::RemoveSide(*key)).collect();
         self.side = side.iter().map(|(key, _)| *key).collect();
         let puts = side
@@ -141,6 +141,9 @@ impl Owner {
     /// The three laws of the books, and that each number is what happened.
     pub(super) fn check_books(&self, truth: &Truth, stored: u64) -> Result<(), String> {
         for (row, _) in self.core.account(stored).triggers {
+            if row.name == OTHER {
+                continue;
+            }
             let uid = Uuid::parse_str(&row.uid)
                 .expect("a row names its Trigger")
                 .as_u128();

@@ -36,6 +36,8 @@ pub(super) struct World {
     pub(super) kept: Position,
     pub(super) overflow: Overflow,
     pub(super) routes: BTreeMap<u128, Arc<TriggerRoute>>,
+    /// Triggers that no file declares since a take-over, and whether the ledger knew them.
+    pub(super) withheld: BTreeMap<u128, (Arc<TriggerRoute>, bool)>,
     /// Filters that wait for the head of the owner: Trigger, position, kind.
     pub(super) noted: Vec<(u128, Position, String)>,
     pub(super) truth: Truth,
@@ -95,6 +97,7 @@ impl World {
             next: 0,
             kept: Position(0),
             routes: BTreeMap::new(),
+            withheld: BTreeMap::new(),
             truth: Truth::default(),
             durable: Durable::default(),
             zombies: Vec::new(),
@@ -119,6 +122,7 @@ impl World {
             self.act()?;
         }
         // The faults stop: everything has to end, and soon.
+        self.declare_again()?;
         self.give_subscribers_back()?;
         self.failure_rate = 0.0;
         for _ in 0..20_000 {
@@ -273,6 +277,7 @@ impl World {
         } = step
         {
             self.kept = self.kept.max(keep);
+            owner.core.image_safe();
             owner.unready.retain(|ticket| !noted.contains(ticket));
             for (uid, count) in finishes {
                 *owner.uncovered.entry(uid).or_default() -= count;

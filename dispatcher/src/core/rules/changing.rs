@@ -99,7 +99,7 @@ fn a_trigger_without_a_usable_filter_stops_and_keeps_its_backlog() {
     bench.catch_up();
     assert!(bench.positions().is_empty());
     assert_eq!(bench.row(1).unread, 3);
-    let image = bench.core.checkpoint();
+    let image = bench.core.checkpoint(usize::MAX);
     let bounds = Bounds {
         first: Position(1),
         first_ordinal: 0,
@@ -145,7 +145,7 @@ fn a_trigger_that_never_had_a_subscriber_starts_where_it_gets_one_even_after_a_r
     bench.declare(without());
     bench.publish("--");
     bench.read();
-    let image = bench.core.checkpoint();
+    let image = bench.core.checkpoint(usize::MAX);
     bench.publish("-");
     let bounds = Bounds {
         first: Position(1),

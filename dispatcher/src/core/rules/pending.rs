@@ -307,7 +307,7 @@ fn after_a_restart_a_wait_begins_again_and_is_at_most_30_s() {
             attempt = bench.one();
         }
     }
-    let image: Image = bench.core.checkpoint();
+    let image: Image = bench.core.checkpoint(usize::MAX);
     let bounds = Bounds {
         first: bench.log[0].position,
         first_ordinal: 0,
