@@ -41,8 +41,11 @@ use volley_dispatcher::{Dispatcher, Options, Permits};
 use volley_spec::Problem;
 
 use crate::{
+    command::check,
+    excerpt,
     failure::{Failure, Kind},
     options::ServeOptions,
+    output::Colour,
 };
 
 use self::{end::Ending, storage::Storage, threads::Threads};
@@ -87,7 +90,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         tracing::warn!("--secret-dir is not read by this version; declare Secrets in the files");
     }
     let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
-    tell(loaded.problems());
+    tell_all(&loaded);
 
     let addresses = (local(&data)?, local(&admin)?);
     let storage = Storage::open(&options, clock)?;
@@ -276,12 +279,22 @@ fn explain(error: LoadError) -> Failure {
     }
 }
 
-fn tell(problems: &[Problem]) {
-    let mut out = io::stderr().lock();
-    for problem in problems {
-        // Where nobody listens there is nothing left to say.
-        drop(writeln!(out, "{problem}"));
+/// So many objects are looked at together before the start; of more `volley check` tells.
+const TOLD_TOGETHER: usize = 10_000;
+
+/// What there is to say about the objects, as `volley check` says it.
+fn tell_all(loaded: &Loaded) {
+    if loaded.objects().nth(TOLD_TOGETHER).is_none() {
+        tell(&check::problems_of(loaded));
+    } else {
+        tell(loaded.problems());
     }
+}
+
+fn tell(problems: &[Problem]) {
+    let text = excerpt::of(problems, Colour::Auto.on_stderr());
+    // Where nobody listens there is nothing left to say.
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
 fn threads(options: &ServeOptions) -> usize {

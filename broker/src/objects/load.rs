@@ -98,10 +98,17 @@ impl Loaded {
         &self.verdict.skipped
     }
 
-    /// What the authors may not have meant, seen over all objects: events that go round in a ring.
+    /// What the authors may not have meant, seen over all objects: Brokers that nobody reads, names
+    /// that lead nowhere, events that go round in a ring.
     pub fn warnings(&self, facts: &Facts<'_>) -> Vec<Problem> {
         let outcome = plan::plan(self.objects(), facts);
-        located(outcome.warnings, &self.judge)
+        // What seems to be missing may stand where the errors are.
+        let warnings = if self.problems().iter().any(Problem::is_error) {
+            outcome.warnings
+        } else {
+            outcome.doubts(self.objects())
+        };
+        located(warnings, &self.judge)
     }
 }
 

@@ -92,7 +92,7 @@ fn severities_are_coloured_and_nothing_else() {
     let painted = text(&problems, true);
     assert_eq!(
         painted.replace("\u{1b}[31m", "").replace("\u{1b}[0m", ""),
-        plain
+        plain,
     );
     assert!(
         painted.contains(": \u{1b}[31merror\u{1b}[0m: "),
