@@ -11,6 +11,7 @@
 mod display;
 mod end;
 mod log;
+mod manager;
 mod measures;
 mod orphans;
 mod storage;
@@ -71,6 +72,7 @@ pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
+    manager::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -115,9 +117,11 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let ingress = Arc::clone(&running.ingress);
     accepting.spawn(async move { ingress::accept(data, &ingress, cores).await });
     ready(addresses.0, addresses.1);
+    manager::ready(addresses.0);
     if !running.go_on(&mut ending).await {
         return Ok(ExitCode::FAILURE);
     }
+    manager::stopping();
     let drain = end::Drain {
         delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
         timeout: options.shutdown_timeout,

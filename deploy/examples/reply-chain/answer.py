@@ -1,7 +1,7 @@
 """Takes events on port 8083 (or the one given) and answers each with another event."""
 
 import sys
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Answer(BaseHTTPRequestHandler):
@@ -21,6 +21,6 @@ class Answer(BaseHTTPRequestHandler):
 
 
 port = int(sys.argv[1]) if len(sys.argv) > 1 else 8083
-server = HTTPServer(("127.0.0.1", port), Answer)
+server = ThreadingHTTPServer(("127.0.0.1", port), Answer)
 print("answering on port", server.server_port, flush=True)
 server.serve_forever()
