@@ -35,7 +35,9 @@ pub(crate) fn of(problems: &[Problem], colour: bool) -> String {
     let mut text = String::new();
     for problem in problems {
         text.push_str(&headline(problem, colour));
-        if let Some(line) = sources.line(problem) {
+        // That a kind is not served is no mistake in its line.
+        let skipped = problem.severity == Severity::Warning && problem.path == "kind";
+        if let Some(line) = sources.line(problem).filter(|_| !skipped) {
             excerpt(&mut text, problem, line, colour);
         }
         // A fix of several lines shows the place inside an expression.

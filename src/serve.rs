@@ -21,6 +21,7 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal as _, Write as _},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -34,7 +35,7 @@ use volley_broker::{
     ingress::{self, CoreHandle, Ingress, IngressOptions},
     objects::{
         Board, CONTROL, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded,
-        Surroundings, Watch, load,
+        Surroundings, Watch, load_with_secrets,
     },
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
@@ -88,10 +89,8 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
         None => None,
     };
-    if options.secret_dir.is_some() {
-        tracing::warn!("--secret-dir is not read by this version; declare Secrets in the files");
-    }
-    let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
+    let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
+    let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
     tell_all(&loaded);
 
     let addresses = (local(&data)?, local(&admin)?);
@@ -223,7 +222,7 @@ async fn assemble(
         plane: Arc::clone(&plane) as Arc<_>,
         paths: Arc::new(IngressPaths::new(Arc::clone(&ingress), publisher)),
         clock,
-        watch: Watch::new(&options.files),
+        watch: Watch::new(&watched(options)),
     };
     let keeper = Keeper::new(loaded, surroundings(options, data_address)?, hands);
     let board = keeper.board();
@@ -252,6 +251,12 @@ async fn assemble(
         tasks,
     };
     Ok((running, cores))
+}
+
+/// What is looked at again when it changes.
+fn watched(options: &ServeOptions) -> Vec<PathBuf> {
+    let files = options.files.iter().chain(&options.secret_dir);
+    files.cloned().collect()
 }
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {

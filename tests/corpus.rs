@@ -12,6 +12,10 @@ use std::{
 };
 
 use serde_json::Value;
+use volley_conformance::{
+    declare::broker,
+    subject::{ObjectName, Subject, volley::Volley},
+};
 
 fn corpus(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -55,8 +59,8 @@ fn judge(name: &str, code: i32) -> usize {
         if env::var_os("VOLLEY_CORPUS").is_some_and(|way| way == "write") {
             fs::write(&beside, &said).expect("it can be written");
         }
-        let wanted = fs::read_to_string(&beside).unwrap_or_default();
-        if said != wanted || ended != code || said.is_empty() {
+        let wanted = fs::read_to_string(&beside).unwrap_or_else(|error| error.to_string());
+        if said != wanted || ended != code {
             wrong.push(format!(
                 "{member}: exit {ended}, and it says\n{said}not\n{wanted}"
             ));
@@ -86,6 +90,24 @@ fn every_wrong_file_is_explained_with_place_and_fix() {
 fn what_may_not_be_meant_is_a_warning_and_is_served() {
     let count = judge("warned", 0);
     assert!(count >= 20, "{count}");
+}
+
+#[test]
+fn what_people_bring_from_a_cluster_is_explained_in_one_screen() {
+    let count = judge("knative", 0);
+    assert!(count >= 6, "{count}");
+    let folder = corpus("knative");
+    for member in members(&folder) {
+        let (said, _) = check(&folder, &[&member]);
+        assert!(
+            said.lines().count() <= 40,
+            "{member}: more than one screen\n{said}"
+        );
+        assert!(
+            !said.contains("hunter2") && !said.contains("aHVudGVyMg"),
+            "{said}"
+        );
+    }
 }
 
 #[test]
@@ -163,4 +185,48 @@ fn files_that_declare_nothing_are_no_mistake() {
         fs::write(folder.path().join(name), text).expect("it can be written");
         assert_eq!(check(folder.path(), &[name]), (String::new(), 0), "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_people_bring_from_a_cluster_is_served_as_far_as_it_can_be() {
+    let flag = corpus("knative").display().to_string();
+    let program = env!("CARGO_BIN_EXE_volley").into();
+    let volley = Volley::start(program, &broker("own").yaml(), &["-f", &flag]).await;
+    let volley = volley.expect("it starts");
+    let sure = [
+        ("shop", "audit"),
+        ("team", "display"),
+        ("default", "release-shop"),
+    ];
+    let named = |(namespace, name): (&str, &str)| ObjectName {
+        plural: "triggers",
+        namespace: namespace.into(),
+        name: name.into(),
+    };
+    volley
+        .ready(&sure.map(named))
+        .await
+        .expect("they are Ready");
+    for (namespace, name, why) in [
+        ("shop", "billing", "ExternalName"),
+        ("default", "to-service", "uri instead of ref"),
+        ("default", "ordered", "does not serve"),
+    ] {
+        let shown = volley
+            .object(&named((namespace, name)))
+            .await
+            .expect("it is there");
+        assert!(shown["status"].to_string().contains(why), "{name}: {shown}");
+    }
+    let skipped = volley.page("/api/v1/skipped").await.expect("a list");
+    for kind in [
+        "Deployment",
+        "Namespace",
+        "PingSource",
+        "Sequence",
+        "ServiceMonitor",
+    ] {
+        assert!(skipped.contains(kind), "{kind}: {skipped}");
+    }
+    assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
 }
