@@ -40,11 +40,13 @@ pub(crate) fn of(problems: &[Problem], colour: bool) -> String {
         if let Some(line) = sources.line(problem).filter(|_| !skipped) {
             excerpt(&mut text, problem, line, colour);
         }
-        // A fix of several lines shows the place inside an expression.
-        let lines = problem.hint.lines().filter(|line| !line.trim().is_empty());
-        for (at, line) in lines.enumerate() {
-            let mark = if at == 0 { '=' } else { ' ' };
-            text.push_str(&format!("     {mark} {}\n", safe(line)));
+        // A fix of several lines shows the place inside an expression, with a caret of its own.
+        let (fix, place) = problem.hint.split_once('\n').unwrap_or((&problem.hint, ""));
+        if !fix.is_empty() {
+            text.push_str(&format!("     = {}\n", safe(fix)));
+        }
+        for line in place.lines() {
+            text.push_str(&format!("{}\n", safe(line)));
         }
     }
     text
