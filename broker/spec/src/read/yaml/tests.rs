@@ -82,7 +82,7 @@ fn what_is_no_yaml_is_refused_where_it_goes_wrong() {
         ("a: 1\na: 2\n", 2, "duplicate mapping key: a"),
         ("a:\n\t- b\n", 2, "a tab stands where only blanks may"),
         ("a: b: c\n", 1, "a second \": \" on one line"),
-        ("  a: 1\n b: 2\n", 2, "indented like nothing above it"),
+        ("  a: 1\n b: 2\n", 2, "did not find expected"),
         ("a: \"\\q\"\n", 1, "unknown escape"),
         (
             "a: *nope\n",
