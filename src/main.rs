@@ -3,6 +3,7 @@
 mod cli;
 mod client;
 mod command;
+mod excerpt;
 mod failure;
 mod options;
 mod output;

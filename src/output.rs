@@ -51,11 +51,20 @@ pub(crate) enum Colour {
 impl Colour {
     /// Whether stdout gets colour.
     pub(crate) fn on_stdout(self) -> bool {
+        self.on(io::stdout().is_terminal())
+    }
+
+    /// Whether stderr gets colour.
+    pub(crate) fn on_stderr(self) -> bool {
+        self.on(io::stderr().is_terminal())
+    }
+
+    fn on(self, terminal: bool) -> bool {
         let wanted = env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
         match self {
             Self::Always => true,
             Self::Never => false,
-            Self::Auto => wanted && io::stdout().is_terminal(),
+            Self::Auto => wanted && terminal,
         }
     }
 }

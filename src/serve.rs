@@ -11,6 +11,7 @@
 mod display;
 mod end;
 mod log;
+mod manager;
 mod measures;
 mod orphans;
 mod storage;
@@ -20,6 +21,7 @@ use std::{
     collections::BTreeSet,
     io::{self, IsTerminal as _, Write as _},
     net::SocketAddr,
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
     time::Duration,
@@ -33,7 +35,7 @@ use volley_broker::{
     ingress::{self, CoreHandle, Ingress, IngressOptions},
     objects::{
         Board, CONTROL, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded,
-        Surroundings, Watch, load,
+        Surroundings, Watch, load_with_secrets,
     },
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
@@ -41,8 +43,11 @@ use volley_dispatcher::{Dispatcher, Options, Permits};
 use volley_spec::Problem;
 
 use crate::{
+    command::check,
+    excerpt,
     failure::{Failure, Kind},
     options::ServeOptions,
+    output::Colour,
 };
 
 use self::{end::Ending, storage::Storage, threads::Threads};
@@ -68,6 +73,7 @@ pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
+    manager::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -83,11 +89,9 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
         None => None,
     };
-    if options.secret_dir.is_some() {
-        tracing::warn!("--secret-dir is not read by this version; declare Secrets in the files");
-    }
-    let loaded = load(options.files.clone(), options.on_problem, clock).map_err(explain)?;
-    tell(loaded.problems());
+    let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
+    let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
+    tell_all(&loaded);
 
     let addresses = (local(&data)?, local(&admin)?);
     let storage = Storage::open(&options, clock)?;
@@ -112,9 +116,11 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let ingress = Arc::clone(&running.ingress);
     accepting.spawn(async move { ingress::accept(data, &ingress, cores).await });
     ready(addresses.0, addresses.1);
+    manager::ready(addresses.0);
     if !running.go_on(&mut ending).await {
         return Ok(ExitCode::FAILURE);
     }
+    manager::stopping();
     let drain = end::Drain {
         delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
         timeout: options.shutdown_timeout,
@@ -216,7 +222,7 @@ async fn assemble(
         plane: Arc::clone(&plane) as Arc<_>,
         paths: Arc::new(IngressPaths::new(Arc::clone(&ingress), publisher)),
         clock,
-        watch: Watch::new(&options.files),
+        watch: Watch::new(&watched(options)),
     };
     let keeper = Keeper::new(loaded, surroundings(options, data_address)?, hands);
     let board = keeper.board();
@@ -245,6 +251,12 @@ async fn assemble(
         tasks,
     };
     Ok((running, cores))
+}
+
+/// What is looked at again when it changes.
+fn watched(options: &ServeOptions) -> Vec<PathBuf> {
+    let files = options.files.iter().chain(&options.secret_dir);
+    files.cloned().collect()
 }
 
 async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
@@ -276,12 +288,22 @@ fn explain(error: LoadError) -> Failure {
     }
 }
 
-fn tell(problems: &[Problem]) {
-    let mut out = io::stderr().lock();
-    for problem in problems {
-        // Where nobody listens there is nothing left to say.
-        drop(writeln!(out, "{problem}"));
+/// So many objects are looked at together before the start; of more `volley check` tells.
+const TOLD_TOGETHER: usize = 10_000;
+
+/// What there is to say about the objects, as `volley check` says it.
+fn tell_all(loaded: &Loaded) {
+    if loaded.objects().nth(TOLD_TOGETHER).is_none() {
+        tell(&check::problems_of(loaded));
+    } else {
+        tell(loaded.problems());
     }
+}
+
+fn tell(problems: &[Problem]) {
+    let text = excerpt::of(problems, Colour::Auto.on_stderr());
+    // Where nobody listens there is nothing left to say.
+    drop(io::stderr().lock().write_all(text.as_bytes()));
 }
 
 fn threads(options: &ServeOptions) -> usize {

@@ -59,7 +59,7 @@ fn text(path: &Path) -> &str {
 
 #[test]
 fn check_answers_0_1_or_2_and_says_everything_on_stdout() {
-    let good = folder(BROKER);
+    let good = folder(&format!("{BROKER}{TRIGGER}"));
     let output = run(&["check", text(good.path())]);
     assert_eq!((code(&output), stdout(&output).as_str()), (0, ""));
     let bad = folder(&BROKER.replace("name", "nmae"));

@@ -7,12 +7,14 @@ use serde_json::json;
 use url::Url;
 use volley_broker::objects::{LoadError, Loaded, OnProblem, load};
 use volley_channel::Clock;
-use volley_spec::{Problem, Severity, plan::Facts};
+use volley_spec::{Problem, plan::Facts};
 
+/// Problems as text, for other commands that read declared objects.
+pub(crate) use crate::excerpt::of as text;
 use crate::{
     failure::{Failure, Kind},
     options::{CHANNELS, MAX_UNINDEXED},
-    output::{self, Colour, Paint, Plain},
+    output::{self, Colour, Plain},
 };
 
 /// What to check, and how to say it.
@@ -53,7 +55,7 @@ fn read(paths: Vec<PathBuf>) -> Result<Loaded, Failure> {
 }
 
 /// The problems of the files and those seen over all objects, in the order of the files.
-fn problems_of(loaded: &Loaded) -> Vec<Problem> {
+pub(crate) fn problems_of(loaded: &Loaded) -> Vec<Problem> {
     let first_life = |_: &volley_spec::Identity| 1;
     let facts = Facts {
         public_url: Url::parse("http://127.0.0.1:8080").expect("it is a URL"),
@@ -67,22 +69,6 @@ fn problems_of(loaded: &Loaded) -> Vec<Problem> {
     problems.extend(loaded.warnings(&facts));
     problems.sort_by(|a, b| (&a.file, a.line, a.column).cmp(&(&b.file, b.line, b.column)));
     problems
-}
-
-/// The problems as text, one a line.
-pub(crate) fn text(problems: &[Problem], colour: bool) -> String {
-    let line = |problem: &Problem| {
-        let (paint, word) = match problem.severity {
-            Severity::Error => (Paint::Red, ": error: "),
-            Severity::Warning => (Paint::Yellow, ": warning: "),
-        };
-        let painted = paint.on(colour, word.trim_matches([':', ' ']));
-        let line = problem
-            .to_string()
-            .replacen(word, &format!(": {painted}: "), 1);
-        line + "\n"
-    };
-    problems.iter().map(line).collect()
 }
 
 fn summary(problems: &[Problem], objects: usize) -> String {

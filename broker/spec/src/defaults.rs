@@ -4,7 +4,7 @@
 //! of Brokers that have none, for all namespaces and for single ones. Without it the installed
 //! default of Knative holds: 10 retries, exponential, from PT0.2S on.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::Deserialize;
 
@@ -21,6 +21,11 @@ pub const SYSTEM_NAMESPACE: &str = "knative-eventing";
 pub const BROKER_DEFAULTS: &str = "config-br-defaults";
 /// The key under which it holds them.
 pub const BROKER_DEFAULTS_KEY: &str = "default-br-config";
+
+/// The first wait of a delivery that names none.
+pub(crate) const DELAY: Duration = Duration::from_millis(200);
+/// What no wait is longer than, where nothing else is said.
+pub(crate) const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
 
 /// The label that names a Trigger's Broker.
 pub const BROKER_LABEL: &str = "eventing.knative.dev/broker";

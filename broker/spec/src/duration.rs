@@ -44,10 +44,12 @@ impl DurationError {
     /// What to write instead.
     pub fn hint(&self) -> String {
         match self {
-            Self::Malformed { written } => from_short(written).map_or_else(
-                || "write an ISO 8601 duration such as PT0.2S, PT30S, PT5M or P1D".to_owned(),
-                |iso| format!("write it as {iso}"),
-            ),
+            Self::Malformed { written } => {
+                from_short(written).or_else(|| nearly(written)).map_or_else(
+                    || "write an ISO 8601 duration such as PT0.2S, PT30S, PT5M or P1D".to_owned(),
+                    |iso| format!("write it as {iso}"),
+                )
+            }
             Self::Negative { .. } => "leave the minus sign out".to_owned(),
             Self::TooLong { .. } => "use a shorter duration such as PT1H".to_owned(),
         }
@@ -114,6 +116,55 @@ pub fn parse_short(written: &str) -> Option<Duration> {
     let nanos = u64::try_from(nanos).ok()?;
     let duration = Duration::from_nanos(nanos);
     (duration <= LONGEST).then_some(duration)
+}
+
+/// The duration that is meant by one in lower case, or without its T.
+fn nearly(written: &str) -> Option<String> {
+    let upper = written.to_ascii_uppercase();
+    let with_time = upper.strip_prefix('P').map(|rest| format!("PT{rest}"));
+    [Some(upper), with_time]
+        .into_iter()
+        .flatten()
+        .find(|meant| parse(meant).is_ok())
+}
+
+/// For people: the two largest units that are not zero, such as `3 d 4 h`, `2 min` or `0.2 s`.
+pub fn in_words(duration: Duration) -> String {
+    const UNITS: [(u64, &str); 5] = [
+        (365 * 86_400, "y"),
+        (86_400, "d"),
+        (3_600, "h"),
+        (60, "min"),
+        (1, "s"),
+    ];
+    const MILLENNIUM: u64 = 1_000 * 365 * 86_400;
+    let seconds = duration.as_secs();
+    if seconds >= MILLENNIUM {
+        return "more than 1,000 years".to_owned();
+    }
+    if seconds < 60 {
+        let tenths = duration.as_millis() / 100;
+        return match (tenths / 10, tenths % 10) {
+            (0, 0) => format!("{} ms", duration.as_millis()),
+            (whole, 0) => format!("{whole} s"),
+            (whole, tenth) => format!("{whole}.{tenth} s"),
+        };
+    }
+    let mut rest = seconds;
+    let mut words = Vec::new();
+    for (unit, name) in UNITS {
+        let count = rest / unit;
+        rest %= unit;
+        if count > 0 {
+            words.push(format!("{count} {name}"));
+        } else if !words.is_empty() {
+            break;
+        }
+        if words.len() == 2 {
+            break;
+        }
+    }
+    words.join(" ")
 }
 
 /// The nanoseconds of `text`'s parts, which must stand in the order of `units`.

@@ -16,6 +16,7 @@ mod broker;
 mod cycles;
 mod delivery;
 mod dependency;
+mod doubts;
 mod known;
 mod planner;
 mod resolve;

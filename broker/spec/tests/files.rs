@@ -220,7 +220,7 @@ fn a_document_that_is_no_object_says_so() {
         ("apiVersion: v1\n", "missing field(s): kind"),
         (
             "apiVersion: 1\nkind: Broker\n",
-            "missing field(s): apiVersion",
+            "invalid value: must be a text, not a number",
         ),
     ] {
         let reading = read(text);

@@ -5,6 +5,8 @@
 //! opened, only documents whose text is new are parsed ([`Pieces`]). Nothing here judges what a
 //! file says, and nothing here ends the process.
 
+mod secrets;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File, Metadata},
@@ -36,6 +38,8 @@ const MAX_DEPTH: usize = 64;
 #[derive(Debug)]
 pub struct Files {
     roots: Vec<PathBuf>,
+    /// Where Secrets are mounted.
+    secrets: Option<PathBuf>,
     clock: Clock,
     known: BTreeMap<PathBuf, Known>,
     pieces: Pieces,
@@ -95,10 +99,20 @@ impl Files {
     pub fn new(roots: Vec<PathBuf>, clock: Clock) -> Self {
         Self {
             roots,
+            secrets: None,
             clock,
             known: BTreeMap::new(),
             pieces: Pieces::new(),
             problems: Vec::new(),
+        }
+    }
+
+    /// Reads the Secrets under `dir` too, if one is given: `DIR/NAMESPACE/NAME/KEY`.
+    #[must_use]
+    pub fn with_secrets(self, dir: Option<PathBuf>) -> Self {
+        Self {
+            secrets: dir,
+            ..self
         }
     }
 
@@ -149,6 +163,7 @@ impl Files {
             tree.files.push(Arc::clone(&now.reading));
             known.insert(path, now);
         }
+        self.read_secrets(&mut tree, &mut known);
         tree.changed |= !self.known.is_empty() || self.problems != tree.unreadable;
         self.problems.clone_from(&tree.unreadable);
         self.known = known;
@@ -157,6 +172,42 @@ impl Files {
         }
         tree.ended = self.clock.now();
         tree
+    }
+
+    /// Reads the mounted Secrets, each like a file that declares it. They are small, and swapped as
+    /// whole folders: they are read every time.
+    fn read_secrets(&mut self, tree: &mut Tree, known: &mut BTreeMap<PathBuf, Known>) {
+        let Some(dir) = self.secrets.clone() else {
+            return;
+        };
+        let before = tree.unreadable.len();
+        for mounted in secrets::under(&dir, &mut tree.unreadable) {
+            let read = mounted
+                .document()
+                .and_then(|document| Ok((document, Stamp::of(&fs::metadata(&mounted.folder)?))));
+            match read {
+                Ok((document, stamp)) => {
+                    let old = self.known.remove(&mounted.folder);
+                    let (now, changed) = self.understand(
+                        &mounted.folder,
+                        &document,
+                        stamp,
+                        tree.began,
+                        old.as_ref(),
+                    );
+                    tree.changed |= changed;
+                    tree.files.push(Arc::clone(&now.reading));
+                    known.insert(mounted.folder, now);
+                }
+                Err(error) => {
+                    tree.whole = false;
+                    if error.kind() != io::ErrorKind::NotFound {
+                        tree.unreadable.push(unreadable(&mounted.folder, &error));
+                    }
+                }
+            }
+        }
+        tree.whole &= tree.unreadable.len() == before;
     }
 
     fn documents(&self) -> usize {
@@ -175,30 +226,38 @@ impl Files {
         old: Option<&Known>,
     ) -> io::Result<(Known, bool)> {
         let bytes = read_bounded(path)?;
-        let content = content_of(&bytes);
+        Ok(self.understand(path, &bytes, stamp, now, old))
+    }
+
+    /// Parses what was read, unless it is what was read before.
+    fn understand(
+        &mut self,
+        path: &Path,
+        bytes: &[u8],
+        stamp: Stamp,
+        now: Duration,
+        old: Option<&Known>,
+    ) -> (Known, bool) {
+        let content = content_of(bytes);
         if let Some(old) = old.filter(|old| old.content == content) {
             let since = if old.stamp == stamp { old.since } else { now };
             let reading = Arc::clone(&old.reading);
-            return Ok((
-                Known {
-                    stamp,
-                    since,
-                    content,
-                    reading,
-                },
-                false,
-            ));
-        }
-        let reading = read_file(&path.display().to_string(), &bytes, &mut self.pieces);
-        Ok((
-            Known {
+            let same = Known {
                 stamp,
-                since: now,
+                since,
                 content,
-                reading: Arc::new(reading),
-            },
-            true,
-        ))
+                reading,
+            };
+            return (same, false);
+        }
+        let reading = read_file(&path.display().to_string(), bytes, &mut self.pieces);
+        let new = Known {
+            stamp,
+            since: now,
+            content,
+            reading: Arc::new(reading),
+        };
+        (new, true)
     }
 }
 

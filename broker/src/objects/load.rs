@@ -55,12 +55,26 @@ pub struct Loaded {
 /// [`LoadError::NoSuchPath`], and with [`OnProblem::Stop`] [`LoadError::Problems`]: every one at
 /// once. What can't be understood is never an error with [`OnProblem::Skip`].
 pub fn load(paths: Vec<PathBuf>, on_problem: OnProblem, clock: Clock) -> Result<Loaded, LoadError> {
+    load_with_secrets(paths, None, on_problem, clock)
+}
+
+/// As [`load`], with the Secrets that are mounted under a folder: `DIR/NAMESPACE/NAME/KEY`.
+///
+/// # Errors
+///
+/// Those of [`load`]; a folder that is not there is a wrong path, too.
+pub fn load_with_secrets(
+    paths: Vec<PathBuf>,
+    secrets: Option<PathBuf>,
+    on_problem: OnProblem,
+    clock: Clock,
+) -> Result<Loaded, LoadError> {
     // A path that can't be looked at (permissions) is a problem of the reading, not a wrong path.
     let missing = |path: &&PathBuf| path.try_exists().is_ok_and(|exists| !exists);
-    if let Some(path) = paths.iter().find(missing) {
+    if let Some(path) = paths.iter().chain(&secrets).find(missing) {
         return Err(LoadError::NoSuchPath(path.clone()));
     }
-    let mut files = Files::new(paths, clock);
+    let mut files = Files::new(paths, clock).with_secrets(secrets);
     let tree: Tree = files.read();
     let mut judge = Judge::new();
     let verdict = judge.start(&tree);
@@ -98,10 +112,17 @@ impl Loaded {
         &self.verdict.skipped
     }
 
-    /// What the authors may not have meant, seen over all objects: events that go round in a ring.
+    /// What the authors may not have meant, seen over all objects: Brokers that nobody reads, names
+    /// that lead nowhere, events that go round in a ring.
     pub fn warnings(&self, facts: &Facts<'_>) -> Vec<Problem> {
         let outcome = plan::plan(self.objects(), facts);
-        located(outcome.warnings, &self.judge)
+        // What seems to be missing may stand where the errors are.
+        let warnings = if self.problems().iter().any(Problem::is_error) {
+            outcome.warnings
+        } else {
+            outcome.doubts(self.objects())
+        };
+        located(warnings, &self.judge)
     }
 }
 

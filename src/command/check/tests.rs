@@ -62,10 +62,12 @@ fn every_mistake_of_a_folder_is_told_at_once() {
 
 #[test]
 fn a_folder_without_mistakes_has_nothing_to_say() {
-    let folder = folder(&FOLDER[3..4]);
+    let trigger = "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: t\n\
+         spec:\n  broker: shop\n  subscriber:\n    uri: http://s/\n";
+    let folder = folder(&[FOLDER[3], ("5-trigger.yaml", trigger)]);
     let (shown, summary) = checked(folder.path());
     assert_eq!(shown, "");
-    assert_eq!(summary, "0 errors, 0 warnings; 1 object without errors");
+    assert_eq!(summary, "0 errors, 0 warnings; 2 objects without errors");
 }
 
 #[test]
@@ -92,7 +94,7 @@ fn severities_are_coloured_and_nothing_else() {
     let painted = text(&problems, true);
     assert_eq!(
         painted.replace("\u{1b}[31m", "").replace("\u{1b}[0m", ""),
-        plain
+        plain,
     );
     assert!(
         painted.contains(": \u{1b}[31merror\u{1b}[0m: "),

@@ -65,8 +65,17 @@ fn absolute(uri: &str, findings: &mut Findings) {
             format!("invalid value: {:?} has blanks in it", shown(uri)),
             "write them as %20 or remove them",
         ),
-        // The library reads `http:path` as `http://path`; a person who writes it means a path.
-        Ok(_) if !uri.contains("://") => no_host(uri, findings),
+        // The library reads `http:path` and `http:///path` as `http://path`; a person who writes
+        // them means a path.
+        Ok(_) if !uri.contains("://") || uri.contains(":///") => no_host(uri, findings),
+        Ok(_) | Err(_) if uri.contains("{{") => findings.error_at(
+            "uri",
+            format!(
+                "invalid value: {} is a template that was not filled in",
+                shown(uri)
+            ),
+            "render it first, for example with helm template",
+        ),
         Ok(_) => {}
         Err(url::ParseError::EmptyHost) => no_host(uri, findings),
         Err(error) => findings.error_at(

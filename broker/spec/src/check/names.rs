@@ -14,7 +14,12 @@ pub(super) fn metadata(object: &Object, findings: &mut Findings) {
             findings.missing("name", "give it a name");
         } else if let Some(reason) = subdomain(&metadata.name) {
             let shown: String = metadata.name.chars().take(80).collect();
-            findings.error_at("name", format!("invalid value: {shown} {reason}"), HINT);
+            let hint = if metadata.name.len() > 253 {
+                "use a shorter name"
+            } else {
+                HINT
+            };
+            findings.error_at("name", format!("invalid value: {shown} {reason}"), hint);
         }
         if !metadata.namespace.is_empty()
             && let Some(reason) = label(&metadata.namespace)

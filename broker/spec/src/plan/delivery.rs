@@ -5,13 +5,12 @@ use std::time::Duration;
 
 use crate::{
     check::annotations::Class,
+    defaults::{BACKOFF_MAX, DELAY},
     duration,
     kinds::{BackoffPolicy, DeliveryFormat, DeliverySpec, Destination},
     route::{Backoff, Delivery, Format},
 };
 
-const DELAY: Duration = Duration::from_millis(200);
-const BACKOFF_MAX: Duration = Duration::from_secs(3_600);
 const TIMEOUT: Duration = Duration::from_secs(600);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 

@@ -130,8 +130,21 @@ impl Document<'_, '_> {
             }
         }
         for name in ["apiVersion", "kind"] {
-            if matches!(node.value, Value::Map(_)) && node.text(name).is_none_or(str::is_empty) {
-                findings.missing(name, "every document begins with apiVersion and kind");
+            let Value::Map(_) = node.value else { continue };
+            match node.get(name).map(|found| &found.value) {
+                Some(Value::Text(text)) if !text.is_empty() => {}
+                None | Some(Value::Null | Value::Text(_)) => {
+                    findings.missing(name, "every document begins with apiVersion and kind");
+                }
+                Some(_) => {
+                    let found = node.get(name).map_or("nothing", Node::type_name);
+                    let message = format!("invalid value: must be a text, not {found}");
+                    findings.error_at(
+                        name,
+                        message,
+                        "write for example eventing.knative.dev/v1 and Broker",
+                    );
+                }
             }
         }
         let (Some(api_version), Some(kind)) = (node.text("apiVersion"), node.text("kind")) else {

@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use super::yaml::{Key, Node, Value};
 use crate::{
-    problem::{Findings, Step},
+    problem::{Findings, Path, Step},
     suggest::{did_you_mean, one_of},
 };
 
@@ -122,7 +122,8 @@ impl Shape<'_> {
                 let names = properties
                     .into_iter()
                     .flat_map(|known| known.keys().map(String::as_str));
-                unknown_field(&key.name, names, findings);
+                let below = self.below(&key.name, schema);
+                unknown_field(&key.name, names, below, findings);
             }
         }
         let required = schema["required"].as_array().into_iter().flatten();
@@ -134,6 +135,20 @@ impl Shape<'_> {
                 findings.missing(name, required_hint(name));
             }
         }
+    }
+
+    /// The one field of `schema` that has a field `name`, or takes any: what is written beside it
+    /// was meant below it.
+    fn below(&self, name: &str, schema: &'static Json) -> Option<&'static str> {
+        let properties = schema["properties"].as_object()?;
+        let takes = |inner: &'static Json| {
+            let inner = self.resolve(inner);
+            let any = inner["additionalProperties"].is_object() && properties.len() == 1;
+            any || inner["properties"].get(name).is_some()
+        };
+        let mut found = properties.iter().filter(|(_, inner)| takes(inner));
+        let only = found.next().filter(|_| found.next().is_none())?;
+        Some(only.0.as_str())
     }
 
     fn mended(&self, node: &Node<'_>, schema: &'static Json) -> Json {
@@ -229,6 +244,9 @@ impl Shape<'_> {
             _ => "a text",
         };
         let hint = match (wanted, &node.value) {
+            ("string", Value::Number(_)) if is_duration(findings.path()) => {
+                "write it with its unit, such as PT5S for five seconds".to_owned()
+            }
             ("string", Value::Bool(_) | Value::Number(_)) if self.veiled => {
                 "put it in quotes".to_owned()
             }
@@ -242,6 +260,15 @@ impl Shape<'_> {
             }
             ("boolean", Value::Text(_)) => "write true or false, without quotes".to_owned(),
             ("array", _) => "put \"- \" in front of each item".to_owned(),
+            ("string", Value::Map(_)) => {
+                "write the text itself, without a name in front of it".to_owned()
+            }
+            ("string", Value::List(_)) => "write one text, not a list".to_owned(),
+            ("integer", Value::Number(_)) => "use a whole number".to_owned(),
+            ("object", Value::List(_)) => "remove the \"- \": one is wanted, not a list".to_owned(),
+            ("object", Value::Text(text)) if text.contains("://") && !self.veiled => {
+                "write the URL below it, as uri: URL".to_owned()
+            }
             ("object", _) => "write its fields below it, indented".to_owned(),
             _ => String::new(),
         };
@@ -313,22 +340,31 @@ fn range(schema: &Json) -> RangeInclusive<i128> {
     bound("minimum", low)..=bound("maximum", high)
 }
 
+/// Whether the field at `path` takes a duration.
+fn is_duration(path: &Path) -> bool {
+    const NAMES: [&str; 4] = ["backoffDelay", "backoffMax", "timeout", "retryAfterMax"];
+    let last = path.0.last();
+    last.is_some_and(|step| NAMES.iter().any(|name| *step == Step::from(*name)))
+}
+
 fn unknown_field<'k>(
     name: &str,
     known: impl Iterator<Item = &'k str> + Clone,
+    below: Option<&str>,
     findings: &mut Findings,
 ) {
     let shown: String = name.chars().take(80).collect();
     let step = Step::Key(shown);
     let path = findings.path().join(step.clone());
     let list = known.clone();
-    let hint = did_you_mean(name, known, || {
-        format!(
+    let hint = did_you_mean(name, known, || match below {
+        Some(below) => format!("write it below {below}"),
+        None => format!(
             "known fields: {}",
             list.filter(|name| *name != "status")
                 .collect::<Vec<_>>()
                 .join(", ")
-        )
+        ),
     });
     findings.error_at(step, format!("unknown field \"{path}\""), hint);
 }

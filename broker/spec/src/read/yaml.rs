@@ -5,6 +5,8 @@
 //! Everything is bounded before memory is spent: depth, number of nodes, aliases, and the text
 //! that aliases expand to.
 
+mod explain;
+
 use std::{borrow::Cow, fmt};
 
 use serde::{
@@ -13,6 +15,8 @@ use serde::{
 };
 use serde_json::{Map, Number};
 use serde_saphyr::{Location, Options, Spanned};
+
+use explain::explain;
 
 use crate::{
     kinds::hide_password,
@@ -92,8 +96,8 @@ pub(crate) struct YamlError {
 ///
 /// When the text is no YAML, or more than the limits of this module allow.
 pub(crate) fn parse(text: &str) -> Result<Node<'_>, YamlError> {
-    let node: Node<'_> =
-        serde_saphyr::from_str_with_options(text, options()).map_err(|error| explain(&error))?;
+    let node: Node<'_> = serde_saphyr::from_str_with_options(text, options())
+        .map_err(|error| explain(&error, text))?;
     let weight = node.weight();
     if weight.nodes > MAX_NODES || weight.bytes > text.len() + MAX_EXPANSION {
         return Err(YamlError {
@@ -384,37 +388,6 @@ impl<'de: 'a, 'a> Deserialize<'de> for Name<'a> {
             }
         }
         deserializer.deserialize_str(Text)
-    }
-}
-
-/// The library's error as position and sentence.
-fn explain(error: &serde_saphyr::Error) -> YamlError {
-    let at = error
-        .location()
-        .map_or(Place { line: 1, column: 1 }, Place::of);
-    let whole = error.without_snippet().to_string();
-    let first_line = whole.lines().next().unwrap_or("not valid YAML");
-    // The position stands in front of every problem already.
-    let sentence = first_line.split(" at line ").next().unwrap_or(first_line);
-    let sentence = sentence
-        .split(", set DuplicateKeyPolicy")
-        .next()
-        .unwrap_or(sentence);
-    let sentence = sentence.trim().trim_end_matches('.');
-    let says = |words: &[&str]| words.iter().any(|word| sentence.contains(word));
-    let hint = if says(&["tabs disallowed"]) {
-        "indent with spaces"
-    } else if says(&["duplicate mapping key"]) {
-        "remove one of the two"
-    } else if says(&["budget breached", "recursion limit", "alias replay"]) {
-        "split the document, nest it less deeply, or write out its aliases"
-    } else {
-        "check indentation, quotes and colons on this line and the one before"
-    };
-    YamlError {
-        at,
-        message: format!("not valid YAML: {sentence}"),
-        hint: hint.to_owned(),
     }
 }
 

@@ -80,13 +80,17 @@ fn every_field_has_its_position() {
 fn what_is_no_yaml_is_refused_where_it_goes_wrong() {
     for (text, line, said) in [
         ("a: 1\na: 2\n", 2, "duplicate mapping key: a"),
-        ("a:\n\t- b\n", 2, "tabs disallowed"),
-        ("a: b: c\n", 1, "mapping values are not allowed"),
+        ("a:\n\t- b\n", 2, "a tab stands where only blanks may"),
+        ("a: b: c\n", 1, "a second \": \" on one line"),
         ("  a: 1\n b: 2\n", 2, "did not find expected"),
         ("a: \"\\q\"\n", 1, "unknown escape"),
-        ("a: *nope\n", 1, "unknown anchor"),
+        (
+            "a: *nope\n",
+            1,
+            "an alias (*) to an anchor (&) that is not there",
+        ),
         ("a: .nan\n", 1, "non-finite"),
-        ("? [1]\n: 2\n", 1, "expected string"),
+        ("? [1]\n: 2\n", 1, "a field's name has to be a text"),
         ("\"abc", 1, "unclosed quote"),
         ("a: [1, 2\nb: 3", 2, "':'"),
     ] {

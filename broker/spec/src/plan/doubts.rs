@@ -1,0 +1,209 @@
+//! What an author may not have meant, seen over all objects together: a Broker that nobody reads, a
+//! name that leads nowhere, dead letters that come back to where they failed.
+//!
+//! None of it is refused: the missing half may come with the next file.
+
+use std::collections::BTreeSet;
+
+use super::{
+    Outcome, Warning,
+    status::{DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker, of_trigger},
+};
+use crate::{
+    identity::Identity,
+    kinds::{Broker, Destination, Trigger},
+    object::{Object, ObjectKind},
+    problem::{Finding, Path},
+    route::ObjectKey,
+    suggest::did_you_mean,
+};
+
+/// Conditions that name a field of their object when they are False.
+const FIELDS: [(&str, &[&str]); 3] = [
+    (of_trigger::SUBSCRIBER_RESOLVED, &["spec", "subscriber"]),
+    (
+        DEAD_LETTER_SINK_RESOLVED,
+        &["spec", "delivery", "deadLetterSink"],
+    ),
+    (of_broker::TRIGGER_CHANNEL_READY, &["spec", "config"]),
+];
+
+impl Outcome {
+    /// Everything doubtful about `objects`, of which this is the outcome, rings included; in the
+    /// order of the objects.
+    pub fn doubts<'a>(&self, objects: impl IntoIterator<Item = &'a Object>) -> Vec<Warning> {
+        let objects: Vec<&Object> = objects.into_iter().collect();
+        let mut doubts = Doubts {
+            outcome: self,
+            brokers: keys(&objects, ObjectKind::Broker),
+            read: objects.iter().filter_map(|object| home(object)).collect(),
+            found: Vec::new(),
+        };
+        for object in &objects {
+            match object {
+                Object::Broker(broker) => doubts.broker(&object.identity(), broker),
+                Object::Trigger(trigger) => doubts.trigger(&object.identity(), trigger),
+                _ => {}
+            }
+        }
+        let mut found = doubts.found;
+        // A ring of one that is told as dead letters coming back is told.
+        let dead_letters = Path(FIELDS[1].1.iter().map(|step| (*step).into()).collect());
+        let told = |ring: &Warning| {
+            let same = |one: &Warning| {
+                let whole = one.object == ring.object || one.object.kind == ObjectKind::Broker;
+                whole && one.finding.path == dead_letters
+            };
+            ring.finding.path == dead_letters && found.iter().any(same)
+        };
+        let rings: Vec<Warning> = self
+            .warnings
+            .iter()
+            .filter(|ring| !told(ring))
+            .cloned()
+            .collect();
+        found.extend(rings);
+        found
+    }
+}
+
+struct Doubts<'a> {
+    outcome: &'a Outcome,
+    brokers: BTreeSet<ObjectKey>,
+    /// Brokers that a Trigger names.
+    read: BTreeSet<ObjectKey>,
+    found: Vec<Warning>,
+}
+
+impl Doubts<'_> {
+    fn broker(&mut self, identity: &Identity, broker: &Broker) {
+        let key = &identity.key;
+        if !self.read.contains(key) {
+            let hint = format!(
+                "add a Trigger with spec.broker: {} in namespace {}",
+                key.name, key.namespace
+            );
+            let message = "no Trigger reads from this Broker: what is posted to it goes nowhere";
+            self.warn(identity, &["metadata", "name"], message, &hint);
+        }
+        let delivery = broker.spec.delivery.as_ref();
+        self.dead_letters(
+            identity,
+            delivery.and_then(|one| one.dead_letter_sink.as_ref()),
+            key,
+        );
+        self.conditions(identity);
+    }
+
+    fn trigger(&mut self, identity: &Identity, trigger: &Trigger) {
+        let home = ObjectKey::new(identity.key.namespace.as_str(), trigger.broker_name());
+        if !self.brokers.contains(&home) {
+            let message =
+                format!("Broker {home} is not declared: this Trigger gets nothing until it is");
+            let hint = self.meant(&home);
+            let field = if trigger.spec.broker_ref.is_some() {
+                "brokerRef"
+            } else {
+                "broker"
+            };
+            self.warn(identity, &["spec", field], &message, &hint);
+        }
+        let delivery = trigger.spec.delivery.as_ref();
+        self.dead_letters(
+            identity,
+            delivery.and_then(|one| one.dead_letter_sink.as_ref()),
+            &home,
+        );
+        self.conditions(identity);
+    }
+
+    /// Which Broker may be meant by the name of one that is not there.
+    fn meant(&self, missing: &ObjectKey) -> String {
+        let elsewhere = self
+            .brokers
+            .iter()
+            .find(|broker| broker.name == missing.name);
+        if let Some(broker) = elsewhere {
+            return format!(
+                "there is a Broker {broker}, but a Trigger reads from a Broker of its own namespace: write metadata.namespace: {}",
+                broker.namespace
+            );
+        }
+        let here = self
+            .brokers
+            .iter()
+            .filter(|broker| broker.namespace == missing.namespace);
+        did_you_mean(
+            &missing.name,
+            here.map(|broker| broker.name.as_str()),
+            || "declare the Broker, or name one that is declared".to_owned(),
+        )
+    }
+
+    /// A dead-letter sink that is the Broker `home` itself.
+    fn dead_letters(&mut self, identity: &Identity, sink: Option<&Destination>, home: &ObjectKey) {
+        let Some(reference) = sink.and_then(|sink| sink.reference.as_ref()) else {
+            return;
+        };
+        let namespace = reference.namespace_or(&identity.key.namespace);
+        let leads = ObjectKey::new(namespace, reference.name.as_str());
+        if reference.kind == ObjectKind::Broker.name() && leads == *home {
+            let message = format!(
+                "dead letters go back into Broker {home}, which offers them to the same Triggers again"
+            );
+            let hint = "send them to another Broker, or to a subscriber that only keeps them";
+            self.warn(identity, FIELDS[1].1, &message, hint);
+        }
+    }
+
+    /// What is not resolved, in the words of the object's own conditions.
+    fn conditions(&mut self, identity: &Identity) {
+        let Some(judgement) = self.outcome.objects.get(identity) else {
+            return;
+        };
+        let gaps: Vec<_> = FIELDS
+            .iter()
+            .filter_map(|(name, field)| Some((*field, gap(&judgement.status, name)?)))
+            .collect();
+        for (field, message) in gaps {
+            let hint = if message.contains("does not exist") {
+                "declare it, or write a URL under uri instead of ref"
+            } else {
+                ""
+            };
+            self.warn(identity, field, &message, hint);
+        }
+    }
+
+    fn warn(&mut self, object: &Identity, field: &[&'static str], message: &str, hint: &str) {
+        let path = Path(field.iter().map(|step| (*step).into()).collect());
+        self.found.push(Warning {
+            object: object.clone(),
+            finding: Finding::warning(path, message, hint),
+        });
+    }
+}
+
+/// Why a condition does not hold.
+fn gap(status: &Status, name: &str) -> Option<String> {
+    let condition = status.condition(name)?;
+    (condition.status == Truth::False).then(|| condition.message.to_string())
+}
+
+fn keys(objects: &[&Object], kind: ObjectKind) -> BTreeSet<ObjectKey> {
+    let all = objects.iter().map(|object| object.identity());
+    all.filter(|identity| identity.kind == kind)
+        .map(|identity| identity.key)
+        .collect()
+}
+
+/// The Broker that a Trigger names.
+fn home(object: &Object) -> Option<ObjectKey> {
+    let Object::Trigger(trigger) = object else {
+        return None;
+    };
+    Some(ObjectKey::new(
+        trigger.metadata.namespace(),
+        trigger.broker_name(),
+    ))
+}

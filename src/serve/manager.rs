@@ -1,0 +1,40 @@
+//! What this process has to do with whoever started it: systemd hears when it is ready and when it
+//! stops (`Type=notify`), and the soft limit of open files becomes the hard one.
+//!
+//! Outside of systemd nobody listens (`NOTIFY_SOCKET` is not set), and nothing is said.
+
+use std::net::SocketAddr;
+
+use rustix::process::{Resource, getrlimit, setrlimit};
+use sd_notify::NotifyState;
+
+/// Says that connections are taken.
+pub(super) fn ready(data: SocketAddr) {
+    let status = format!("takes events at http://{data}");
+    tell(&[NotifyState::Ready, NotifyState::Status(&status)]);
+}
+
+/// Says that the orderly end has begun.
+pub(super) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::warn!(%error, "the service manager can't be told; is NOTIFY_SOCKET right?");
+    }
+}
+
+/// Every connection is a file, and the usual soft limit of 1,024 is for programs that use
+/// `select`; this one does not.
+pub(super) fn raise_file_limit() {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current == limit.maximum {
+        return;
+    }
+    limit.current = limit.maximum;
+    match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => tracing::debug!(files = ?limit.current, "the limit of open files is raised"),
+        Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
+    }
+}
