@@ -42,7 +42,8 @@ pub struct Image {
     pub facts: BTreeMap<Position, Facts>,
     /// By the Trigger's uid.
     pub exceptions: BTreeMap<u128, Exception>,
-    /// Which Triggers it knows. `None` in one of an older version: all that there are.
+    /// Which Triggers it knows. `None` in one of an older version, and where a part was lost: all
+    /// that there are.
     pub roll: Option<Roll>,
 }
 

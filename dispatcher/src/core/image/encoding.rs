@@ -116,9 +116,10 @@ impl Image {
         };
         let sequence = whole.sequence;
         if format != WITHOUT_ROLL {
-            let mut roll = reader.roll(side)?;
-            roll.settle(sequence);
-            whole.roll = Some(roll);
+            whole.roll = roll(reader.byte()?, side);
+            if let Some(roll) = &mut whole.roll {
+                roll.settle(sequence);
+            }
         }
         reader.facts(&mut whole.facts)?;
         while !reader.is_empty() {
@@ -219,6 +220,25 @@ impl Delta {
     }
 }
 
+/// The roll in `side`. `None` where a chunk of it was lost with a damaged part of the log: then every
+/// Trigger counts as known, which may repeat or add deliveries and loses none.
+fn roll(bits: u8, side: &[(u128, Bytes)]) -> Option<Roll> {
+    let mut roll = Roll {
+        bits,
+        ..Roll::default()
+    };
+    for chunk in 0..1u32.checked_shl(bits.into())? {
+        let key = Roll::key(bits, chunk);
+        let at = side.binary_search_by_key(&key, |(each, _)| *each).ok()?;
+        let mut reader = Reader {
+            bytes: &side[at].1,
+            at: 0,
+        };
+        roll.chunks.insert(chunk, reader.names().ok()?);
+    }
+    Some(roll)
+}
+
 fn put(out: &mut Vec<u8>, mut number: u64) {
     while number >= 0x80 {
         out.push((number & 0x7f) as u8 | 0x80);
@@ -285,23 +305,6 @@ impl<'a> Reader<'a> {
             format if format > newest => Err(ImageError::Newer(format)),
             format => Ok(format),
         }
-    }
-
-    /// The roll that the image at hand was written with.
-    fn roll(&mut self, side: &[(u128, Bytes)]) -> Result<Roll, ImageError> {
-        let bits = self.byte()?;
-        let mut roll = Roll {
-            bits,
-            ..Roll::default()
-        };
-        for chunk in 0..1u32.checked_shl(bits.into()).ok_or(self.damaged())? {
-            let key = Roll::key(bits, chunk);
-            let found = side.binary_search_by_key(&key, |(each, _)| *each);
-            let (_, bytes) = &side[found.map_err(|_| self.damaged())?];
-            let mut reader = Reader { bytes, at: 0 };
-            roll.chunks.insert(chunk, reader.names()?);
-        }
-        Ok(roll)
     }
 
     fn names(&mut self) -> Result<BTreeMap<u128, Name>, ImageError> {

@@ -1,6 +1,7 @@
 //! What is written comes back, and what is damaged is named.
 
 use super::*;
+use crate::core::roll::{Absent, Name};
 
 fn sample() -> Image {
     let at = |n: u64| Position(n * 7);
@@ -123,4 +124,83 @@ fn a_side_record_whose_image_a_crash_prevented_is_older_than_every_later_image()
         Ok(next),
         "what is left over is stale"
     );
+}
+
+fn rolled(bits: u8, uids: &[u128]) -> Image {
+    let mut roll = Roll {
+        bits,
+        ..Roll::default()
+    };
+    for chunk in 0..1 << bits {
+        roll.chunks.insert(chunk, BTreeMap::new());
+    }
+    for uid in uids {
+        let chunk = uid.unbounded_shr(128 - u32::from(bits)) as u32;
+        let names = roll.chunks.get_mut(&chunk).expect("every chunk is there");
+        names.insert(*uid, Name::default());
+    }
+    Image {
+        sequence: 4,
+        roll: Some(roll),
+        ..Image::default()
+    }
+}
+
+fn written(image: &Image) -> (bytes::Bytes, Vec<(u128, bytes::Bytes)>) {
+    let (image, side) = image.encode(usize::MAX);
+    let mut side: Vec<_> = side
+        .into_iter()
+        .filter_map(|(uid, bytes)| Some((uid, bytes?)))
+        .collect();
+    side.sort();
+    (image, side)
+}
+
+#[test]
+fn a_roll_comes_back_in_as_many_chunks_as_it_was_cut_into() {
+    for bits in [0, 1, 5] {
+        let image = rolled(bits, &[1, u128::MAX / 3, u128::MAX - 9]);
+        let (bytes, side) = written(&image);
+        assert_eq!(side.len(), 1 << bits);
+        assert_eq!(Image::decode(&bytes, &side), Ok(image), "{bits} bits");
+    }
+}
+
+#[test]
+fn where_a_chunk_was_lost_every_trigger_counts_as_known() {
+    let (bytes, mut side) = written(&rolled(2, &[1, 2]));
+    side.remove(1);
+    let found = Image::decode(&bytes, &side).expect("the rest is whole");
+    assert_eq!(found.roll, None);
+    assert!(found.knows(77));
+}
+
+#[test]
+fn a_name_of_a_newer_image_is_not_known_to_an_older_one() {
+    let mut image = rolled(0, &[1, 2, 3]);
+    let names = &mut image.roll.as_mut().expect("it has one").chunks;
+    let names = names.get_mut(&0).expect("one chunk");
+    names.insert(
+        2,
+        Name {
+            since: 5,
+            absent: None,
+        },
+    );
+    let absent = |until| Absent {
+        read: Position(9),
+        ordinal: 8,
+        until,
+    };
+    for (uid, until) in [(10, 0), (11, 4), (12, 5)] {
+        let absent = Some(absent(until));
+        names.insert(uid, Name { since: 0, absent });
+    }
+    let (bytes, side) = written(&image);
+    let found = Image::decode(&bytes, &side).expect("it was just written");
+    assert!(found.knows(1) && !found.knows(2) && found.knows(10));
+    let read = |uid| found.usual(uid).read;
+    assert_eq!(read(10), Position(9));
+    assert_eq!(read(11), found.base, "this image knows better");
+    assert_eq!(read(12), Position(9));
 }
