@@ -223,6 +223,9 @@ async fn with_a_backlog(data: &Path) -> (Volley, Sink, String) {
             .await;
         assert_eq!(answer.expect("an answer"), 202);
     }
+    // An attempt that comes later might meet another script.
+    let bound = Duration::from_secs(30);
+    assert!(sink.until(bound, |sink| sink.count("/in") == 7).await);
     (volley, sink, objects)
 }
 

@@ -160,8 +160,8 @@ pub fn trigger(trigger: &Trigger) -> Trigger {
         .labels
         .insert(BROKER_LABEL.to_owned(), broker);
     filled.spec.filter.get_or_insert_default();
-    own_namespace(filled.spec.broker_ref.as_mut(), &namespace);
-    own_namespace(filled.spec.subscriber.reference.as_mut(), &namespace);
+    own_namespace(filled.spec.broker_ref.as_deref_mut(), &namespace);
+    own_namespace(filled.spec.subscriber.reference.as_deref_mut(), &namespace);
     if let Some(delivery) = &mut filled.spec.delivery {
         delivery_namespace(delivery, &namespace);
     }
@@ -199,7 +199,10 @@ fn own_namespace(reference: Option<&mut KReference>, namespace: &str) {
 
 fn delivery_namespace(delivery: &mut DeliverySpec, namespace: &str) {
     let sink = delivery.dead_letter_sink.as_mut();
-    own_namespace(sink.and_then(|sink| sink.reference.as_mut()), namespace);
+    own_namespace(
+        sink.and_then(|sink| sink.reference.as_deref_mut()),
+        namespace,
+    );
 }
 
 impl BrokerDefaults {

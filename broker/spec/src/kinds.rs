@@ -4,6 +4,7 @@
 //! one type and one description. They hold what the author wrote; defaults are filled in by
 //! [`crate::defaults`], rules beyond types are in [`crate::check`].
 
+mod attributes;
 mod broker;
 mod core;
 mod delivery;
@@ -12,6 +13,7 @@ mod metadata;
 mod trigger;
 
 pub use self::core::{ConfigMap, Secret, Service, ServicePort, ServiceSpec};
+pub use attributes::Attributes;
 pub use broker::{Broker, BrokerSpec};
 pub use delivery::{BackoffPolicy, DeliveryFormat, DeliverySpec};
 pub use destination::{Destination, KReference, hide_password};

@@ -30,7 +30,7 @@ pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
         Err(errors) => mistakes(&errors, findings),
     }
     if let Some(overridden) = spec.filter.as_ref().filter(|_| !spec.filters.is_empty()) {
-        let errors = Filter::compile(&Expr::Attributes(overridden.attributes.clone())).err();
+        let errors = Filter::compile(&Expr::Attributes(overridden.attributes.to_map())).err();
         mistakes(&errors.unwrap_or_default(), findings);
     }
 }
@@ -52,7 +52,7 @@ pub fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
         return Filter::compile_list(&exprs);
     }
     match &spec.filter {
-        Some(filter) => Filter::compile(&Expr::Attributes(filter.attributes.clone())),
+        Some(filter) => Filter::compile(&Expr::Attributes(filter.attributes.to_map())),
         None => Ok(Filter::everything()),
     }
 }
@@ -71,13 +71,13 @@ fn expr(spec: &FilterSpec) -> Expr {
         return Expr::Cesql(text.clone());
     }
     if !spec.prefix.is_empty() {
-        return Expr::Prefix(spec.prefix.clone());
+        return Expr::Prefix(spec.prefix.to_map());
     }
     if !spec.suffix.is_empty() {
-        return Expr::Suffix(spec.suffix.clone());
+        return Expr::Suffix(spec.suffix.to_map());
     }
     if !spec.exact.is_empty() {
-        return Expr::Exact(spec.exact.clone());
+        return Expr::Exact(spec.exact.to_map());
     }
     // A filter without a dialect asks for nothing.
     Expr::attributes::<String, String>([])

@@ -14,7 +14,7 @@ use super::Destination;
 pub struct DeliverySpec {
     /// Where events go whose delivery failed for good. Without it they are counted and dropped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dead_letter_sink: Option<Destination>,
+    pub dead_letter_sink: Option<Box<Destination>>,
     /// Attempts after the first one. Without it there is one attempt.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(extend("minimum" = 0))]

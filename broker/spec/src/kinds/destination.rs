@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize, Serializer};
 pub struct Destination {
     /// The object whose address is meant.
     #[serde(rename = "ref", default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<KReference>,
+    pub reference: Option<Box<KReference>>,
     /// An absolute URL, or with `ref` a path below the object's URL.
     #[serde(
         default,

@@ -1,12 +1,12 @@
 //! Trigger: which events of a Broker go to which subscriber.
 
-use std::collections::BTreeMap;
-
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{DeliverySpec, Destination, KReference, Kind, Metadata, metadata::name_kind};
+use super::{
+    Attributes, DeliverySpec, Destination, KReference, Kind, Metadata, metadata::name_kind,
+};
 
 /// Delivers the events of a Broker that pass its filters to its subscriber.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,7 +27,7 @@ pub struct TriggerSpec {
     pub broker: String,
     /// The Broker as a reference, instead of `broker`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub broker_ref: Option<KReference>,
+    pub broker_ref: Option<Box<KReference>>,
     /// Attributes that must be equal. `filters` overrides it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub filter: Option<TriggerFilter>,
@@ -38,7 +38,7 @@ pub struct TriggerSpec {
     pub subscriber: Destination,
     /// How events are delivered; replaces the Broker's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub delivery: Option<DeliverySpec>,
+    pub delivery: Option<Box<DeliverySpec>>,
 }
 
 /// Attributes that must be equal.
@@ -46,8 +46,8 @@ pub struct TriggerSpec {
 #[serde(deny_unknown_fields, default)]
 pub struct TriggerFilter {
     /// Attribute names and their values; an empty value means present and not empty.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub attributes: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    pub attributes: Attributes,
 }
 
 /// One filter: exactly one of its dialects is set.
@@ -56,14 +56,14 @@ pub struct TriggerFilter {
 #[schemars(transform = with_sql)]
 pub struct FilterSpec {
     /// Each attribute equals its value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub exact: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    pub exact: Attributes,
     /// Each attribute starts with its value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub prefix: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    pub prefix: Attributes,
     /// Each attribute ends with its value.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub suffix: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Attributes::is_empty")]
+    pub suffix: Attributes,
     /// Every filter in the list passes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub all: Option<Vec<FilterSpec>>,

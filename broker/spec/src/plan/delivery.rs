@@ -30,7 +30,7 @@ pub(super) fn of_trigger(
 
 /// The dead-letter sink of a Trigger, chosen by itself: its own, else its Broker's.
 pub(super) fn own_dead_letter_sink(own: Option<&DeliverySpec>) -> Option<&Destination> {
-    own.and_then(|delivery| delivery.dead_letter_sink.as_ref())
+    own.and_then(|delivery| delivery.dead_letter_sink.as_deref())
 }
 
 fn merged(own: &DeliverySpec, brokers: &DeliverySpec) -> DeliverySpec {

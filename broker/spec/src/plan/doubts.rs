@@ -89,7 +89,7 @@ impl Doubts<'_> {
         let delivery = broker.spec.delivery.as_ref();
         self.dead_letters(
             identity,
-            delivery.and_then(|one| one.dead_letter_sink.as_ref()),
+            delivery.and_then(|one| one.dead_letter_sink.as_deref()),
             key,
         );
         self.conditions(identity);
@@ -111,7 +111,7 @@ impl Doubts<'_> {
         let delivery = trigger.spec.delivery.as_ref();
         self.dead_letters(
             identity,
-            delivery.and_then(|one| one.dead_letter_sink.as_ref()),
+            delivery.and_then(|one| one.dead_letter_sink.as_deref()),
             &home,
         );
         self.conditions(identity);

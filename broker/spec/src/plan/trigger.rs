@@ -57,7 +57,7 @@ pub(super) fn plan(
     };
     let served = broker.filter(|broker| broker.route.is_some());
     subscription_ready(served.is_some(), &filter, subscriber.is_some(), &mut status);
-    let own = trigger.spec.delivery.as_ref();
+    let own = trigger.spec.delivery.as_deref();
     let dead_letter = dead_letter(own, key, broker, world, &mut status);
     status.set(
         of_trigger::OIDC_IDENTITY_CREATED,

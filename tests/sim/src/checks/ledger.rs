@@ -416,6 +416,16 @@ impl History {
             .map(|((_, id), _)| id)
     }
 
+    /// Whether an event was the last one that a life before this one stored.
+    pub(super) fn is_last_before_a_crash(&self, broker: &str, id: &str) -> bool {
+        let newest = |record: &&Record| {
+            let of_its_life = self.records.iter().filter(|it| it.life == record.life);
+            of_its_life.map(|it| it.position).max() == Some(record.position)
+        };
+        let mut records = self.records_of(broker, id);
+        records.any(|record| record.life < self.last_life() && newest(&record))
+    }
+
     fn records_of(&self, broker: &str, id: &str) -> impl Iterator<Item = &Record> {
         let at = self.by_id.get(&(broker.to_owned(), id.to_owned()));
         at.into_iter().flatten().map(|at| &self.records[*at])
