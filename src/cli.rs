@@ -7,7 +7,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use crate::{
     command::{
         check::CheckArgs, completions::CompletionsArgs, filter::FilterArgs, get::GetArgs,
-        log::LogArgs, version::VersionArgs,
+        log::LogArgs, schema::SchemaArgs, version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -62,6 +62,13 @@ pub(crate) enum Command {
     Get(GetArgs),
     /// Look into the log of a folder, in use or not
     Log(LogArgs),
+    /// Print the JSON Schema of a kind, or of everything that volley reads
+    ///
+    /// Editors complete and check files with it: name it in the first line of a file, as
+    /// "# yaml-language-server: $schema=./volley.schema.json".
+    ///
+    /// Try it: volley schema > volley.schema.json
+    Schema(SchemaArgs),
     /// Say which version this is
     Version(VersionArgs),
     /// Print a completion script for a shell

@@ -5,4 +5,5 @@ pub(crate) mod completions;
 pub(crate) mod filter;
 pub(crate) mod get;
 pub(crate) mod log;
+pub(crate) mod schema;
 pub(crate) mod version;

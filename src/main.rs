@@ -53,6 +53,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             runtime.block_on(command::get::run(&args, Clock::system()))?;
         }
         Command::Log(args) => command::log::run(&args)?,
+        Command::Schema(args) => command::schema::run(&args)?,
         Command::Version(args) => command::version::run(&args)?,
         Command::Completions(args) => command::completions::run(&args, Cli::command())?,
         Command::Man => command::completions::man(&Cli::command())?,

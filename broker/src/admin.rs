@@ -7,6 +7,7 @@
 //! /api/v1/accounts                 the books
 //! /api/v1/{kinds}[/{ns}/{name}]    objects, as written, with status
 //! /api/v1/skipped                  objects of kinds that this build does not serve
+//! /api/v1/openapi.json             all of this, for programs that make clients
 //! ```
 //!
 //! It only reads. Everything that it shows it asks for when it is asked: from the data plane
@@ -17,6 +18,7 @@ mod api;
 mod health;
 mod metrics;
 mod objects;
+mod openapi;
 mod paging;
 mod problem;
 mod server;
@@ -118,6 +120,7 @@ impl Admin {
         let api = Router::new()
             .route("/accounts", get(api::accounts))
             .route("/skipped", get(api::skipped))
+            .route("/openapi.json", get(openapi::show))
             .route("/{kinds}", get(api::list))
             .route("/{kinds}/{namespace}/{name}", get(api::object))
             .fallback(nowhere)
@@ -162,8 +165,8 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 async fn nowhere(request: Request) -> Problem {
     let path: String = request.uri().path().chars().take(200).collect();
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).hint(
-        "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped and \
-             /api/v1/{kinds}",
+        "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped, \
+             /api/v1/openapi.json and /api/v1/{kinds}",
     )
 }
 

@@ -5,6 +5,7 @@
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -51,7 +52,7 @@ pub struct Refused {
 /// `seen = filtered + matched` and
 /// `recovered + matched = delivered + dead_lettered + sum(dropped) + pending`.
 /// They hold exactly when `settled` is true.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerAccount {
     /// The Broker's namespace.
@@ -86,7 +87,7 @@ pub struct BrokerAccount {
 }
 
 /// Whether a Broker runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BrokerPhase {
     /// It runs.
@@ -100,7 +101,7 @@ pub enum BrokerPhase {
 pub const OTHER: &str = "_other";
 
 /// The books of one Trigger since this process started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerAccount {
     /// The Trigger's name.
@@ -132,7 +133,7 @@ pub struct TriggerAccount {
 }
 
 /// What a Trigger is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerPhase {
     /// It reads with the head of its unit.

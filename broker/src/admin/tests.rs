@@ -1,6 +1,7 @@
 //! Tests of the admin port, over a loopback socket.
 
 mod fakes;
+mod openapi;
 mod rows;
 
 use std::sync::Arc;
