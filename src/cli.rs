@@ -6,8 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     command::{
-        check::CheckArgs, completions::CompletionsArgs, filter::FilterArgs, get::GetArgs,
-        log::LogArgs, schema::SchemaArgs, version::VersionArgs,
+        check::CheckArgs, completions::CompletionsArgs, describe::DescribeArgs, filter::FilterArgs,
+        get::GetArgs, log::LogArgs, schema::SchemaArgs, send::SendArgs, sink::SinkArgs,
+        version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -58,8 +59,25 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Try filters out
     Filter(FilterArgs),
+    /// Send events to a Broker, or to any URL
+    ///
+    /// Without flags it sends one event of type com.example.hello to the Broker "default" of a Volley
+    /// on this machine. Exit codes: 0 every event was accepted, 1 one was refused, 4 nobody answers.
+    ///
+    /// Try it: volley send --to broker/default --type com.example.hello --data '{"name":"world"}'
+    Send(SendArgs),
+    /// Receive events and print them, a line each: a subscriber to try things with
+    ///
+    /// Try it: volley sink --listen 127.0.0.1:9000 --fail 0.2 --delay 200ms
+    Sink(SinkArgs),
     /// Show objects with their status, or the books (accounts)
+    ///
+    /// Try it: volley get triggers -A -o wide
     Get(GetArgs),
+    /// Say all that is known of one object: conditions, what they mean, and what to do next
+    ///
+    /// Try it: volley describe trigger hello
+    Describe(DescribeArgs),
     /// Look into the log of a folder, in use or not
     Log(LogArgs),
     /// Print the JSON Schema of a kind, or of everything that volley reads

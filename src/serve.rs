@@ -8,7 +8,6 @@
 //! The ports are bound at once, so that a second process is told at once; connections are taken
 //! only when the objects are loaded and live.
 
-mod display;
 mod end;
 mod log;
 mod measures;
@@ -43,6 +42,7 @@ use volley_spec::Problem;
 use crate::{
     failure::{Failure, Kind},
     options::ServeOptions,
+    receiver::{Manner, Receiver},
 };
 
 use self::{end::Ending, storage::Storage, threads::Threads};
@@ -80,7 +80,10 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let data = bind(options.listen, "the data port").await?;
     let admin = bind(options.admin, "the admin port").await?;
     let display = match options.display() {
-        Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
+        Some(address) => {
+            let listener = bind(address, "the display").await?;
+            Some(Receiver::new(listener, Manner::plain(clock)))
+        }
         None => None,
     };
     if options.secret_dir.is_some() {
