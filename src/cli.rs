@@ -8,7 +8,7 @@ use crate::{
     command::{
         check::CheckArgs, completions::CompletionsArgs, describe::DescribeArgs, filter::FilterArgs,
         get::GetArgs, log::LogArgs, schema::SchemaArgs, send::SendArgs, sink::SinkArgs,
-        version::VersionArgs,
+        tail::TailArgs, version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -56,6 +56,8 @@ pub(crate) enum Command {
     /// Try it: volley serve -f deploy/examples/quickstart --display
     Serve(Box<ServeOptions>),
     /// Say everything that is wrong with declared objects, without starting
+    ///
+    /// Try it: volley check deploy/examples/quickstart
     Check(CheckArgs),
     /// Try filters out
     Filter(FilterArgs),
@@ -78,6 +80,13 @@ pub(crate) enum Command {
     ///
     /// Try it: volley describe trigger hello
     Describe(DescribeArgs),
+    /// Show what happens to events now, a line for each event and Trigger
+    ///
+    /// delivered, retrying, dead-lettered, dropped, and unmatched once for an event that no Trigger
+    /// wanted; filtered only with --trigger. It ends with the server, or when it is interrupted.
+    ///
+    /// Try it: volley tail broker/default --failed
+    Tail(TailArgs),
     /// Look into the log of a folder, in use or not
     Log(LogArgs),
     /// Print the JSON Schema of a kind, or of everything that volley reads
@@ -88,10 +97,16 @@ pub(crate) enum Command {
     /// Try it: volley schema > volley.schema.json
     Schema(SchemaArgs),
     /// Say which version this is
+    ///
+    /// Try it: volley version -o json
     Version(VersionArgs),
     /// Print a completion script for a shell
+    ///
+    /// Try it: source <(volley completions bash)
     Completions(CompletionsArgs),
     /// Print the manual page
+    ///
+    /// Try it: volley man | man -l -
     Man,
 }
 

@@ -1,5 +1,7 @@
 //! Asks a running Volley: plain HTTP to its admin port, JSON back.
 
+mod stream;
+
 use std::time::Duration;
 
 use http_body_util::{BodyExt, Limited};
@@ -16,6 +18,8 @@ use crate::{
     connection::{Line, nothing},
     failure::{Failure, Kind},
 };
+
+pub(crate) use stream::{Stream, Told};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -80,17 +84,35 @@ impl Server {
     /// What is at `path`.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
         let url = self.at(path, query);
-        let (status, body) = time::timeout(PATIENCE, self.ask(&url))
-            .await
-            .map_err(|_| {
-                self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))
-            })??;
+        let asked = time::timeout(PATIENCE, self.ask(&url)).await;
+        let (status, body) = asked.map_err(|_| self.late())??;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, json) {
             (StatusCode::OK, Some(json)) => Ok(json),
             (StatusCode::OK, None) => Err(self.strange("its answer is no JSON")),
             (status, json) => Err(self.refused(status, json.as_ref())),
         }
+    }
+
+    /// The stream of server-sent events at `path`.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Stream<'_>, Failure> {
+        let url = self.at(path, query);
+        let opened = time::timeout(PATIENCE, self.open(&url, "text/event-stream")).await;
+        let (line, response) = opened.map_err(|_| self.late())??;
+        if response.status() == StatusCode::OK {
+            return Ok(Stream::new(self, line, response.into_body()));
+        }
+        let (status, body) = self.read(response).await?;
+        let problem: Option<Value> = serde_json::from_slice(&body).ok();
+        Err(self.refused(status, problem.as_ref()))
+    }
+
+    fn late(&self) -> Failure {
+        self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))
     }
 
     fn at(&self, path: &str, query: &[(&str, &str)]) -> Url {

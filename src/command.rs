@@ -9,4 +9,5 @@ pub(crate) mod log;
 pub(crate) mod schema;
 pub(crate) mod send;
 pub(crate) mod sink;
+pub(crate) mod tail;
 pub(crate) mod version;

@@ -52,6 +52,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Describe(args) => wait(command::describe::run(&args, Clock::system()))?,
         Command::Send(args) => wait(command::send::run(&args, Clock::system()))?,
         Command::Sink(args) => wait(command::sink::run(&args, Clock::system()))?,
+        Command::Tail(args) => wait(command::tail::run(&args))?,
         Command::Log(args) => command::log::run(&args)?,
         Command::Schema(args) => command::schema::run(&args)?,
         Command::Version(args) => command::version::run(&args)?,

@@ -7,6 +7,7 @@
 //! /api/v1/accounts                 the books
 //! /api/v1/{kinds}[/{ns}/{name}]    objects, as written, with status
 //! /api/v1/skipped                  objects of kinds that this build does not serve
+//! /api/v1/stream                   what happens now, as server-sent events
 //! /api/v1/openapi.json             all of this, for programs that make clients
 //! ```
 //!
@@ -22,6 +23,7 @@ mod openapi;
 mod paging;
 mod problem;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -120,6 +122,7 @@ impl Admin {
         let api = Router::new()
             .route("/accounts", get(api::accounts))
             .route("/skipped", get(api::skipped))
+            .route("/stream", get(stream::show))
             .route("/openapi.json", get(openapi::show))
             .route("/{kinds}", get(api::list))
             .route("/{kinds}/{namespace}/{name}", get(api::object))
@@ -166,7 +169,7 @@ async fn nowhere(request: Request) -> Problem {
     let path: String = request.uri().path().chars().take(200).collect();
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).hint(
         "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped, \
-             /api/v1/openapi.json and /api/v1/{kinds}",
+             /api/v1/stream, /api/v1/openapi.json and /api/v1/{kinds}",
     )
 }
 

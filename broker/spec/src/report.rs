@@ -3,6 +3,8 @@
 //! `dispatcher` implements [`DataPlane`], `broker` shows what it says (books, status, metrics)
 //! and hands it each new plan; neither imports the other.
 
+mod tap;
+
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
 use schemars::JsonSchema;
@@ -10,6 +12,8 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::route::Plan;
+
+pub use tap::{Happening, Listener, Listening, Moment, Names, Tap};
 
 /// A boxed future of a data plane's call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -30,6 +34,9 @@ pub trait DataPlane: Send + Sync {
 
     /// What each running Trigger is doing, by uid.
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+
+    /// Where it tells what happens, for whoever looks on.
+    fn tap(&self) -> &Arc<Tap>;
 
     /// In how many places the storage of events was found damaged since it was opened.
     fn damage(&self) -> u64 {

@@ -41,6 +41,7 @@ fn document() -> Value {
     add("/api/v1/accounts", list(books, "BrokerAccount"));
     let skipped = "Declared objects of kinds that this build does not serve";
     add("/api/v1/skipped", list(skipped, "Object"));
+    add("/api/v1/stream", stream());
     for kind in ObjectKind::ALL {
         let (name, plural) = (kind.name(), kind.plural());
         let all = format!("Every {name}, as written, with uid and status");
@@ -127,6 +128,33 @@ fn list(summary: &str, item: &str) -> Value {
         query("continue", "What the page before gave.", text()),
     ];
     answer(summary, &page, &parameters, &["400"])
+}
+
+/// The operation that does not end.
+fn stream() -> Value {
+    let summary = "What happens to events now, as server-sent events: each has one JSON object as data; \
+                   an event of the name missed says how many were dropped before it";
+    let filter = |name: &str, description: &str| json!({"name": name, "in": "query", "description": description, "schema": {"type": "string"}});
+    let parameters = [
+        filter("namespace", "Only Brokers of this namespace."),
+        filter("broker", "Only Brokers of this name."),
+        filter(
+            "trigger",
+            "Only Triggers of this name; then also what they did not want.",
+        ),
+        filter(
+            "type",
+            "Only events of this type; * stands for any letters.",
+        ),
+        filter(
+            "failed",
+            "true: only what was retried, dead-lettered or dropped.",
+        ),
+    ];
+    let mut operation = answer(summary, &json!({}), &parameters, &["400"]);
+    operation["responses"]["200"]["content"] =
+        json!({"text/event-stream": {"schema": {"type": "string"}}});
+    operation
 }
 
 fn named(name: &str) -> Value {

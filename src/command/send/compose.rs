@@ -88,10 +88,9 @@ impl Template {
         if let Some((content_type, data)) = &self.data {
             event = event.data(content_type, data.clone());
         }
-        event.build().map_err(|error| {
-            Failure::from_error(Kind::Invalid, &error)
-                .hint("names of attributes are lower-case letters and digits")
-        })
+        event
+            .build()
+            .map_err(|error| Failure::from_error(Kind::Invalid, &error))
     }
 
     /// The file that the data came from.

@@ -23,6 +23,10 @@ async fn every_path_of_the_document_answers_as_it_says() {
     let document = stage.get("/api/v1/openapi.json").await.json();
     let paths = document["paths"].as_object().expect("paths");
     for (path, item) in paths {
+        if path == "/api/v1/stream" {
+            // It has no end: its own test reads it.
+            continue;
+        }
         let target = path.replace("{namespace}", "a").replace("{name}", "x");
         let said = stage.get(&target).await;
         let response = &item["get"]["responses"][said.status.to_string()];
