@@ -6,8 +6,9 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::{
     command::{
-        check::CheckArgs, completions::CompletionsArgs, filter::FilterArgs, get::GetArgs,
-        log::LogArgs, version::VersionArgs,
+        check::CheckArgs, completions::CompletionsArgs, describe::DescribeArgs, filter::FilterArgs,
+        get::GetArgs, log::LogArgs, schema::SchemaArgs, send::SendArgs, sink::SinkArgs,
+        tail::TailArgs, version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -55,18 +56,57 @@ pub(crate) enum Command {
     /// Try it: volley serve -f deploy/examples/quickstart --display
     Serve(Box<ServeOptions>),
     /// Say everything that is wrong with declared objects, without starting
+    ///
+    /// Try it: volley check deploy/examples/quickstart
     Check(CheckArgs),
     /// Try filters out
     Filter(FilterArgs),
+    /// Send events to a Broker, or to any URL
+    ///
+    /// Without flags it sends one event of type com.example.hello to the Broker "default" of a Volley
+    /// on this machine. Exit codes: 0 every event was accepted, 1 one was refused, 4 nobody answers.
+    ///
+    /// Try it: volley send --to broker/default --type com.example.hello --data '{"name":"world"}'
+    Send(SendArgs),
+    /// Receive events and print them, a line each: a subscriber to try things with
+    ///
+    /// Try it: volley sink --listen 127.0.0.1:9000 --fail 0.2 --delay 200ms
+    Sink(SinkArgs),
     /// Show objects with their status, or the books (accounts)
+    ///
+    /// Try it: volley get triggers -A -o wide
     Get(GetArgs),
+    /// Say all that is known of one object: conditions, what they mean, and what to do next
+    ///
+    /// Try it: volley describe trigger hello
+    Describe(DescribeArgs),
+    /// Show what happens to events now, a line for each event and Trigger
+    ///
+    /// delivered, retrying, dead-lettered, dropped, and unmatched once for an event that no Trigger
+    /// wanted; filtered only with --trigger. It ends with the server, or when it is interrupted.
+    ///
+    /// Try it: volley tail broker/default --failed
+    Tail(TailArgs),
     /// Look into the log of a folder, in use or not
     Log(LogArgs),
+    /// Print the JSON Schema of a kind, or of everything that volley reads
+    ///
+    /// Editors complete and check files with it: name it in the first line of a file, as
+    /// "# yaml-language-server: $schema=./volley.schema.json".
+    ///
+    /// Try it: volley schema > volley.schema.json
+    Schema(SchemaArgs),
     /// Say which version this is
+    ///
+    /// Try it: volley version -o json
     Version(VersionArgs),
     /// Print a completion script for a shell
+    ///
+    /// Try it: source <(volley completions bash)
     Completions(CompletionsArgs),
     /// Print the manual page
+    ///
+    /// Try it: volley man | man -l -
     Man,
 }
 

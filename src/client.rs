@@ -1,15 +1,25 @@
 //! Asks a running Volley: plain HTTP to its admin port, JSON back.
 
+mod stream;
+
 use std::time::Duration;
 
-use http_body_util::{BodyExt, Empty, Limited};
-use hyper::{Request, StatusCode, body::Bytes, client::conn::http1, header};
-use hyper_util::rt::TokioIo;
+use http_body_util::{BodyExt, Limited};
+use hyper::{
+    Request, Response, StatusCode,
+    body::{Bytes, Incoming},
+    header,
+};
 use serde_json::Value;
-use tokio::{net::TcpStream, task::JoinSet, time};
+use tokio::time;
 use url::Url;
 
-use crate::failure::{Failure, Kind};
+use crate::{
+    connection::{Line, nothing},
+    failure::{Failure, Kind},
+};
+
+pub(crate) use stream::{Stream, Told};
 
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -73,17 +83,9 @@ impl Server {
 
     /// What is at `path`.
     pub(crate) async fn get(&self, path: &str, query: &[(&str, &str)]) -> Result<Value, Failure> {
-        let mut url = self.url.clone();
-        let base = url.path().trim_end_matches('/').to_owned();
-        url.set_path(&format!("{base}{path}"));
-        if !query.is_empty() {
-            url.query_pairs_mut().extend_pairs(query);
-        }
-        let (status, body) = time::timeout(PATIENCE, self.ask(&url))
-            .await
-            .map_err(|_| {
-                self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))
-            })??;
+        let url = self.at(path, query);
+        let asked = time::timeout(PATIENCE, self.ask(&url)).await;
+        let (status, body) = asked.map_err(|_| self.late())??;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         match (status, json) {
             (StatusCode::OK, Some(json)) => Ok(json),
@@ -92,26 +94,56 @@ impl Server {
         }
     }
 
+    /// The stream of server-sent events at `path`.
+    pub(crate) async fn stream(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Stream<'_>, Failure> {
+        let url = self.at(path, query);
+        let opened = time::timeout(PATIENCE, self.open(&url, "text/event-stream")).await;
+        let (line, response) = opened.map_err(|_| self.late())??;
+        if response.status() == StatusCode::OK {
+            return Ok(Stream::new(self, line, response.into_body()));
+        }
+        let (status, body) = self.read(response).await?;
+        let problem: Option<Value> = serde_json::from_slice(&body).ok();
+        Err(self.refused(status, problem.as_ref()))
+    }
+
+    fn late(&self) -> Failure {
+        self.unreachable(&format!("no answer within {} s", PATIENCE.as_secs()))
+    }
+
+    fn at(&self, path: &str, query: &[(&str, &str)]) -> Url {
+        let mut url = self.url.clone();
+        let base = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&format!("{base}{path}"));
+        if !query.is_empty() {
+            url.query_pairs_mut().extend_pairs(query);
+        }
+        url
+    }
+
     async fn ask(&self, url: &Url) -> Result<(StatusCode, Bytes), Failure> {
-        let host = url.host_str().unwrap_or_default();
-        let port = url.port_or_known_default().unwrap_or(80);
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let stream = TcpStream::connect((bare, port))
+        let (_line, response) = self.open(url, "application/json").await?;
+        self.read(response).await
+    }
+
+    async fn open(&self, url: &Url, form: &str) -> Result<(Line, Response<Incoming>), Failure> {
+        let mut line = Line::open(url)
             .await
-            .map_err(|error| self.unreachable(&error.to_string()))?;
-        let broken = |error: hyper::Error| self.unreachable(&error.to_string());
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(broken)?;
-        let mut running = JoinSet::new();
-        running.spawn(connection);
-        let target = &url[url::Position::BeforePath..url::Position::AfterQuery];
-        let request = Request::get(target)
-            .header(header::HOST, format!("{host}:{port}"))
-            .header(header::ACCEPT, "application/json")
-            .body(Empty::<Bytes>::new())
+            .map_err(|why| self.unreachable(&why))?;
+        let request = Request::get("/")
+            .header(header::ACCEPT, form)
+            .body(nothing())
             .map_err(|error| Failure::from_error(Kind::Invalid, &error))?;
-        let response = sender.send_request(request).await.map_err(broken)?;
+        let sent = line.send(url, request).await;
+        let response = sent.map_err(|why| self.unreachable(&why))?;
+        Ok((line, response))
+    }
+
+    async fn read(&self, response: Response<Incoming>) -> Result<(StatusCode, Bytes), Failure> {
         let status = response.status();
         let body = Limited::new(response.into_body(), LARGEST).collect().await;
         let body = body.map_err(|error| self.unreachable(&error.to_string()))?;

@@ -2,7 +2,12 @@
 
 pub(crate) mod check;
 pub(crate) mod completions;
+pub(crate) mod describe;
 pub(crate) mod filter;
 pub(crate) mod get;
 pub(crate) mod log;
+pub(crate) mod schema;
+pub(crate) mod send;
+pub(crate) mod sink;
+pub(crate) mod tail;
 pub(crate) mod version;

@@ -85,6 +85,11 @@ impl Failure {
         self
     }
 
+    /// Whether it is that something was not found.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.kind == Kind::NotFound
+    }
+
     /// Says what to do about it, if it is that something was not found.
     pub(crate) fn hint_not_found(self, hint: impl Into<String>) -> Self {
         if self.kind == Kind::NotFound {

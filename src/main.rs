@@ -3,11 +3,14 @@
 mod cli;
 mod client;
 mod command;
+mod connection;
 mod excerpt;
 mod failure;
+mod naming;
 mod options;
 mod output;
 mod quantity;
+mod receiver;
 mod serve;
 mod settings;
 mod suggest;
@@ -46,19 +49,27 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Serve(options) => return serve::run(*options),
         Command::Check(args) => command::check::run(&args, cli.color)?,
         Command::Filter(args) => command::filter::run(&args, cli.color)?,
-        Command::Get(args) => {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-            runtime.block_on(command::get::run(&args, Clock::system()))?;
-        }
+        Command::Get(args) => wait(command::get::run(&args, Clock::system()))?,
+        Command::Describe(args) => wait(command::describe::run(&args, Clock::system()))?,
+        Command::Send(args) => wait(command::send::run(&args, Clock::system()))?,
+        Command::Sink(args) => wait(command::sink::run(&args, Clock::system()))?,
+        Command::Tail(args) => wait(command::tail::run(&args))?,
         Command::Log(args) => command::log::run(&args)?,
+        Command::Schema(args) => command::schema::run(&args)?,
         Command::Version(args) => command::version::run(&args)?,
         Command::Completions(args) => command::completions::run(&args, Cli::command())?,
         Command::Man => command::completions::man(&Cli::command())?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Runs a command that talks to others.
+fn wait(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
+    runtime.block_on(command)
 }
 
 /// Prints help and version, or says what is wrong with the command line.

@@ -229,7 +229,8 @@ fn channel(written: &str) -> Result<Backend, String> {
     ))
 }
 
-fn address(written: &str) -> Result<SocketAddr, String> {
+/// Reads an IP address and a port.
+pub(crate) fn address(written: &str) -> Result<SocketAddr, String> {
     let local = written.strip_prefix("localhost:");
     let numeric = local.map(|port| format!("127.0.0.1:{port}"));
     let numeric = numeric.as_deref().unwrap_or(written);

@@ -95,13 +95,19 @@ impl Paint {
 
 /// Writes `text` to stdout. A reader that has gone away ends nothing: it has seen enough.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    print_on(text).map(|_| ())
+}
+
+/// Writes `text` to stdout. False when its reader has gone away: a stream ends then.
+pub(crate) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure::new(
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::new(
             Kind::Failed,
             format!("can't write to stdout: {error}"),
         )),
-        _ => Ok(()),
     }
 }
 

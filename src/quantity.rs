@@ -55,6 +55,30 @@ pub(crate) fn duration(written: &str) -> Result<Duration, String> {
     Ok(read)
 }
 
+/// A duration for people, in two units at most: `200ms`, `25.6s`, `3m24s`, `2h5m`, `9d`.
+pub(crate) fn spoken(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    let seconds = duration.as_secs();
+    let two = |large: u64, unit: &str, small: u64, part: &str| match small {
+        0 => format!("{large}{unit}"),
+        small => format!("{large}{unit}{small}{part}"),
+    };
+    match seconds {
+        0 => format!("{millis}ms"),
+        1..60 => {
+            let tenths = (millis % 1_000) / 100;
+            match tenths {
+                0 => format!("{seconds}s"),
+                tenths => format!("{seconds}.{tenths}s"),
+            }
+        }
+        60..3_600 => two(seconds / 60, "m", seconds % 60, "s"),
+        3_600..172_800 => two(seconds / 3_600, "h", seconds / 60 % 60, "m"),
+        172_800..3_153_600_000 => two(seconds / 86_400, "d", seconds / 3_600 % 24, "h"),
+        _ => "100 years or more".to_owned(),
+    }
+}
+
 fn too_long() -> String {
     "it is longer than 100 years".to_owned()
 }

@@ -8,13 +8,12 @@
 //! The ports are bound at once, so that a second process is told at once; connections are taken
 //! only when the objects are loaded and live.
 
-mod display;
 mod end;
 mod log;
-mod manager;
 mod measures;
 mod orphans;
 mod storage;
+mod supervisor;
 mod threads;
 
 use std::{
@@ -48,6 +47,7 @@ use crate::{
     failure::{Failure, Kind},
     options::ServeOptions,
     output::Colour,
+    receiver::{Manner, Receiver},
 };
 
 use self::{end::Ending, storage::Storage, threads::Threads};
@@ -73,7 +73,7 @@ pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
-    manager::raise_file_limit();
+    supervisor::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -86,7 +86,10 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let data = bind(options.listen, "the data port").await?;
     let admin = bind(options.admin, "the admin port").await?;
     let display = match options.display() {
-        Some(address) => Some(display::Display::open(bind(address, "the display").await?)),
+        Some(address) => {
+            let listener = bind(address, "the display").await?;
+            Some(Receiver::new(listener, Manner::plain(clock)))
+        }
         None => None,
     };
     let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
@@ -116,11 +119,11 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let ingress = Arc::clone(&running.ingress);
     accepting.spawn(async move { ingress::accept(data, &ingress, cores).await });
     ready(addresses.0, addresses.1);
-    manager::ready(addresses.0);
+    supervisor::ready(addresses.0);
     if !running.go_on(&mut ending).await {
         return Ok(ExitCode::FAILURE);
     }
-    manager::stopping();
+    supervisor::stopping();
     let drain = end::Drain {
         delay: options.drain_delay(std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
         timeout: options.shutdown_timeout,

@@ -404,3 +404,76 @@ fn filter_test_points_at_the_column_of_a_mistake() {
         stderr(&output)
     );
 }
+
+#[test]
+fn schemas_are_printed_for_one_kind_and_for_all() {
+    let json = |args: &[&str]| -> Value {
+        let output = volley(args).output().expect("the binary runs");
+        serde_json::from_slice(&output.stdout).expect("one JSON document")
+    };
+    assert_eq!(
+        json(&["schema", "trigger"])["properties"]["kind"]["const"],
+        "Trigger"
+    );
+    let all = json(&["schema"]);
+    let branches = all["allOf"].as_array().expect("a branch for each kind");
+    let kinds: Vec<&Value> = branches
+        .iter()
+        .map(|one| &one["if"]["properties"]["kind"]["const"])
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "Broker",
+            "Trigger",
+            "ConfigMap",
+            "Secret",
+            "Service",
+            "List"
+        ]
+    );
+    let output = volley(&["schema", "triger"]).output().expect("it runs");
+    assert_eq!(code(&output), 2);
+    let output = volley(&["schema", "triger"]).output().expect("it runs");
+    assert!(text(&output.stderr).contains("did you mean triggers?"));
+}
+
+#[test]
+fn every_command_has_a_help_text_with_an_example() {
+    let help = text(&volley(&["--help"]).output().expect("it runs").stdout);
+    let commands = help.split_once("Commands:\n").expect("commands").1;
+    let commands = commands.split("\n\n").next().unwrap_or_default();
+    let names = commands
+        .lines()
+        .filter_map(|line| line.split_whitespace().next());
+    let names: Vec<&str> = names.collect();
+    assert!(
+        names.contains(&"send") && names.contains(&"describe"),
+        "{names:?}"
+    );
+    let man = text(&volley(&["man"]).output().expect("it runs").stdout);
+    let script = text(
+        &volley(&["completions", "bash"])
+            .output()
+            .expect("it runs")
+            .stdout,
+    );
+    for name in names {
+        let help = text(&volley(&[name, "--help"]).output().expect("it runs").stdout);
+        let has_more_below = help.contains("\nCommands:\n");
+        assert!(
+            has_more_below || help.contains("Try it: "),
+            "{name}: {help}"
+        );
+        assert!(
+            man.contains(&format!("volley {name}"))
+                || man.contains(&format!("volley\\ {name}"))
+                || man.contains(&format!("volley\\-{name}")),
+            "{name} is not in the manual"
+        );
+        assert!(
+            script.contains(&format!("volley,{name})")),
+            "{name} is not completed"
+        );
+    }
+}

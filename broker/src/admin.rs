@@ -7,6 +7,8 @@
 //! /api/v1/accounts                 the books
 //! /api/v1/{kinds}[/{ns}/{name}]    objects, as written, with status
 //! /api/v1/skipped                  objects of kinds that this build does not serve
+//! /api/v1/stream                   what happens now, as server-sent events
+//! /api/v1/openapi.json             all of this, for programs that make clients
 //! ```
 //!
 //! It only reads. Everything that it shows it asks for when it is asked: from the data plane
@@ -17,9 +19,11 @@ mod api;
 mod health;
 mod metrics;
 mod objects;
+mod openapi;
 mod paging;
 mod problem;
 mod server;
+mod stream;
 #[cfg(test)]
 mod tests;
 
@@ -118,6 +122,8 @@ impl Admin {
         let api = Router::new()
             .route("/accounts", get(api::accounts))
             .route("/skipped", get(api::skipped))
+            .route("/stream", get(stream::show))
+            .route("/openapi.json", get(openapi::show))
             .route("/{kinds}", get(api::list))
             .route("/{kinds}/{namespace}/{name}", get(api::object))
             .fallback(nowhere)
@@ -162,8 +168,8 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
 async fn nowhere(request: Request) -> Problem {
     let path: String = request.uri().path().chars().take(200).collect();
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).hint(
-        "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped and \
-             /api/v1/{kinds}",
+        "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped, \
+             /api/v1/stream, /api/v1/openapi.json and /api/v1/{kinds}",
     )
 }
 

@@ -10,6 +10,7 @@ mod control;
 mod progress;
 mod reading;
 mod sides;
+mod telling;
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -27,15 +28,19 @@ use tokio::{
 };
 use tracing::error;
 use volley_channel::{
-    Clock, Cursor, Epoch, Health, LedgerError, PublishError, Publisher, ReadError, SideKey, Span,
-    Stored, Tally, Unit,
+    Clock, Cursor, Epoch, Health, LedgerError, Position, PublishError, Publisher, ReadError,
+    SideKey, Span, Stored, Tally, Unit,
 };
 
-pub(crate) use self::control::{Control, UnitReport};
 use self::{
     attempts::{Flight, Sinks},
     control::Drain,
     progress::Progress,
+    telling::Told,
+};
+pub(crate) use self::{
+    control::{Control, UnitReport},
+    telling::Teller,
 };
 use crate::{
     budget::Memory,
@@ -60,15 +65,13 @@ pub(crate) struct Surroundings {
     /// The bounds of a Trigger while there are enough.
     pub(crate) usual: Settings,
     pub(crate) seed: u64,
+    pub(crate) teller: Teller,
 }
 
 /// Work that takes time, when it is done.
 pub(crate) enum Done {
     Pass(usize, Option<Box<dyn Cursor>>, Result<Span, ReadError>),
-    Fetched(
-        Vec<volley_channel::Position>,
-        Result<Vec<Option<Stored>>, ReadError>,
-    ),
+    Fetched(Vec<Position>, Result<Vec<Option<Stored>>, ReadError>),
     Reply(AttemptKey, Result<(), PublishError>),
     Local(AttemptKey, Duration, Result<(), PublishError>),
     Delta(Result<(), LedgerError>),
@@ -110,6 +113,10 @@ pub(crate) struct Actor {
     stopped: bool,
     /// Bytes that what is pending here took when that was last told.
     held: usize,
+    /// Attempts that somebody looks on at whose reply is being stored.
+    told_replies: BTreeMap<AttemptKey, Box<Told>>,
+    /// Deliveries whose end was told already.
+    told_finished: Vec<(u128, Position)>,
 }
 
 /// What a new actor is given.
@@ -155,6 +162,8 @@ impl Actor {
             reading: true,
             stopped: false,
             held: 0,
+            told_replies: BTreeMap::new(),
+            told_finished: Vec::new(),
             around,
         };
         actor.read_head(birth.cursor);
@@ -216,6 +225,7 @@ impl Actor {
                 if !self.core.is_replying(key) {
                     self.progress.release(key);
                 }
+                self.tell_replied(now, key);
             }
             Done::Local(key, began, answer) => self.local_ended(now, key, began, answer),
             Done::Delta(answer) => self.delta_written(answer),

@@ -20,6 +20,7 @@ mod books;
 mod changes;
 mod ended;
 mod graves;
+mod heard;
 mod image;
 mod owner;
 mod passes;
@@ -43,6 +44,7 @@ use std::{
 
 pub use books::{Counts, Dropped, Ending, Finished, UnitAccount};
 pub use changes::Change;
+pub use heard::{Fate, Heard};
 pub use image::{Delta, Exception, Image, ImageError};
 use pending::Stage;
 pub use positions::Positions;
@@ -176,6 +178,9 @@ pub struct Core {
     blocked_by_space: Option<(Position, Overflow)>,
     /// The pass that failed to read just now.
     failed_pass: Option<usize>,
+    /// Whether somebody looks on, and what was read meanwhile.
+    listening: bool,
+    heard: Vec<Heard>,
     #[cfg(test)]
     altered: Option<Altered>,
 }
@@ -219,6 +224,8 @@ impl Core {
             graves: Graves::default(),
             blocked_by_space: None,
             failed_pass: None,
+            listening: false,
+            heard: Vec::new(),
             #[cfg(test)]
             altered: None,
         }
@@ -281,6 +288,13 @@ impl Core {
             }
         }
         self.unmatched += u64::from(!wanted);
+        if self.listening {
+            self.heard.push(Heard {
+                stored: stored.clone(),
+                wanted,
+                hits: hits.clone(),
+            });
+        }
         self.hits = hits;
         if users > 0 {
             self.shelf.push(stored, key, users);

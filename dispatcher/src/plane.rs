@@ -19,12 +19,12 @@ use volley_channel::{
     planted::{self, Planted},
 };
 use volley_spec::{
-    report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
+    report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{BrokerRoute, Plan},
 };
 
 use crate::{
-    actor::{Actor, Birth, Control, Surroundings, UnitReport},
+    actor::{Actor, Birth, Control, Surroundings, Teller, UnitReport},
     budget::Memory,
     core::{Core, Delta, Image, Settings},
     egress::{Egress, EgressOptions, Network},
@@ -120,6 +120,7 @@ pub struct Dispatcher {
     exits: Arc<[Exit]>,
     places: Places,
     memory: Memory,
+    tap: Arc<Tap>,
     /// Held while a plan is taken up, so that plans are taken up in their order.
     applying: AsyncMutex<()>,
     state: Mutex<State>,
@@ -182,6 +183,7 @@ impl Dispatcher {
             clock,
             places: Places::default(),
             memory,
+            tap: Arc::default(),
             applying: AsyncMutex::new(()),
             state: Mutex::default(),
         })
@@ -426,6 +428,11 @@ impl Dispatcher {
             memory: self.memory.clone(),
             usual: self.options.core.clone(),
             seed: self.options.seed ^ (unit.pool.0 as u64) ^ u64::from(unit.part),
+            teller: Teller {
+                tap: Arc::clone(&self.tap),
+                namespace: Arc::from(route.key.namespace.as_str()),
+                broker: Arc::from(route.key.name.as_str()),
+            },
         };
         let birth = Birth {
             unit,
@@ -541,6 +548,10 @@ impl DataPlane for Dispatcher {
 
     fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
         Box::pin(self.all_accounts())
+    }
+
+    fn tap(&self) -> &Arc<Tap> {
+        &self.tap
     }
 
     fn damage(&self) -> u64 {

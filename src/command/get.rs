@@ -1,7 +1,7 @@
 //! `volley get KIND [NAME]`: objects with their status, and the books, from a running Volley.
 
 mod accounts;
-mod age;
+pub(super) mod age;
 mod columns;
 
 use clap::Args;
@@ -12,6 +12,7 @@ use volley_spec::{ObjectKind, read::kind_elsewhere};
 use crate::{
     client::Server,
     failure::{Failure, Kind},
+    naming,
     output::{self, Form},
     suggest::nearest,
 };
@@ -57,7 +58,7 @@ pub(crate) struct GetArgs {
 
 /// What is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Wanted {
+pub(super) enum Wanted {
     Objects(ObjectKind),
     Accounts,
     /// Objects of kinds that this build does not serve: of one, or of all.
@@ -122,19 +123,13 @@ fn named(args: &GetArgs) -> Result<(Wanted, Option<&str>), Failure> {
         )
         .hint("leave out -A and name its namespace with -n"));
     }
-    let plain = |text: &str| {
-        let fits = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
-        !text.is_empty() && text.chars().all(fits) && !text.starts_with('.')
-    };
     for text in [Some(args.namespace.as_str()), name].into_iter().flatten() {
-        if !plain(text) {
-            return Err(Failure::new(Kind::Invalid, format!("{text:?} is no name")));
-        }
+        naming::plain(text)?;
     }
     Ok((wanted(kind)?, name))
 }
 
-fn wanted(word: &str) -> Result<Wanted, Failure> {
+pub(super) fn wanted(word: &str) -> Result<Wanted, Failure> {
     if matches!(
         word.to_ascii_lowercase().as_str(),
         "account" | "accounts" | "books"
@@ -164,7 +159,7 @@ fn wanted(word: &str) -> Result<Wanted, Failure> {
 }
 
 impl Wanted {
-    fn plural(&self) -> &'static str {
+    pub(super) fn plural(&self) -> &'static str {
         match self {
             Self::Objects(kind) => kind.plural(),
             Self::Accounts => ACCOUNTS,

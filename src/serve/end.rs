@@ -9,12 +9,16 @@ use tokio::{
 use tracing::{error, info, warn};
 use volley_broker::ingress::{Ingress, Phase};
 use volley_dispatcher::Dispatcher;
+use volley_spec::report::DataPlane as _;
 
 use super::threads::Threads;
 use crate::failure::{Failure, Kind};
 
 /// The exit code of a process that was interrupted.
 const INTERRUPTED: u8 = 130;
+
+/// How long listeners have to take what was told last.
+const LAST_WORDS: Duration = Duration::from_millis(100);
 
 /// The signals that ask for an end.
 #[derive(Debug)]
@@ -94,6 +98,10 @@ async fn finish(
     let left = plane
         .drain(drain.timeout.saturating_sub(started.elapsed()))
         .await;
+    if plane.tap().close() {
+        // Whoever looks on gets the end in full.
+        tokio::time::sleep(LAST_WORDS).await;
+    }
     if left.is_empty() {
         info!("everything is delivered");
         return ExitCode::SUCCESS;

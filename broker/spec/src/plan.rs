@@ -33,6 +33,7 @@ use std::{
 use url::Url;
 use uuid::Uuid;
 
+pub use delivery::of as delivery_of;
 pub use planner::Planner;
 pub use status::{Address, Condition, Status, Truth};
 

@@ -3,12 +3,17 @@
 //! `dispatcher` implements [`DataPlane`], `broker` shows what it says (books, status, metrics)
 //! and hands it each new plan; neither imports the other.
 
+mod tap;
+
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
+use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
 use crate::route::Plan;
+
+pub use tap::{Happening, Listener, Listening, Moment, Names, Tap};
 
 /// A boxed future of a data plane's call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -29,6 +34,9 @@ pub trait DataPlane: Send + Sync {
 
     /// What each running Trigger is doing, by uid.
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+
+    /// Where it tells what happens, for whoever looks on.
+    fn tap(&self) -> &Arc<Tap>;
 
     /// In how many places the storage of events was found damaged since it was opened.
     fn damage(&self) -> u64 {
@@ -51,7 +59,7 @@ pub struct Refused {
 /// `seen = filtered + matched` and
 /// `recovered + matched = delivered + dead_lettered + sum(dropped) + pending`.
 /// They hold exactly when `settled` is true.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BrokerAccount {
     /// The Broker's namespace.
@@ -89,7 +97,7 @@ pub struct BrokerAccount {
 }
 
 /// Whether a Broker runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum BrokerPhase {
     /// It runs.
@@ -103,7 +111,7 @@ pub enum BrokerPhase {
 pub const OTHER: &str = "_other";
 
 /// The books of one Trigger since this process started.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TriggerAccount {
     /// The Trigger's name.
@@ -135,7 +143,7 @@ pub struct TriggerAccount {
 }
 
 /// What a Trigger is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TriggerPhase {
     /// It reads with the head of its unit.

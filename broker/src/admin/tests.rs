@@ -1,7 +1,9 @@
 //! Tests of the admin port, over a loopback socket.
 
 mod fakes;
+mod openapi;
 mod rows;
+mod stream;
 
 use std::sync::Arc;
 
@@ -17,6 +19,8 @@ use volley_channel::{
     memory::{MemoryChannel, MemoryOptions},
 };
 
+use volley_spec::report::Tap;
+
 use super::{Admin, AdminOptions, serve};
 use crate::ingress::{Door, Ingress, IngressOptions, RoutingTable};
 use fakes::{FakeObjects, FakePlane};
@@ -25,6 +29,7 @@ use fakes::{FakeObjects, FakePlane};
 struct Stage {
     ingress: Arc<Ingress>,
     objects: Arc<FakeObjects>,
+    tap: Arc<Tap>,
     address: std::net::SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     tasks: JoinSet<()>,
@@ -55,9 +60,12 @@ impl Stage {
         let door = Door::new("default", "b", PoolId(1), Publisher::new(memory));
         ingress.set_routes(RoutingTable::new([door]));
         let objects = Arc::new(FakeObjects::default());
+        let tap = Arc::<Tap>::default();
         let admin = Admin::new(
             options,
-            Arc::new(FakePlane),
+            Arc::new(FakePlane {
+                tap: Arc::clone(&tap),
+            }),
             Arc::clone(&objects) as _,
             Arc::clone(&ingress),
         )
@@ -75,6 +83,7 @@ impl Stage {
         Self {
             ingress,
             objects,
+            tap,
             address,
             stop: Some(stop),
             tasks,

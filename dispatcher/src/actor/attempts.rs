@@ -10,7 +10,7 @@ use volley_channel::{Class, Position, PublishError, Put};
 use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Written, read_request};
 use volley_spec::route::{Format, Target, TriggerRoute};
 
-use super::{Actor, Done};
+use super::{Actor, Done, telling::Told};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint, Opening},
@@ -27,6 +27,8 @@ pub(super) struct Flight {
     _permit: Option<Permit>,
     /// When it began, for meters.
     began: Duration,
+    /// Kept while somebody looks on.
+    told: Option<Box<Told>>,
 }
 
 /// Headers of a delivery that are not the event's.
@@ -255,6 +257,7 @@ impl Actor {
             Flight {
                 _permit: permit,
                 began: now,
+                told: self.around.teller.note(&start),
             },
         );
         let launched = match sink {
@@ -376,12 +379,16 @@ impl Actor {
     }
 
     pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
-        if let Some(flight) = self.flights.remove(&ended.key.serial) {
+        let flight = self.flights.remove(&ended.key.serial);
+        if let Some(flight) = &flight {
             self.meters.attempt(now.saturating_sub(flight.began));
         }
         self.meter_attempt(&ended);
         let jitter = self.rng.f64();
         self.core.ended(now, ended.key, &ended.outcome, jitter);
+        if let Some(told) = flight.and_then(|flight| flight.told) {
+            self.tell_ended(now, ended.key, told, &ended.outcome);
+        }
         // A reply that is not to be stored (no hops left, its Trigger deleted) needs no room.
         if let Some(hold) = ended.hold
             && self.core.is_replying(ended.key)

@@ -227,7 +227,9 @@ impl Actor {
 
     fn meter_finished(&mut self) {
         let wall = self.around.clock.wall_ms();
-        for finished in self.core.take_finished() {
+        let finished = self.core.take_finished();
+        self.tell_finished(&finished);
+        for finished in finished {
             self.meters
                 .finished(Duration::from_millis(wall.saturating_sub(finished.at_ms)));
             self.progress.dirty = true;

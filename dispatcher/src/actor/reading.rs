@@ -45,7 +45,9 @@ impl Actor {
             Ok(span) => {
                 self.progress
                     .read(span.events.iter().map(|stored| stored.event.size()).sum());
+                self.core.listen(self.around.teller.tap.is_open());
                 self.core.read(span);
+                self.tell_read();
             }
             Err(ReadError::Truncated {
                 first,

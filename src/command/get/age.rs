@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 /// The time from `then` (RFC 3339) to `now_ms`; `<unknown>` when it is no time.
-pub(super) fn since(then: Option<&str>, now_ms: u64) -> String {
+pub(in crate::command) fn since(then: Option<&str>, now_ms: u64) -> String {
     let Some(then) = then.and_then(|then| then.parse::<Timestamp>().ok()) else {
         return "<unknown>".to_owned();
     };

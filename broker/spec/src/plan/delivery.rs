@@ -7,12 +7,25 @@ use crate::{
     check::annotations::Class,
     defaults::{BACKOFF_MAX, DELAY},
     duration,
-    kinds::{BackoffPolicy, DeliveryFormat, DeliverySpec, Destination},
+    kinds::{BackoffPolicy, Broker, DeliveryFormat, DeliverySpec, Destination, Trigger},
     route::{Backoff, Delivery, Format},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(600);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
+
+/// How events of `trigger` are delivered, with every gap filled. `broker` is its Broker, with the
+/// [defaults](crate::defaults::Defaults::broker) in it; without one its own delivery is all there is.
+pub fn of(trigger: &Trigger, broker: Option<&Broker>) -> Delivery {
+    let own = trigger.spec.delivery.as_deref();
+    match broker {
+        Some(broker) => {
+            let class = Class::of(&broker.metadata);
+            of_trigger(own, broker.spec.delivery.as_ref(), class)
+        }
+        None => of_trigger(own, None, Class::Volley),
+    }
+}
 
 /// The delivery of a Trigger: its own replaces its Broker's. Class `Kafka` merges the two field
 /// by field.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use volley_spec::{
     Identity, ObjectKind,
     report::{
-        Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, TriggerAccount, TriggerPhase,
+        Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, Tap, TriggerAccount, TriggerPhase,
         TriggerState,
     },
     route::Plan,
@@ -26,7 +26,10 @@ use crate::{
 
 pub(super) const UID: &str = "00000000-0000-0000-0000-000000000007";
 
-pub(super) struct FakePlane;
+#[derive(Default)]
+pub(super) struct FakePlane {
+    pub(super) tap: Arc<Tap>,
+}
 
 fn trigger(name: &str, state: TriggerPhase, delivered: u64) -> TriggerAccount {
     TriggerAccount {
@@ -71,6 +74,10 @@ fn account(namespace: &str, name: &str) -> BrokerAccount {
 }
 
 impl DataPlane for FakePlane {
+    fn tap(&self) -> &Arc<Tap> {
+        &self.tap
+    }
+
     fn apply(&self, _: Arc<Plan>) -> Answer<'_, Vec<Refused>> {
         Box::pin(async { Vec::new() })
     }

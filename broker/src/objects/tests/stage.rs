@@ -17,7 +17,7 @@ use uuid::Uuid;
 use volley_channel::{Clock, Fut, LedgerError};
 use volley_spec::{
     Identity, ObjectKind,
-    report::{Answer, BrokerAccount, DataPlane, Refused, TriggerState},
+    report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{Backend, Plan},
 };
 
@@ -31,6 +31,7 @@ pub(super) const NEW_YEAR_MS: u64 = 1_767_225_600_000;
 /// What was told, in order.
 #[derive(Debug, Default)]
 pub(super) struct Record {
+    tap: Arc<Tap>,
     told: Mutex<Vec<String>>,
     pub(super) refuse: Mutex<Vec<Refused>>,
     pub(super) states: Mutex<BTreeMap<Uuid, TriggerState>>,
@@ -74,6 +75,10 @@ fn names(plan: &Plan) -> String {
 }
 
 impl DataPlane for Record {
+    fn tap(&self) -> &Arc<Tap> {
+        &self.tap
+    }
+
     fn apply(&self, plan: Arc<Plan>) -> Answer<'_, Vec<Refused>> {
         self.told().push(format!("apply {}", names(&plan)));
         self.plans.lock().unwrap().push(plan);

@@ -1,0 +1,246 @@
+//! What happens to events now, for whoever looks on.
+//!
+//! The data plane tells its [`Tap`]; who wants to hear gives it a [`Listener`]. While nobody
+//! listens a data plane asks one relaxed atomic and goes on. What an event carries is never told.
+
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use schemars::JsonSchema;
+use serde::Serialize;
+
+/// What happened to an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Happening {
+    /// The subscriber took it.
+    Delivered,
+    /// An attempt failed, and another one follows.
+    Retrying,
+    /// The dead-letter sink took it.
+    DeadLettered,
+    /// A named policy dropped it.
+    Dropped,
+    /// No Trigger wanted it.
+    Unmatched,
+    /// The one Trigger that was asked about did not want it.
+    Filtered,
+}
+
+impl Happening {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retrying => "retrying",
+            Self::DeadLettered => "dead-lettered",
+            Self::Dropped => "dropped",
+            Self::Unmatched => "unmatched",
+            Self::Filtered => "filtered",
+        }
+    }
+
+    /// Whether somebody should look at it.
+    pub fn is_failure(self) -> bool {
+        matches!(self, Self::Retrying | Self::DeadLettered | Self::Dropped)
+    }
+}
+
+/// One thing that happened to one event.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// When, in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The Broker's namespace.
+    pub namespace: Arc<str>,
+    /// The Broker's name.
+    pub broker: Arc<str>,
+    /// The Trigger's name; none where no Trigger wanted the event.
+    pub trigger: Option<String>,
+    /// What happened.
+    pub outcome: Happening,
+    /// The event's names; none where the event is not at hand any more.
+    pub event: Option<Names>,
+    /// Which attempt at the subscriber this was, from 1.
+    pub attempt: Option<u32>,
+    /// The status that a sink answered with.
+    pub status: Option<u16>,
+    /// Why, in a few words.
+    pub reason: Option<String>,
+    /// When the next attempt is due, in milliseconds since 1970.
+    pub next_attempt_ms: Option<u64>,
+    /// From when the event was stored until now, in milliseconds.
+    pub latency_ms: Option<u64>,
+}
+
+/// What an event is called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Names {
+    /// Its `id`.
+    pub id: String,
+    /// Its `type`.
+    pub kind: String,
+    /// Its `source`.
+    pub source: String,
+    /// Its `subject`.
+    pub subject: Option<String>,
+}
+
+/// Somebody who looks on.
+pub trait Listener: Send + Sync {
+    /// Takes note of `moment`. It must not wait: what there is no room for is dropped and counted.
+    fn hear(&self, moment: &Moment);
+
+    /// Whether it wants to hear of events that this Trigger did not want.
+    fn asks_about(&self, namespace: &str, broker: &str, trigger: &str) -> bool;
+}
+
+/// Where a data plane tells what happens.
+#[derive(Default)]
+pub struct Tap {
+    listening: AtomicUsize,
+    listeners: Mutex<Listeners>,
+}
+
+#[derive(Default)]
+struct Listeners {
+    all: Vec<(u64, Arc<dyn Listener>)>,
+    next: u64,
+    closed: bool,
+}
+
+impl std::fmt::Debug for Tap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let listening = self.listening.load(Ordering::Relaxed);
+        f.debug_struct("Tap")
+            .field("listening", &listening)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Tap {
+    /// Whether anybody listens: ask before putting a moment together.
+    pub fn is_open(&self) -> bool {
+        self.listening.load(Ordering::Relaxed) > 0
+    }
+
+    /// Tells everybody who listens.
+    pub fn tell(&self, moment: &Moment) {
+        for (_, listener) in &self.listeners().all {
+            listener.hear(moment);
+        }
+    }
+
+    /// Whether somebody wants to hear of events that this Trigger did not want.
+    pub fn asks_about(&self, namespace: &str, broker: &str, trigger: &str) -> bool {
+        let listeners = self.listeners();
+        let mut all = listeners.all.iter();
+        all.any(|(_, listener)| listener.asks_about(namespace, broker, trigger))
+    }
+
+    /// Lets `listener` hear until the answer is dropped or the tap is closed.
+    ///
+    /// `None` when `most` listen already, or the tap is closed: try again later.
+    pub fn listen(self: &Arc<Self>, listener: Arc<dyn Listener>, most: usize) -> Option<Listening> {
+        let mut listeners = self.listeners();
+        if listeners.closed || listeners.all.len() >= most {
+            return None;
+        }
+        let number = listeners.next;
+        listeners.next += 1;
+        listeners.all.push((number, listener));
+        self.listening.store(listeners.all.len(), Ordering::Relaxed);
+        Some(Listening {
+            tap: Arc::clone(self),
+            number,
+        })
+    }
+
+    /// Nothing more will be told: lets every listener go. True if there were any.
+    pub fn close(&self) -> bool {
+        let mut listeners = self.listeners();
+        listeners.closed = true;
+        self.listening.store(0, Ordering::Relaxed);
+        !std::mem::take(&mut listeners.all).is_empty()
+    }
+
+    fn listeners(&self) -> std::sync::MutexGuard<'_, Listeners> {
+        self.listeners
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Somebody listens as long as this lives.
+#[derive(Debug)]
+pub struct Listening {
+    tap: Arc<Tap>,
+    number: u64,
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        let mut listeners = self.tap.listeners();
+        listeners.all.retain(|(number, _)| *number != self.number);
+        self.tap
+            .listening
+            .store(listeners.all.len(), Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Default)]
+    struct Ear(AtomicUsize);
+
+    impl Listener for Ear {
+        fn hear(&self, _: &Moment) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+
+        fn asks_about(&self, _: &str, _: &str, trigger: &str) -> bool {
+            trigger == "t"
+        }
+    }
+
+    fn moment() -> Moment {
+        Moment {
+            at_ms: 0,
+            namespace: "n".into(),
+            broker: "b".into(),
+            trigger: None,
+            outcome: Happening::Unmatched,
+            event: None,
+            attempt: None,
+            status: None,
+            reason: None,
+            next_attempt_ms: None,
+            latency_ms: None,
+        }
+    }
+
+    #[test]
+    fn a_tap_is_open_while_somebody_listens_and_never_again_once_closed() {
+        let (tap, ear) = (Arc::new(Tap::default()), Arc::new(Ear::default()));
+        assert!(!tap.is_open() && !tap.asks_about("n", "b", "t"));
+        let first = tap.listen(Arc::clone(&ear) as _, 1).expect("room for one");
+        assert!(
+            tap.listen(Arc::clone(&ear) as _, 1).is_none(),
+            "no room for two"
+        );
+        assert!(tap.is_open() && tap.asks_about("n", "b", "t") && !tap.asks_about("n", "b", "u"));
+        tap.tell(&moment());
+        drop(first);
+        assert!(!tap.is_open());
+        tap.tell(&moment());
+        let _second = tap.listen(Arc::clone(&ear) as _, 1).expect("room again");
+        assert!(tap.close() && !tap.close() && !tap.is_open());
+        tap.tell(&moment());
+        assert!(tap.listen(Arc::clone(&ear) as _, 1).is_none());
+        assert_eq!(ear.0.load(Ordering::Relaxed), 1);
+    }
+}

@@ -1,0 +1,85 @@
+//! What somebody who looks on may be told: events as the head read them, and what became of one.
+
+use std::time::Duration;
+
+use volley_channel::{Position, Stored};
+
+use super::{AttemptKey, Core, Ending, Slot, pending::Stage};
+
+/// An event that the head read while somebody looked on.
+#[derive(Debug, Clone)]
+pub struct Heard {
+    /// The event.
+    pub stored: Stored,
+    /// Whether a Trigger wanted it.
+    pub wanted: bool,
+    /// Which Triggers' filters it passed.
+    pub hits: Vec<Slot>,
+}
+
+/// What became of a delivery.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It waits for its next attempt.
+    Waiting {
+        /// Until when.
+        due: Duration,
+        /// Whether what waits is its dead letter.
+        dead: bool,
+    },
+    /// Its reply is being stored.
+    Replying,
+    /// It ended, since [`take_finished`](Core::take_finished) was asked last.
+    Finished(Ending),
+    /// Nothing is known of it: its Trigger was deleted.
+    Unknown,
+}
+
+impl Core {
+    /// Whether events that are read from now on are kept for [`take_heard`](Self::take_heard).
+    pub fn listen(&mut self, on: bool) {
+        self.listening = on;
+    }
+
+    /// The events that were read while [listening](Self::listen).
+    pub fn take_heard(&mut self) -> Vec<Heard> {
+        std::mem::take(&mut self.heard)
+    }
+
+    /// What became of the delivery of `key` to the Trigger `uid`.
+    pub fn fate(&self, key: AttemptKey, uid: u128) -> Fate {
+        let mut finished = self.finished.iter().rev();
+        let ended = finished.find(|ended| ended.uid == uid && ended.position == key.position);
+        if let Some(ended) = ended {
+            return Fate::Finished(ended.ending);
+        }
+        if self.uid_of(key.slot) != Some(uid) {
+            return Fate::Unknown;
+        }
+        let trigger = self.triggers[key.slot as usize].as_ref();
+        let entry = trigger.and_then(|trigger| trigger.pending.entry(key.position));
+        match entry.map(|entry| (&entry.stage, entry.dead.is_some())) {
+            Some((Stage::Waiting { due }, dead)) => Fate::Waiting { due: *due, dead },
+            Some((Stage::Replying(_), _)) => Fate::Replying,
+            _ => Fate::Unknown,
+        }
+    }
+
+    /// The event at `position`, if it is near.
+    pub fn near(&self, position: Position) -> Option<&Stored> {
+        self.shelf.get(position)
+    }
+
+    /// The name of the Trigger `uid`.
+    pub fn name_of(&self, uid: u128) -> Option<&str> {
+        let slot = self.by_uid.get(&uid)?;
+        let trigger = self.triggers[*slot as usize].as_ref()?;
+        Some(&trigger.route.key.name)
+    }
+
+    /// Every Trigger by its name.
+    pub fn readers(&self) -> impl Iterator<Item = (Slot, &str)> {
+        self.live()
+            .map(|(slot, trigger)| (slot, trigger.route.key.name.as_str()))
+    }
+}

@@ -1,0 +1,79 @@
+//! Pages of objects as a server shows them.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use volley_spec::{
+    ObjectKind,
+    kinds::TriggerSpec,
+    route::{Backoff, Delivery},
+};
+
+use super::{Page, conditions, delivery, filter};
+
+/// Ninety seconds into 2026.
+const NOW_MS: u64 = 1_767_225_690_000;
+
+fn spec(filters: Value) -> TriggerSpec {
+    let spec = json!({"broker": "b", "subscriber": {"uri": "http://s/"}, "filters": filters});
+    serde_json::from_value(spec).expect("a spec")
+}
+
+#[test]
+fn conditions_are_a_tree_with_marks_and_a_next_step() {
+    let object = json!({"status": {"conditions": [
+        {"type": "Ready", "status": "False", "reason": "BrokerDoesNotExist",
+            "message": "Broker \"b\" does not exist", "lastTransitionTime": "2026-01-01T00:01:00Z"},
+        {"type": "BrokerReady", "status": "False", "reason": "BrokerDoesNotExist",
+            "message": "Broker \"b\" does not exist", "lastTransitionTime": "2026-01-01T00:01:00Z"},
+        {"type": "SubscriberResolved", "status": "True", "lastTransitionTime": "2026-01-01T00:01:00Z"},
+        {"type": "SinkHealthy", "status": "Unknown", "severity": "Info", "reason": "NotTried",
+            "message": "nothing was delivered to it yet\u{1b}[31m",
+            "lastTransitionTime": "2026-01-01T00:01:00Z"},
+    ]}});
+    let mut page = Page::default();
+    conditions::describe(&mut page, ObjectKind::Trigger, &object, NOW_MS);
+    insta::assert_snapshot!(page.text);
+}
+
+#[test]
+fn a_filter_is_told_in_words_with_its_mistakes() {
+    let mut page = Page::default();
+    filter::describe(
+        &mut page,
+        &spec(json!([
+            {"prefix": {"type": "com.example."}},
+            {"any": [{"exact": {"subject": "a"}}, {"not": {"suffix": {"source": "/test"}}}]},
+            {"cesql": "priority >> 3"},
+        ])),
+    );
+    filter::describe(&mut page, &spec(json!([])));
+    insta::assert_snapshot!(page.text);
+}
+
+#[test]
+fn a_delivery_is_told_in_real_times() {
+    let mut page = Page::default();
+    let long = Delivery {
+        retry: 20,
+        backoff: Backoff::Exponential,
+        delay: Duration::from_millis(200),
+        backoff_max: Duration::from_secs(3_600),
+        timeout: Duration::from_secs(30),
+        retry_after_max: Duration::from_secs(60),
+        format: None,
+    };
+    let once = Delivery {
+        retry: 0,
+        ..long.clone()
+    };
+    delivery::describe(&mut page, &once, None);
+    delivery::describe(&mut page, &long, Some("http://d/"));
+    let endless = Delivery {
+        retry: u32::MAX,
+        delay: Duration::MAX,
+        ..long
+    };
+    delivery::describe(&mut page, &endless, None);
+    insta::assert_snapshot!(page.text);
+}

@@ -1,0 +1,106 @@
+//! What is said of a Trigger: where its events come from and go, its filter, delivery and books.
+
+use serde_json::Value;
+use volley_spec::{
+    Object, ObjectKind,
+    defaults::{BROKER_DEFAULTS, Defaults, SYSTEM_NAMESPACE},
+    kinds::{Broker, Trigger},
+    plan::delivery_of,
+};
+
+use super::{Page, delivery, filter};
+use crate::{client::Server, failure::Failure};
+
+/// Adds what there is to say.
+pub(super) async fn describe(
+    page: &mut Page,
+    server: &Server,
+    object: &Value,
+) -> Result<(), Failure> {
+    let Ok(Object::Trigger(trigger)) = Object::from_json(ObjectKind::Trigger, object.clone())
+    else {
+        return Ok(());
+    };
+    let namespace = trigger.metadata.namespace();
+    let status = |field: &str| object["status"][field].as_str();
+    page.field("Broker", trigger.broker_name());
+    page.field(
+        "Subscriber",
+        status("subscriberUri").unwrap_or("none yet: its events wait"),
+    );
+    filter::describe(page, &trigger.spec);
+    let broker = broker_of(server, &trigger).await?;
+    let dead_letters = status("deadLetterSinkUri");
+    delivery::describe(page, &delivery_of(&trigger, broker.as_ref()), dead_letters);
+    let query = [("namespace", namespace), ("name", trigger.broker_name())];
+    let accounts = server.list("/api/v1/accounts", &query).await?;
+    books(page, object["metadata"]["uid"].as_str(), &accounts);
+    Ok(())
+}
+
+/// Its Broker with the defaults filled in.
+async fn broker_of(server: &Server, trigger: &Trigger) -> Result<Option<Broker>, Failure> {
+    let namespace = trigger.metadata.namespace();
+    let path = format!("/api/v1/brokers/{namespace}/{}", trigger.broker_name());
+    let Some(Object::Broker(broker)) = found(server, ObjectKind::Broker, &path).await? else {
+        return Ok(None);
+    };
+    let path = format!("/api/v1/configmaps/{SYSTEM_NAMESPACE}/{BROKER_DEFAULTS}");
+    let defaults = match found(server, ObjectKind::ConfigMap, &path).await? {
+        Some(Object::ConfigMap(map)) => Defaults::from_config(&map).and_then(Result::ok),
+        _ => None,
+    };
+    Ok(Some(defaults.unwrap_or_default().broker(&broker)))
+}
+
+async fn found(server: &Server, kind: ObjectKind, path: &str) -> Result<Option<Object>, Failure> {
+    match server.get(path, &[]).await {
+        Ok(json) => Ok(Object::from_json(kind, json).ok()),
+        Err(failure) if failure.is_not_found() => Ok(None),
+        Err(failure) => Err(failure),
+    }
+}
+
+fn books(page: &mut Page, uid: Option<&str>, accounts: &[Value]) {
+    let rows = accounts
+        .iter()
+        .flat_map(|account| account["triggers"].as_array().into_iter().flatten());
+    let Some(row) = rows.into_iter().find(|row| row["uid"].as_str() == uid) else {
+        return;
+    };
+    page.section("Books since volley serve started");
+    let number = |field: &str| row[field].as_u64().unwrap_or_default();
+    for (title, field) in [
+        ("matched", "matched"),
+        ("recovered", "recovered"),
+        ("delivered", "delivered"),
+        ("dead-lettered", "deadLettered"),
+    ] {
+        page.within(1, format!("{title:<15}{}", number(field)));
+    }
+    let dropped = row["dropped"].as_object().into_iter().flatten();
+    let dropped: Vec<(&str, u64)> = dropped
+        .filter_map(|(why, count)| Some((why.as_str(), count.as_u64()?)))
+        .collect();
+    let sum: u64 = dropped.iter().map(|(_, count)| count).sum();
+    let each: Vec<String> = dropped
+        .iter()
+        .map(|(why, count)| format!("{why} {count}"))
+        .collect();
+    let why = if each.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", each.join(", "))
+    };
+    page.within(1, format!("{:<15}{sum}{why}", "dropped"));
+    page.within(1, format!("{:<15}{}", "pending", number("pending")));
+    page.within(1, format!("{:<15}{}", "to be read", number("unread")));
+    page.within(
+        1,
+        format!(
+            "{:<15}{}",
+            "it is",
+            row["state"].as_str().unwrap_or_default()
+        ),
+    );
+}
