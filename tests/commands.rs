@@ -35,6 +35,10 @@ fn run(args: &[&str]) -> Output {
     volley(args).output().expect("the binary runs")
 }
 
+fn printed(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("text")
+}
+
 fn code(output: &Output) -> i32 {
     output.status.code().expect("it ended by itself")
 }
@@ -435,12 +439,12 @@ fn schemas_are_printed_for_one_kind_and_for_all() {
     let output = volley(&["schema", "triger"]).output().expect("it runs");
     assert_eq!(code(&output), 2);
     let output = volley(&["schema", "triger"]).output().expect("it runs");
-    assert!(text(&output.stderr).contains("did you mean triggers?"));
+    assert!(printed(&output.stderr).contains("did you mean triggers?"));
 }
 
 #[test]
 fn every_command_has_a_help_text_with_an_example() {
-    let help = text(&volley(&["--help"]).output().expect("it runs").stdout);
+    let help = printed(&volley(&["--help"]).output().expect("it runs").stdout);
     let commands = help.split_once("Commands:\n").expect("commands").1;
     let commands = commands.split("\n\n").next().unwrap_or_default();
     let names = commands
@@ -451,15 +455,15 @@ fn every_command_has_a_help_text_with_an_example() {
         names.contains(&"send") && names.contains(&"describe"),
         "{names:?}"
     );
-    let man = text(&volley(&["man"]).output().expect("it runs").stdout);
-    let script = text(
+    let man = printed(&volley(&["man"]).output().expect("it runs").stdout);
+    let script = printed(
         &volley(&["completions", "bash"])
             .output()
             .expect("it runs")
             .stdout,
     );
     for name in names {
-        let help = text(&volley(&[name, "--help"]).output().expect("it runs").stdout);
+        let help = printed(&volley(&[name, "--help"]).output().expect("it runs").stdout);
         let has_more_below = help.contains("\nCommands:\n");
         assert!(
             has_more_below || help.contains("Try it: "),
