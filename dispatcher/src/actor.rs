@@ -7,6 +7,7 @@
 
 mod attempts;
 mod control;
+mod drops;
 mod progress;
 mod reading;
 mod sides;
@@ -35,8 +36,9 @@ use volley_channel::{
 use self::{
     attempts::{Flight, Sinks},
     control::Drain,
+    drops::Drops,
     progress::Progress,
-    telling::Told,
+    telling::{Asked, Told},
 };
 pub(crate) use self::{
     control::{Control, UnitReport},
@@ -117,6 +119,8 @@ pub(crate) struct Actor {
     told_replies: BTreeMap<AttemptKey, Box<Told>>,
     /// Deliveries whose end was told already.
     told_finished: Vec<(u128, Position)>,
+    asked: Asked,
+    drops: Drops,
 }
 
 /// What a new actor is given.
@@ -164,6 +168,8 @@ impl Actor {
             held: 0,
             told_replies: BTreeMap::new(),
             told_finished: Vec::new(),
+            asked: Asked::default(),
+            drops: Drops::default(),
             around,
         };
         actor.read_head(birth.cursor);
@@ -192,6 +198,7 @@ impl Actor {
             }
             self.turn(&mut ended).await;
         }
+        self.tell_drops(Duration::MAX);
         self.around.memory.moved(self.held, 0);
     }
 
@@ -249,6 +256,7 @@ impl Actor {
             self.core.next_timer(),
             self.progress.due(),
             self.drain.as_ref().map(|drain| drain.deadline),
+            self.drops.due(),
         ];
         timers.into_iter().flatten().min()
     }

@@ -42,7 +42,7 @@ use std::{
     time::Duration,
 };
 
-pub use books::{Counts, Dropped, Ending, Finished, UnitAccount};
+pub use books::{Counts, Dropped, Ending, Finished, Lost, UnitAccount};
 pub use changes::Change;
 pub use heard::{Fate, Heard};
 pub use image::{Delta, Exception, Image, ImageError};
@@ -181,6 +181,10 @@ pub struct Core {
     /// Whether somebody looks on, and what was read meanwhile.
     listening: bool,
     heard: Vec<Heard>,
+    /// How often Triggers came, changed or went.
+    changes: u64,
+    /// Events that were lost many at once since the log was told, by Trigger.
+    lost: Vec<Lost>,
     #[cfg(test)]
     altered: Option<Altered>,
 }
@@ -226,6 +230,8 @@ impl Core {
             failed_pass: None,
             listening: false,
             heard: Vec::new(),
+            changes: 0,
+            lost: Vec::new(),
             #[cfg(test)]
             altered: None,
         }

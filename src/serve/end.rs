@@ -103,7 +103,7 @@ async fn finish(
         tokio::time::sleep(LAST_WORDS).await;
     }
     if left.is_empty() {
-        info!("everything is delivered");
+        info!("nothing is pending");
         return ExitCode::SUCCESS;
     }
     if plane.keeps_events() {

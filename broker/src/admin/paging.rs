@@ -2,7 +2,7 @@
 
 use axum::extract::Query;
 use http::{StatusCode, Uri};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use super::problem::Problem;
 
@@ -21,9 +21,18 @@ pub(super) struct Wanted {
     pub(super) namespace: Option<String>,
     /// Only this name.
     pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "number")]
     limit: Option<usize>,
     #[serde(rename = "continue")]
     after: Option<String>,
+}
+
+fn number<'de, D: Deserializer<'de>>(written: D) -> Result<Option<usize>, D::Error> {
+    let text = String::deserialize(written)?;
+    let number = text.parse();
+    number
+        .map(Some)
+        .map_err(|_| D::Error::custom(format!("{text:?} is no number")))
 }
 
 /// A part of a list.
@@ -39,8 +48,7 @@ impl Wanted {
     /// Reads a query string.
     pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
         let wanted = Query::<Self>::try_from_uri(uri).map_err(|error| {
-            Problem::new(StatusCode::BAD_REQUEST, error.body_text())
-                .hint("lists take namespace, name, limit and continue")
+            Problem::of_query(&error).hint("lists take namespace, name, limit and continue")
         })?;
         let Query(wanted) = wanted;
         if wanted.limit == Some(0) {

@@ -1,8 +1,11 @@
 //! What is wrong with a request, as RFC 9457 has it.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, error::Error as _};
 
-use axum::response::{IntoResponse, Response};
+use axum::{
+    extract::rejection::QueryRejection,
+    response::{IntoResponse, Response},
+};
 use http::{StatusCode, header::CONTENT_TYPE};
 use serde_json::json;
 
@@ -22,6 +25,16 @@ impl Problem {
             detail: detail.into(),
             hint: None,
         }
+    }
+
+    /// What is wrong with a query string.
+    pub(super) fn of_query(rejection: &QueryRejection) -> Self {
+        let why = rejection.source().map(ToString::to_string);
+        let why = why.unwrap_or_else(|| rejection.to_string());
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            format!("the query can't be read: {why}"),
+        )
     }
 
     /// Says what to do about it.

@@ -103,20 +103,19 @@ impl Listener for Ear {
         }
     }
 
-    fn asks_about(&self, namespace: &str, broker: &str, trigger: &str) -> bool {
+    fn asks_about(&self, namespace: &str, broker: &str) -> Option<&str> {
         let takes =
             |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted == is);
-        self.wanted.trigger.as_deref() == Some(trigger)
-            && !self.wanted.failed
-            && takes(&self.wanted.namespace, namespace)
-            && takes(&self.wanted.broker, broker)
+        let here = takes(&self.wanted.namespace, namespace) && takes(&self.wanted.broker, broker);
+        let trigger = self.wanted.trigger.as_deref();
+        trigger.filter(|_| here && !self.wanted.failed)
     }
 }
 
 /// Answers with a stream that ends when its reader goes away or the process ends.
 pub(super) async fn show(State(admin): State<Arc<Admin>>, uri: Uri) -> Result<Response, Problem> {
     let wanted = Query::<Wanted>::try_from_uri(&uri).map_err(|error| {
-        Problem::new(StatusCode::BAD_REQUEST, error.body_text())
+        Problem::of_query(&error)
             .hint("the stream takes namespace, broker, trigger, type and failed=true")
     })?;
     let (queue, moments) = mpsc::channel(QUEUE);

@@ -108,7 +108,7 @@ impl Progress {
 impl Actor {
     /// Writes what is to be written, one write at a time.
     pub(super) fn record(&mut self, now: Duration) {
-        self.meter_finished();
+        self.meter_finished(now);
         if self.progress.writing {
             return;
         }
@@ -225,10 +225,11 @@ impl Actor {
         }
     }
 
-    fn meter_finished(&mut self) {
+    fn meter_finished(&mut self, now: Duration) {
         let wall = self.around.clock.wall_ms();
         let finished = self.core.take_finished();
         self.tell_finished(&finished);
+        self.log_drops(now, &finished);
         for finished in finished {
             self.meters
                 .finished(Duration::from_millis(wall.saturating_sub(finished.at_ms)));

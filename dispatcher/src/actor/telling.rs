@@ -11,7 +11,7 @@ use volley_spec::{
 
 use super::Actor;
 use crate::{
-    core::{AttemptKey, Ending, Fate, Finished, Start, Work},
+    core::{AttemptKey, Ending, Fate, Finished, Slot, Start, Work},
     outcome::{Answer, Outcome},
 };
 
@@ -73,12 +73,21 @@ impl Teller {
 }
 
 fn names(event: &Event) -> Names {
-    Names {
-        id: event.id().to_owned(),
-        kind: event.kind().to_owned(),
-        source: event.source().to_owned(),
-        subject: event.get("subject").map(str::to_owned),
-    }
+    Names::of(
+        event.id(),
+        event.kind(),
+        event.source(),
+        event.get("subject"),
+    )
+}
+
+/// The Triggers of this unit that somebody asks about, looked up again when that or the Triggers
+/// change: among a million that takes a while.
+#[derive(Debug, Default)]
+pub(super) struct Asked {
+    names: Vec<String>,
+    changes: u64,
+    slots: Vec<(Slot, String)>,
 }
 
 impl Actor {
@@ -177,15 +186,9 @@ impl Actor {
         if heard.is_empty() {
             return;
         }
+        self.look_up_asked();
         let teller = &self.around.teller;
         let wall = self.around.clock.wall_ms();
-        let asked: Vec<_> = (self.core.readers())
-            .filter(|(_, name)| {
-                teller
-                    .tap
-                    .asks_about(&teller.namespace, &teller.broker, name)
-            })
-            .collect();
         let late = |stored: &Stored| Some(wall.saturating_sub(stored.at_ms));
         for heard in &heard {
             let event = Some(&heard.stored.event);
@@ -194,15 +197,38 @@ impl Actor {
                 moment.latency_ms = late(&heard.stored);
                 teller.tap.tell(&moment);
             }
-            for (slot, name) in &asked {
-                if !heard.hits.contains(slot) {
+            for (slot, name) in &self.asked.slots {
+                let reads = self.core.reads(*slot, heard.stored.position);
+                if reads && !heard.hits.contains(slot) {
                     let mut moment = teller.moment(wall, Happening::Filtered, event);
-                    moment.trigger = Some((*name).to_owned());
+                    moment.trigger = Some(name.clone());
                     moment.latency_ms = late(&heard.stored);
                     teller.tap.tell(&moment);
                 }
             }
         }
+    }
+}
+
+impl Actor {
+    fn look_up_asked(&mut self) {
+        let teller = &self.around.teller;
+        let names = teller.tap.asks_about(&teller.namespace, &teller.broker);
+        let changes = self.core.changes();
+        if names == self.asked.names && changes == self.asked.changes {
+            return;
+        }
+        let mut slots = Vec::new();
+        if !names.is_empty() {
+            let all = self.core.readers();
+            let asked = all.filter(|(_, name)| names.iter().any(|asked| asked == name));
+            slots.extend(asked.map(|(slot, name)| (slot, name.to_owned())));
+        }
+        self.asked = Asked {
+            names,
+            changes,
+            slots,
+        };
     }
 }
 

@@ -66,6 +66,18 @@ pub struct Finished {
     pub at_ms: u64,
 }
 
+/// Events that a Trigger lost without a delivery of theirs: what it had not read is gone, or was
+/// dropped to make room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lost {
+    /// The Trigger's uid.
+    pub uid: u128,
+    /// By which policy.
+    pub why: Dropped,
+    /// How many.
+    pub events: u64,
+}
+
 /// Counts of one Trigger in one unit since this process started.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Counts {
@@ -157,6 +169,11 @@ impl Core {
     /// The counts of deliveries that ended since the last call, for metrics.
     pub fn take_finished(&mut self) -> Vec<Finished> {
         std::mem::take(&mut self.finished)
+    }
+
+    /// What was lost without a delivery since the last call, for the log.
+    pub fn take_lost(&mut self) -> Vec<Lost> {
+        std::mem::take(&mut self.lost)
     }
 
     /// How often filters failed or gave no boolean since the last call, for metrics.

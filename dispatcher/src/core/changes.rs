@@ -38,6 +38,7 @@ impl Core {
     /// Subscriber, delivery and limits count from the next attempt. A new filter applies from
     /// `next` on, to a detached Trigger from what it has not read.
     pub fn note(&mut self, change: Change, next: Position, next_ordinal: u64, now: Duration) {
+        self.changes += 1;
         match change {
             Change::Remove(uid) => self.remove(uid),
             Change::Upsert(route) => match self.by_uid.get(&route.uid.as_u128()).copied() {

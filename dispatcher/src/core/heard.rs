@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use volley_channel::{Position, Stored};
 
-use super::{AttemptKey, Core, Ending, Slot, pending::Stage};
+use super::{AttemptKey, Core, Ending, Slot, pending::Stage, trigger::Reading};
 
 /// An event that the head read while somebody looked on.
 #[derive(Debug, Clone)]
@@ -75,6 +75,21 @@ impl Core {
         let slot = self.by_uid.get(&uid)?;
         let trigger = self.triggers[*slot as usize].as_ref()?;
         Some(&trigger.route.key.name)
+    }
+
+    /// Whether events at `position` are for the Trigger in `slot`: it had started by then.
+    pub fn reads(&self, slot: Slot, position: Position) -> bool {
+        let trigger = self.triggers.get(slot as usize).and_then(Option::as_ref);
+        trigger.is_some_and(|trigger| match trigger.reading {
+            Reading::Unstarted => false,
+            Reading::Attached { from } => position >= from,
+            Reading::Detached { .. } => true,
+        })
+    }
+
+    /// How often Triggers came, changed or went.
+    pub fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Every Trigger by its name.

@@ -4,7 +4,7 @@
 use volley_channel::{Position, Span, Stored};
 
 use super::{
-    Core, Dropped, Slot,
+    Core, Dropped, Lost, Slot,
     altered::Altered,
     lane_hash,
     trigger::{Reading, Trigger},
@@ -146,8 +146,7 @@ impl Core {
                 continue;
             }
             if stored.position < trigger.drop_below {
-                trigger.counts.matched += 1;
-                trigger.counts.drop_many(Dropped::Overflow, 1);
+                self.lose(slot, Dropped::Overflow, 1);
             } else if room && served {
                 trigger.pending.admit(stored.position);
                 trigger.counts.matched += 1;
@@ -230,10 +229,12 @@ impl Core {
 
     fn skip_at_head(&mut self, at: Position) {
         self.take_up(at);
-        for trigger in self.triggers.iter_mut().flatten() {
-            if matches!(trigger.reading, Reading::Attached { from } if from <= at) {
-                lose(trigger, Dropped::Corrupt, 1);
-            }
+        let reads =
+            |trigger: &Trigger| matches!(trigger.reading, Reading::Attached { from } if from <= at);
+        let losing = self.live().filter(|(_, trigger)| reads(trigger));
+        let losing: Vec<Slot> = losing.map(|(slot, _)| slot).collect();
+        for slot in losing {
+            self.lose(slot, Dropped::Corrupt, 1);
         }
         self.head = at.following();
         self.head_ordinal += 1;
@@ -251,7 +252,7 @@ impl Core {
             if let Reading::Detached { read, ordinal } = trigger.reading
                 && read <= at
             {
-                lose(trigger, Dropped::Corrupt, 1);
+                self.lose(slot, Dropped::Corrupt, 1);
                 self.stand(slot, at.following(), ordinal + 1);
             }
         }
@@ -269,11 +270,8 @@ impl Core {
             self.eligible.remove(&(read, slot));
             let trigger = self.trigger_mut(slot);
             if let Reading::Detached { ordinal, .. } = trigger.reading {
-                lose(
-                    trigger,
-                    Dropped::Retention,
-                    first_ordinal.saturating_sub(ordinal),
-                );
+                let events = first_ordinal.saturating_sub(ordinal);
+                self.lose(slot, Dropped::Retention, events);
             }
             self.stand(slot, first, first_ordinal);
             self.refresh_eligible(slot);
@@ -285,11 +283,8 @@ impl Core {
                 let trigger = self.trigger_mut(slot);
                 if matches!(trigger.reading, Reading::Attached { .. }) {
                     let from = head_ordinal.max(trigger.start_ordinal);
-                    lose(
-                        trigger,
-                        Dropped::Retention,
-                        first_ordinal.saturating_sub(from),
-                    );
+                    let events = first_ordinal.saturating_sub(from);
+                    self.lose(slot, Dropped::Retention, events);
                 }
             }
             self.head = first;
@@ -308,9 +303,17 @@ impl Core {
             self.eligible.remove(&(read, slot));
         }
     }
-}
 
-fn lose(trigger: &mut Trigger, why: Dropped, events: u64) {
-    trigger.counts.matched += events;
-    trigger.counts.drop_many(why, events);
+    /// Counts events that a Trigger loses without a delivery.
+    fn lose(&mut self, slot: Slot, why: Dropped, events: u64) {
+        let trigger = self.trigger_mut(slot);
+        trigger.counts.matched += events;
+        trigger.counts.drop_many(why, events);
+        let uid = trigger.route.uid.as_u128();
+        match self.lost.last_mut() {
+            Some(last) if last.uid == uid && last.why == why => last.events += events,
+            _ if events > 0 => self.lost.push(Lost { uid, why, events }),
+            _ => {}
+        }
+    }
 }

@@ -3,9 +3,12 @@
 //! The data plane tells its [`Tap`]; who wants to hear gives it a [`Listener`]. While nobody
 //! listens a data plane asks one relaxed atomic and goes on. What an event carries is never told.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use schemars::JsonSchema;
@@ -75,7 +78,7 @@ pub struct Moment {
     pub latency_ms: Option<u64>,
 }
 
-/// What an event is called.
+/// What an event is called. An attribute may be long: each is cut to [`Names::MOST`] bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Names {
     /// Its `id`.
@@ -88,13 +91,37 @@ pub struct Names {
     pub subject: Option<String>,
 }
 
+impl Names {
+    /// Bytes of one name at most, so that what waits for listeners is bounded.
+    pub const MOST: usize = 1_024;
+
+    /// These names, each cut to [`MOST`](Self::MOST) bytes, with `...` where something is missing.
+    pub fn of(id: &str, kind: &str, source: &str, subject: Option<&str>) -> Self {
+        Self {
+            id: cut(id),
+            kind: cut(kind),
+            source: cut(source),
+            subject: subject.map(cut),
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    if text.len() <= Names::MOST {
+        return text.to_owned();
+    }
+    let ends = (0..=Names::MOST - "...".len()).rev();
+    let mut whole = ends.filter(|at| text.is_char_boundary(*at));
+    format!("{}...", &text[..whole.next().unwrap_or_default()])
+}
+
 /// Somebody who looks on.
 pub trait Listener: Send + Sync {
     /// Takes note of `moment`. It must not wait: what there is no room for is dropped and counted.
     fn hear(&self, moment: &Moment);
 
-    /// Whether it wants to hear of events that this Trigger did not want.
-    fn asks_about(&self, namespace: &str, broker: &str, trigger: &str) -> bool;
+    /// The Trigger of this Broker of which it wants to hear also what it did not want, by name.
+    fn asks_about(&self, namespace: &str, broker: &str) -> Option<&str>;
 }
 
 /// Where a data plane tells what happens.
@@ -133,11 +160,14 @@ impl Tap {
         }
     }
 
-    /// Whether somebody wants to hear of events that this Trigger did not want.
-    pub fn asks_about(&self, namespace: &str, broker: &str, trigger: &str) -> bool {
+    /// The Triggers of this Broker of which somebody wants to hear also what they did not want:
+    /// their names, each once, in order.
+    pub fn asks_about(&self, namespace: &str, broker: &str) -> Vec<String> {
         let listeners = self.listeners();
-        let mut all = listeners.all.iter();
-        all.any(|(_, listener)| listener.asks_about(namespace, broker, trigger))
+        let all = listeners.all.iter();
+        let names = all.filter_map(|(_, listener)| listener.asks_about(namespace, broker));
+        let names: BTreeSet<&str> = names.collect();
+        names.into_iter().map(str::to_owned).collect()
     }
 
     /// Lets `listener` hear until the answer is dropped or the tap is closed.
@@ -202,8 +232,8 @@ mod tests {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
 
-        fn asks_about(&self, _: &str, _: &str, trigger: &str) -> bool {
-            trigger == "t"
+        fn asks_about(&self, _: &str, broker: &str) -> Option<&str> {
+            (broker == "b").then_some("t")
         }
     }
 
@@ -224,15 +254,25 @@ mod tests {
     }
 
     #[test]
+    fn a_long_name_is_cut_between_two_letters() {
+        let long = "\u{e9}".repeat(3_000);
+        let names = Names::of(&long, "short", "", Some(&long));
+        assert!(names.id.len() <= Names::MOST && names.id.ends_with("\u{e9}..."));
+        assert_eq!((names.kind.as_str(), names.source.as_str()), ("short", ""));
+        assert_eq!(names.subject, Some(names.id));
+    }
+
+    #[test]
     fn a_tap_is_open_while_somebody_listens_and_never_again_once_closed() {
         let (tap, ear) = (Arc::new(Tap::default()), Arc::new(Ear::default()));
-        assert!(!tap.is_open() && !tap.asks_about("n", "b", "t"));
+        assert!(!tap.is_open() && tap.asks_about("n", "b").is_empty());
         let first = tap.listen(Arc::clone(&ear) as _, 1).expect("room for one");
         assert!(
             tap.listen(Arc::clone(&ear) as _, 1).is_none(),
             "no room for two"
         );
-        assert!(tap.is_open() && tap.asks_about("n", "b", "t") && !tap.asks_about("n", "b", "u"));
+        assert!(tap.is_open() && tap.asks_about("n", "c").is_empty());
+        assert_eq!(tap.asks_about("n", "b"), ["t"]);
         tap.tell(&moment());
         drop(first);
         assert!(!tap.is_open());

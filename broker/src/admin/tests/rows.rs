@@ -122,7 +122,10 @@ async fn the_books_are_shown_in_order_by_page_and_by_name() {
         .await;
     assert_eq!(names(&rest), ["z/b"]);
     assert!(rest.json()["continue"].is_null());
-    is_problem(&stage.get("/api/v1/accounts?limit=no").await, 400);
+    let refused = stage.get("/api/v1/accounts?limit=no").await;
+    is_problem(&refused, 400);
+    let said = refused.json()["detail"].clone();
+    assert_eq!(said, "the query can't be read: limit: \"no\" is no number");
     is_problem(&stage.get("/api/v1/accounts?nam=x").await, 400);
 }
 
