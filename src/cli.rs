@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, path::PathBuf};
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKind};
 
 use crate::{
     command::{
@@ -26,7 +26,7 @@ use crate::{
     after_help = "Settings come from a flag, else from VOLLEY_* (the flag's name in upper case), \
                   else from --config FILE, else they are the default.\n\
                   Exit codes: 0 fine, 1 a negative answer, 2 wrong usage or input, 3 not found, \
-                  4 unreachable, 5 denied."
+                  4 unreachable, 5 denied, 130 interrupted."
 )]
 pub(crate) struct Cli {
     /// Settings from a YAML or JSON file: flags' names without the dashes, and their values
@@ -159,6 +159,20 @@ fn in_file(path: &std::path::Path, error: &clap::Error) -> Failure {
         format!("{}: {}", path.display(), words(error)),
     )
     .hint("the key is the flag's name without its dashes")
+}
+
+/// What to do about what clap says: what was meant, where it knows that.
+pub(crate) fn hint(error: &clap::Error) -> String {
+    let kinds = [
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedValue,
+    ];
+    let suggested = kinds.iter().find_map(|kind| error.get(*kind));
+    match suggested.map(ToString::to_string) {
+        Some(word) if !word.is_empty() => format!("did you mean {word}?"),
+        _ => "volley --help lists commands and flags".to_owned(),
+    }
 }
 
 /// The first line of what clap says, without its label.

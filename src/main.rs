@@ -1,5 +1,6 @@
 //! The binary: command line and wiring, nothing else.
 
+mod asking;
 mod cli;
 mod client;
 mod command;
@@ -36,11 +37,23 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     let as_json = asks_for_json(&args);
     match cli::read(args) {
-        Ok(cli) => match run(cli) {
-            Ok(code) => code,
-            Err(failure) => failure.report(as_json, io::stderr()),
-        },
+        Ok(cli) => {
+            if !as_json {
+                warn_of_variables();
+            }
+            run(cli).unwrap_or_else(|failure| failure.report(as_json, io::stderr()))
+        }
         Err(refused) => refuse(&refused, as_json),
+    }
+}
+
+/// Says which variables look like a setting and are none.
+fn warn_of_variables() {
+    let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    for (name, meant) in settings::misspelt(&Cli::command(), names) {
+        output::remark(&format!(
+            "warning: {name} is not read: did you mean {meant}?"
+        ));
     }
 }
 
@@ -79,8 +92,7 @@ fn refuse(refused: &Refused, as_json: bool) -> ExitCode {
         Refused::ByClap(error) => error,
     };
     if as_json && error.use_stderr() {
-        let failure = Failure::new(Kind::Invalid, cli::words(error))
-            .hint("volley --help lists commands and flags");
+        let failure = Failure::new(Kind::Invalid, cli::words(error)).hint(cli::hint(error));
         return failure.report(true, io::stderr());
     }
     // Where nobody listens any more there is nothing left to say.

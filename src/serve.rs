@@ -86,12 +86,10 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let data = bind(options.listen, "the data port").await?;
     let admin = bind(options.admin, "the admin port").await?;
     let display = match options.display() {
-        Some(address) => {
-            let listener = bind(address, "the display").await?;
-            Some(Receiver::new(listener, Manner::plain(clock)))
-        }
+        Some(address) => Some(bind(address, "the display").await?),
         None => None,
     };
+    let display_at = display.as_ref().map(local).transpose()?;
     let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
     let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
     tell_all(&loaded);
@@ -100,7 +98,8 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let storage = Storage::open(&options, clock)?;
     let (mut running, cores) =
         assemble(&options, clock, loaded, admin, addresses, &storage).await?;
-    if let Some(display) = display {
+    if let Some(listener) = display {
+        let display = Receiver::new(listener, Manner::plain(clock));
         running.tasks.spawn(display.run());
     }
     let mut ending = Ending::listen()?;
@@ -118,7 +117,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let mut accepting = tokio::task::JoinSet::new();
     let ingress = Arc::clone(&running.ingress);
     accepting.spawn(async move { ingress::accept(data, &ingress, cores).await });
-    ready(addresses.0, addresses.1);
+    ready(addresses.0, addresses.1, display_at);
     supervisor::ready(addresses.0);
     if !running.go_on(&mut ending).await {
         return Ok(ExitCode::FAILURE);
@@ -287,6 +286,7 @@ fn explain(error: LoadError) -> Failure {
         LoadError::Problems(_) => {
             failure.hint("mend them, or start without these objects: --on-problem skip")
         }
+        LoadError::NoSuchPath(_) => failure.hint("check the path"),
         _ => failure,
     }
 }
@@ -347,15 +347,23 @@ fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings
 }
 
 /// The one line that scripts wait for.
-fn ready(data: SocketAddr, admin: SocketAddr) {
+fn ready(data: SocketAddr, admin: SocketAddr, display: Option<SocketAddr>) {
     let mut out = io::stdout().lock();
+    let url = |at: SocketAddr| format!("http://{at}");
     let said = if io::stdout().is_terminal() {
+        let shown = display.map(|at| format!(", the display listens on {}", url(at)));
+        let shown = shown.unwrap_or_default();
         writeln!(
             out,
-            "ready: post events to http://{data}, look at http://{admin}"
+            "ready: post events to {}, look at {}{shown}",
+            url(data),
+            url(admin)
         )
     } else {
-        let line = json!({"ready": true, "data": format!("http://{data}"), "admin": format!("http://{admin}")});
+        let mut line = json!({"ready": true, "data": url(data), "admin": url(admin)});
+        if let Some(at) = display {
+            line["display"] = url(at).into();
+        }
         writeln!(out, "{line}")
     };
     // Where nobody listens there is nothing left to say.

@@ -5,13 +5,16 @@
 
 use std::{ffi::OsString, fs, path::Path};
 
-use clap::{ArgMatches, Command, parser::ValueSource};
+use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 use serde_json::{Map, Value};
 
 use crate::{
     failure::{Failure, Kind},
     suggest::nearest,
 };
+
+/// How the names of variables begin.
+const PREFIX: &str = "VOLLEY_";
 
 /// Flags that make no sense in a file.
 const NEVER: [&str; 3] = ["config", "help", "version"];
@@ -66,6 +69,41 @@ pub(crate) fn from_file(
         }
     }
     Ok(added)
+}
+
+/// Which of `names` look like variables that a flag of any command reads, but are none: each with
+/// the one that was meant. Others that begin with `VOLLEY_` are somebody else's: Kubernetes sets such
+/// ones for a Service of that name.
+pub(crate) fn misspelt(
+    program: &Command,
+    names: impl Iterator<Item = String>,
+) -> Vec<(String, String)> {
+    let known: Vec<String> = variables(program)
+        .into_iter()
+        .chain(["VOLLEY_LOG".to_owned()])
+        .collect();
+    let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    let mut found: Vec<(String, String)> = unknown
+        .filter_map(|name| {
+            let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
+            let near = nearest(name.strip_prefix(PREFIX)?, words)?.to_owned();
+            Some((name, format!("{PREFIX}{near}")))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// The variables that `command` and those under it read.
+fn variables(command: &Command) -> Vec<String> {
+    let own = command.get_arguments().filter_map(Arg::get_env);
+    let mut all: Vec<String> = own
+        .filter_map(|name| Some(name.to_str()?.to_owned()))
+        .collect();
+    for below in command.get_subcommands() {
+        all.extend(variables(below));
+    }
+    all
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -135,4 +173,32 @@ fn no_text(path: &Path, key: &str) -> Failure {
         path.display()
     );
     Failure::new(Kind::Invalid, message).hint("write the value as on the command line")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    #[test]
+    fn a_variable_that_is_nearly_one_is_told_and_one_of_somebody_else_is_not() {
+        let names = [
+            "VOLLEY_LISTN",
+            "VOLLEY_LISTEN",
+            "VOLLEY_LOG",
+            "VOLLEY_SERVR",
+            "VOLLEY_SERVICE_HOST",
+            "VOLLEY_PORT_8080_TCP_ADDR",
+            "HOME",
+        ];
+        let found = misspelt(&Cli::command(), names.map(str::to_owned).into_iter());
+        let pair = |name: &str, meant: &str| (name.to_owned(), meant.to_owned());
+        let meant = [
+            pair("VOLLEY_LISTN", "VOLLEY_LISTEN"),
+            pair("VOLLEY_SERVR", "VOLLEY_SERVER"),
+        ];
+        assert_eq!(found, meant);
+    }
 }

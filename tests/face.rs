@@ -90,7 +90,7 @@ fn data_of(line: &str) -> Vec<u8> {
 /// A running `volley serve` over a Broker `shop` and what else `objects` declares.
 struct Served {
     child: Running,
-    _folder: TempDir,
+    folder: TempDir,
     admin: String,
     data: String,
 }
@@ -109,11 +109,12 @@ impl Served {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let file = folder.path().join("objects.yaml");
         fs::write(&file, format!("{BROKER}{objects}")).expect("written");
+        let log = fs::File::create(folder.path().join("log")).expect("a file");
         let mut child = volley(&["serve", "-f", file.to_str().expect("a path that is text")])
             .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(["--channel", "memory"])
             .stdout(Stdio::piped())
-            .stderr(Stdio::null())
+            .stderr(log)
             .spawn()
             .expect("the binary runs");
         let mut line = String::new();
@@ -123,7 +124,7 @@ impl Served {
         let address = |field: &str| ready[field].as_str().expect("an address").to_owned();
         Self {
             child: Running(child),
-            _folder: folder,
+            folder,
             admin: address("admin"),
             data: address("data"),
         }
@@ -132,6 +133,17 @@ impl Served {
     fn run(&self, args: &[&str]) -> Output {
         let all = [args, &["--server", &self.admin]].concat();
         volley(&all).output().expect("the binary runs")
+    }
+
+    /// The lines of its log that say `what`.
+    fn log(&self, what: &str) -> Vec<Value> {
+        let log = fs::read_to_string(self.folder.path().join("log")).expect("its log");
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        lines
+            .filter(|line: &Value| line["message"] == what)
+            .collect()
     }
 
     fn account(&self) -> Account {
@@ -386,6 +398,15 @@ fn describe_says_what_a_broker_is_and_who_reads_it() {
         "{page}"
     );
     assert!(!page.contains("hunter2"));
+    let json = |name: &str| -> Value {
+        let output = served.run(&["describe", name, "-o", "json"]);
+        serde_json::from_slice(&output.stdout).expect("one document")
+    };
+    let (broker, hello) = (json("broker/shop"), json("trigger/hello"));
+    assert_eq!(broker["object"]["metadata"]["name"], "shop");
+    assert_eq!(broker["books"]["accepted"], 0);
+    assert_eq!(hello["books"]["state"], "attached");
+    assert!(!hello.to_string().contains("hunter2"));
     for (args, exit) in [
         (&["describe", "trigger", "nobody"][..], 3),
         (&["describe", "trigger"], 2),
@@ -513,6 +534,14 @@ fn tail_tells_what_became_of_each_event() {
     );
     let account = served.settled();
     assert_eq!((account.accepted, account.unmatched), (4, 1));
+    let dropped = served.log("events were dropped");
+    let told = ["broker", "trigger", "events", "why"].map(|name| &dropped[0][name]);
+    assert_eq!(
+        serde_json::json!(told),
+        serde_json::json!(["default/shop", "drops", 1, "retriesExhausted"])
+    );
+    assert_eq!(dropped.len(), 1, "{dropped:?}");
+    assert!(dropped[0]["position"].is_u64(), "{dropped:?}");
 
     // The end of the server is the end of the stream, and no failure.
     let pid = served.child.0.id().to_string();
@@ -535,4 +564,15 @@ fn tail_refuses_what_it_does_not_understand_and_finds_nobody() {
         let output = volley(args).output().expect("the binary runs");
         assert_eq!(code(&output), exit, "{args:?}: {}", text(&output.stderr));
     }
+    let served = Served::over("");
+    for args in [
+        &["tail", "broker/nope"][..],
+        &["tail", "broker/shop", "--trigger", "nope"],
+    ] {
+        let output = served.run(args);
+        assert_eq!(code(&output), 3, "{args:?}: {}", text(&output.stderr));
+        let said = text(&output.stderr);
+        assert!(said.contains("nope") && said.contains("hint: "), "{said}");
+    }
+    assert_eq!(served.settled().accepted, 0);
 }

@@ -49,7 +49,9 @@ pub(crate) fn run(args: &CheckArgs, colour: Colour) -> Result<(), Failure> {
 /// Reads the paths as a start would that leaves out what has problems.
 fn read(paths: Vec<PathBuf>) -> Result<Loaded, Failure> {
     load(paths, OnProblem::Skip, Clock::system()).map_err(|error| match error {
-        LoadError::NoSuchPath(_) => Failure::new(Kind::Invalid, error.to_string()),
+        LoadError::NoSuchPath(_) => {
+            Failure::new(Kind::Invalid, error.to_string()).hint("check the path")
+        }
         error => Failure::from_error(Kind::Failed, &error),
     })
 }

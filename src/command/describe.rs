@@ -9,15 +9,17 @@ mod trigger;
 use std::fmt::Write as _;
 
 use clap::Args;
-use serde_json::Value;
+use serde_json::{Value, json};
 use volley_channel::Clock;
 use volley_spec::ObjectKind;
 
 use super::get::{Wanted, age, wanted};
 use crate::{
+    asking::{self, Asked},
     client::Server,
     failure::{Failure, Kind},
-    naming, output,
+    naming,
+    output::{self, Plain},
 };
 
 /// Which object.
@@ -31,28 +33,26 @@ pub(crate) struct DescribeArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// The namespace to look in
-    #[arg(short, long, env = "VOLLEY_NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
+    /// The form of the answer
+    #[arg(short, long, value_enum, default_value_t)]
+    pub(crate) output: Plain,
 
-    /// The admin port of the Volley to ask
-    #[arg(
-        long,
-        env = "VOLLEY_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 /// Asks the server and prints.
 pub(crate) async fn run(args: &DescribeArgs, clock: Clock) -> Result<(), Failure> {
     let (kind, name) = named(args)?;
-    let server = Server::new(&args.server)?;
-    let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.namespace);
-    let hint = format!("volley get {} -A lists what is there", kind.plural());
+    let server = args.asked.server()?;
+    let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.asked.namespace);
+    let hint = asking::look_again(kind.plural());
     let object = server.get(&path, &[]).await;
     let object = object.map_err(|failure| failure.hint_not_found(hint))?;
+    if args.output == Plain::Json {
+        let books = books(&server, kind, &object).await?;
+        return output::print(&output::json(&json!({ "object": object, "books": books })));
+    }
     let mut page = Page::default();
     page.head(kind, &object, clock.wall_ms());
     match kind {
@@ -64,6 +64,16 @@ pub(crate) async fn run(args: &DescribeArgs, clock: Clock) -> Result<(), Failure
     output::print(&page.text)
 }
 
+/// The account of a Broker, the row of a Trigger; nothing for other kinds.
+async fn books(server: &Server, kind: ObjectKind, object: &Value) -> Result<Value, Failure> {
+    match kind {
+        ObjectKind::Broker => broker::account(server, object).await,
+        ObjectKind::Trigger => trigger::row(server, object).await,
+        _ => Ok(None),
+    }
+    .map(Option::unwrap_or_default)
+}
+
 fn named(args: &DescribeArgs) -> Result<(ObjectKind, &str), Failure> {
     let (kind, name) = match (args.kind.split_once('/'), args.name.as_deref()) {
         (Some((kind, name)), None) => (kind, name),
@@ -73,7 +83,7 @@ fn named(args: &DescribeArgs) -> Result<(ObjectKind, &str), Failure> {
             return Err(Failure::new(Kind::Invalid, message).hint("write KIND NAME or KIND/NAME"));
         }
     };
-    naming::plain(&args.namespace)?;
+    naming::plain(&args.asked.namespace)?;
     naming::plain(name)?;
     match wanted(kind)? {
         Wanted::Objects(kind) => Ok((kind, name)),

@@ -10,7 +10,7 @@ use volley_channel::Clock;
 use volley_spec::{ObjectKind, read::kind_elsewhere};
 
 use crate::{
-    client::Server,
+    asking::{self, Asked},
     failure::{Failure, Kind},
     naming,
     output::{self, Form},
@@ -34,10 +34,6 @@ pub(crate) struct GetArgs {
     #[arg(value_name = "NAME")]
     pub(crate) name: Option<String>,
 
-    /// The namespace to look in
-    #[arg(short, long, env = "VOLLEY_NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
-
     /// Look in all namespaces
     #[arg(short = 'A', long, conflicts_with = "name")]
     pub(crate) all_namespaces: bool,
@@ -46,14 +42,8 @@ pub(crate) struct GetArgs {
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Form,
 
-    /// The admin port of the Volley to ask
-    #[arg(
-        long,
-        env = "VOLLEY_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 /// What is asked for.
@@ -68,23 +58,19 @@ pub(super) enum Wanted {
 /// Asks the server and prints.
 pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
     let (kind, name) = named(args)?;
-    let server = Server::new(&args.server)?;
+    let server = args.asked.server()?;
     let list = name.is_none();
     let items = match (&kind, name) {
         (Wanted::Objects(kind), Some(name)) => {
-            let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.namespace);
+            let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.asked.namespace);
             let found = server.get(&path, &[]).await;
-            let plural = kind.plural();
-            let hint = format!(
-                "volley get {plural} -n {} lists what is there",
-                args.namespace
-            );
+            let hint = asking::look_again(kind.plural());
             vec![found.map_err(|failure| failure.hint_not_found(hint))?]
         }
         (kind, name) => {
             let mut query = Vec::new();
             if !args.all_namespaces {
-                query.push(("namespace", args.namespace.as_str()));
+                query.push(("namespace", args.asked.namespace.as_str()));
             }
             if let Some(name) = name {
                 query.push(("name", name));
@@ -95,7 +81,7 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
             if found.is_empty()
                 && let Some(name) = name
             {
-                let namespace = &args.namespace;
+                let namespace = &args.asked.namespace;
                 let message = format!("there are no {} of {namespace}/{name}", kind.words());
                 let hint = format!("volley get {} -A lists all", kind.plural());
                 return Err(Failure::new(Kind::NotFound, message).hint(hint));
@@ -123,7 +109,10 @@ fn named(args: &GetArgs) -> Result<(Wanted, Option<&str>), Failure> {
         )
         .hint("leave out -A and name its namespace with -n"));
     }
-    for text in [Some(args.namespace.as_str()), name].into_iter().flatten() {
+    for text in [Some(args.asked.namespace.as_str()), name]
+        .into_iter()
+        .flatten()
+    {
         naming::plain(text)?;
     }
     Ok((wanted(kind)?, name))
@@ -253,7 +242,7 @@ fn nothing(args: &GetArgs, kind: &Wanted) -> String {
     if args.all_namespaces {
         format!("no {what} found")
     } else {
-        format!("no {what} found in namespace {}", args.namespace)
+        format!("no {what} found in namespace {}", args.asked.namespace)
     }
 }
 

@@ -13,7 +13,7 @@ use volley_event::{Event, Format, Overlay, Wire, write_batch};
 
 use self::{compose::Template, post::Post};
 use crate::{
-    client::Server,
+    asking::{self, Asked},
     failure::{Failure, Kind},
     naming,
     output::{self, Plain},
@@ -81,18 +81,8 @@ pub(crate) struct SendArgs {
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Plain,
 
-    /// The namespace of a Broker that is given as broker/NAME
-    #[arg(short, long, env = "VOLLEY_NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
-
-    /// The admin port of the Volley to ask for a Broker's address
-    #[arg(
-        long,
-        env = "VOLLEY_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 /// How an event travels.
@@ -183,14 +173,14 @@ async fn address(args: &SendArgs) -> Result<Url, Failure> {
             .hint("write http://HOST:PORT/NAMESPACE/NAME, or broker/NAME")
     })?;
     naming::plain(name)?;
-    naming::plain(&args.namespace)?;
-    let path = format!("/api/v1/brokers/{}/{name}", args.namespace);
-    let hint = "volley get brokers -A lists what is there";
-    let broker = Server::new(&args.server)?.get(&path, &[]).await;
+    naming::plain(&args.asked.namespace)?;
+    let path = format!("/api/v1/brokers/{}/{name}", args.asked.namespace);
+    let hint = asking::look_again("brokers");
+    let broker = args.asked.server()?.get(&path, &[]).await;
     let broker = broker.map_err(|failure| failure.hint_not_found(hint))?;
     let address = broker["status"]["address"]["url"].as_str();
     address.and_then(|url| Url::parse(url).ok()).ok_or_else(|| {
-        let message = format!("Broker {}/{name} has no address", args.namespace);
+        let message = format!("Broker {}/{name} has no address", args.asked.namespace);
         Failure::new(Kind::Negative, message)
             .hint(format!("volley describe broker {name} says why"))
     })

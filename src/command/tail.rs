@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::log::Lines;
 use crate::{
+    asking::{self, Asked},
     client::{Server, Told},
     failure::{Failure, Kind},
     naming, output,
@@ -29,10 +30,6 @@ pub(crate) struct TailArgs {
     #[arg(long)]
     pub(crate) failed: bool,
 
-    /// The namespace to look in
-    #[arg(short, long, env = "VOLLEY_NAMESPACE", default_value = "default")]
-    pub(crate) namespace: String,
-
     /// Look in all namespaces
     #[arg(short = 'A', long)]
     pub(crate) all_namespaces: bool,
@@ -41,20 +38,15 @@ pub(crate) struct TailArgs {
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Lines,
 
-    /// The admin port of the Volley to ask
-    #[arg(
-        long,
-        env = "VOLLEY_SERVER",
-        value_name = "URL",
-        default_value = "http://127.0.0.1:8081"
-    )]
-    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) asked: Asked,
 }
 
 /// Prints until the server ends, or nobody reads any more.
 pub(crate) async fn run(args: &TailArgs) -> Result<(), Failure> {
-    let server = Server::new(&args.server)?;
+    let server = args.asked.server()?;
     let query = query(args)?;
+    is_there(args, &server, &query).await?;
     let mut stream = server.stream("/api/v1/stream", &query).await?;
     while let Some(told) = stream.next().await? {
         match told {
@@ -77,11 +69,30 @@ pub(crate) async fn run(args: &TailArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A misspelt name would be waited for without end.
+///
+/// # Errors
+///
+/// There is no such Broker or Trigger in the namespace.
+async fn is_there(args: &TailArgs, server: &Server, query: &[(&str, &str)]) -> Result<(), Failure> {
+    if args.all_namespaces {
+        return Ok(());
+    }
+    for (key, plural) in [("broker", "brokers"), ("trigger", "triggers")] {
+        if let Some((_, name)) = query.iter().find(|(asked, _)| *asked == key) {
+            let path = format!("/api/v1/{plural}/{}/{name}", args.asked.namespace);
+            let found = server.get(&path, &[]).await;
+            found.map_err(|failure| failure.hint_not_found(asking::look_again(plural)))?;
+        }
+    }
+    Ok(())
+}
+
 fn query(args: &TailArgs) -> Result<Vec<(&str, &str)>, Failure> {
     let mut query = Vec::new();
     if !args.all_namespaces {
-        naming::plain(&args.namespace)?;
-        query.push(("namespace", args.namespace.as_str()));
+        naming::plain(&args.asked.namespace)?;
+        query.push(("namespace", args.asked.namespace.as_str()));
     }
     if let Some(broker) = &args.broker {
         let name = match broker.split_once('/') {

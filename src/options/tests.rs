@@ -189,7 +189,7 @@ fn a_file_sets_what_no_flag_sets() {
     else {
         panic!("not get");
     };
-    assert_eq!(args.server, "http://127.0.0.1:3");
+    assert_eq!(args.asked.server, "http://127.0.0.1:3");
 }
 
 #[test]

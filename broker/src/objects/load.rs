@@ -29,7 +29,7 @@ pub enum OnProblem {
 #[non_exhaustive]
 pub enum LoadError {
     /// A path that was given does not exist.
-    #[error("no such file or folder: {}; check the path", .0.display())]
+    #[error("no such file or folder: {}", .0.display())]
     NoSuchPath(PathBuf),
     /// The files have problems, and the caller wants none.
     #[error("the declared objects have {} problem(s); `volley check` lists them", errors(.0))]

@@ -8,6 +8,16 @@ use crate::{client::Server, failure::Failure, output};
 /// How many Triggers are named.
 const NAMED: usize = 50;
 
+/// Its account since the process started.
+pub(super) async fn account(server: &Server, object: &Value) -> Result<Option<Value>, Failure> {
+    let metadata = &object["metadata"];
+    let text = |name: &str| metadata[name].as_str().unwrap_or_default();
+    let query = [("namespace", text("namespace")), ("name", text("name"))];
+    let accounts = server.list("/api/v1/accounts", &query).await?;
+    let mut own = accounts.into_iter();
+    Ok(own.find(|row| row["uid"] == metadata["uid"]))
+}
+
 /// Adds what there is to say.
 pub(super) async fn describe(
     page: &mut Page,
@@ -19,15 +29,13 @@ pub(super) async fn describe(
     let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
     let address = object["status"]["address"]["url"].as_str();
     page.field("Address", address.unwrap_or("none yet"));
-    let query = [("namespace", namespace.as_str()), ("name", name.as_str())];
-    let accounts = server.list("/api/v1/accounts", &query).await?;
-    let own = accounts.iter().find(|row| row["uid"] == metadata["uid"]);
+    let own = account(server, object).await?;
     let conditions = object["status"]["conditions"].as_array();
     let durable = conditions
         .into_iter()
         .flatten()
         .find(|condition| condition["type"] == "Durable");
-    if let Some(account) = own {
+    if let Some(account) = &own {
         page.field("Channel", text(&account["channel"]));
     }
     page.field(
@@ -38,7 +46,7 @@ pub(super) async fn describe(
             _ => "not known".to_owned(),
         },
     );
-    if let Some(account) = own {
+    if let Some(account) = &own {
         page.section("Books since volley serve started");
         for (title, field) in [
             ("carried", "carried"),

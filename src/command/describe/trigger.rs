@@ -21,7 +21,6 @@ pub(super) async fn describe(
     else {
         return Ok(());
     };
-    let namespace = trigger.metadata.namespace();
     let status = |field: &str| object["status"][field].as_str();
     page.field("Broker", trigger.broker_name());
     page.field(
@@ -32,10 +31,33 @@ pub(super) async fn describe(
     let broker = broker_of(server, &trigger).await?;
     let dead_letters = status("deadLetterSinkUri");
     delivery::describe(page, &delivery_of(&trigger, broker.as_ref()), dead_letters);
+    if let Some(row) = row_of(server, &trigger, object).await? {
+        books(page, &row);
+    }
+    Ok(())
+}
+
+/// Its row in the books since the process started.
+pub(super) async fn row(server: &Server, object: &Value) -> Result<Option<Value>, Failure> {
+    match Object::from_json(ObjectKind::Trigger, object.clone()) {
+        Ok(Object::Trigger(trigger)) => row_of(server, &trigger, object).await,
+        _ => Ok(None),
+    }
+}
+
+async fn row_of(
+    server: &Server,
+    trigger: &Trigger,
+    object: &Value,
+) -> Result<Option<Value>, Failure> {
+    let namespace = trigger.metadata.namespace();
     let query = [("namespace", namespace), ("name", trigger.broker_name())];
     let accounts = server.list("/api/v1/accounts", &query).await?;
-    books(page, object["metadata"]["uid"].as_str(), &accounts);
-    Ok(())
+    let rows = accounts.iter().filter_map(|it| it["triggers"].as_array());
+    let mut rows = rows.flatten();
+    Ok(rows
+        .find(|row| row["uid"] == object["metadata"]["uid"])
+        .cloned())
 }
 
 /// Its Broker with the defaults filled in.
@@ -61,13 +83,7 @@ async fn found(server: &Server, kind: ObjectKind, path: &str) -> Result<Option<O
     }
 }
 
-fn books(page: &mut Page, uid: Option<&str>, accounts: &[Value]) {
-    let rows = accounts
-        .iter()
-        .flat_map(|account| account["triggers"].as_array().into_iter().flatten());
-    let Some(row) = rows.into_iter().find(|row| row["uid"].as_str() == uid) else {
-        return;
-    };
+fn books(page: &mut Page, row: &Value) {
     page.section("Books since volley serve started");
     let number = |field: &str| row[field].as_u64().unwrap_or_default();
     for (title, field) in [
