@@ -193,15 +193,21 @@ fn a_log_of_a_newer_version_is_refused() {
     });
 }
 
+/// A closed log with 200 events of one unit.
+async fn two_hundred() -> (Unit, SimulatedDisk, LogOptions) {
+    let rig = Rig::new(small(4 << 20));
+    let unit = rig.unit().await;
+    for id in 0..200 {
+        rig.put(id, 1_000).await.expect("there is room");
+    }
+    let (disk, options) = rig.close().await;
+    (unit, disk, options)
+}
+
 #[test]
 fn a_log_that_lost_its_list_of_segments_is_refused_or_read_by_their_headers() {
     run(async {
-        let rig = Rig::new(small(4 << 20));
-        let unit = rig.unit().await;
-        for id in 0..200 {
-            rig.put(id, 1_000).await.expect("there is room");
-        }
-        let (disk, options) = rig.close().await;
+        let (unit, disk, options) = two_hundred().await;
         let mut files = disk.contents();
         files.remove("MANIFEST");
         let refused = Rig::open(SimulatedDisk::holding(1, &files), options.clone()).err();
@@ -258,12 +264,7 @@ fn a_log_that_lost_both_snapshots_says_that_only_a_backup_helps() {
 #[test]
 fn a_log_whose_list_and_a_header_are_damaged_is_read_in_quarantine() {
     run(async {
-        let rig = Rig::new(small(4 << 20));
-        let unit = rig.unit().await;
-        for id in 0..200 {
-            rig.put(id, 1_000).await.expect("there is room");
-        }
-        let (disk, options) = rig.close().await;
+        let (unit, disk, options) = two_hundred().await;
         let mut files = disk.contents();
         // One that was being made when the process ended.
         files.insert(format::file_name("seg", 64 << 20, "log"), Vec::new());
