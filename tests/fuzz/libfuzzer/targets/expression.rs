@@ -1,0 +1,5 @@
+//! Calls [`volley_fuzz::expression`] with what the fuzzer makes up.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| volley_fuzz::expression(input));
