@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize as _, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
@@ -120,12 +121,20 @@ impl Object {
     ///
     /// When a field has a type that the kind does not take.
     pub fn from_json(kind: ObjectKind, json: Value) -> Result<Self, serde_json::Error> {
+        Self::read(kind, json)
+    }
+
+    /// The object that `from` holds, which must name `kind` as its kind.
+    pub(crate) fn read<'de, D: Deserializer<'de>>(
+        kind: ObjectKind,
+        from: D,
+    ) -> Result<Self, D::Error> {
         Ok(match kind {
-            ObjectKind::Broker => Self::Broker(Arc::new(serde_json::from_value(json)?)),
-            ObjectKind::Trigger => Self::Trigger(Arc::new(serde_json::from_value(json)?)),
-            ObjectKind::ConfigMap => Self::ConfigMap(Arc::new(serde_json::from_value(json)?)),
-            ObjectKind::Secret => Self::Secret(Arc::new(serde_json::from_value(json)?)),
-            ObjectKind::Service => Self::Service(Arc::new(serde_json::from_value(json)?)),
+            ObjectKind::Broker => Self::Broker(Arc::new(Broker::deserialize(from)?)),
+            ObjectKind::Trigger => Self::Trigger(Arc::new(Trigger::deserialize(from)?)),
+            ObjectKind::ConfigMap => Self::ConfigMap(Arc::new(ConfigMap::deserialize(from)?)),
+            ObjectKind::Secret => Self::Secret(Arc::new(Secret::deserialize(from)?)),
+            ObjectKind::Service => Self::Service(Arc::new(Service::deserialize(from)?)),
         })
     }
 

@@ -20,6 +20,7 @@
 mod document;
 mod known;
 mod pieces;
+mod rules;
 mod shape;
 pub(crate) mod yaml;
 

@@ -11,7 +11,6 @@ use crate::{
     kinds::Metadata,
     object::{Object, ObjectKind},
     problem::{Finding, Findings, Path, Problem, Severity},
-    schema,
 };
 
 /// What one piece of text says. Positions count from the start of the piece, files are empty.
@@ -58,9 +57,7 @@ pub(super) struct Places {
 
 impl Places {
     fn of(node: &Node<'_>) -> Self {
-        let at = |steps: &[&'static str]| {
-            node.locate(&Path(steps.iter().map(|step| (*step).into()).collect()))
-        };
+        let at = |names: &[&str]| node.place_of(names);
         let fixed = ["broker", "brokerRef", "config"].into_iter().find(|name| {
             node.get("spec")
                 .is_some_and(|spec| spec.get(name).is_some())
@@ -196,15 +193,14 @@ impl Document<'_, '_> {
 
     fn read_object(&mut self, node: &Node<'_>, kind: ObjectKind) {
         let mut findings = Findings::new();
-        let veiled = kind == ObjectKind::Secret;
-        shape::check(node, self.source, veiled, schema::of(kind), &mut findings);
+        shape::check(node, self.source, kind, &mut findings);
         let mut found = findings.finish();
         let fits = !found
             .iter()
             .any(|finding| finding.severity == Severity::Error);
         let mut object = None;
         if fits {
-            match Object::from_json(kind, node.to_json()) {
+            match Object::read(kind, node) {
                 Ok(read) => {
                     found.extend(check::object(&read));
                     object = Some(read);
@@ -218,23 +214,22 @@ impl Document<'_, '_> {
             // What has the right types is checked all the same, so that the author sees both.
             found.extend(check_the_rest(node, kind, &found));
         }
-        let subject = Subject::of(node);
         let sound = !found
             .iter()
             .any(|finding| finding.severity == Severity::Error);
-        match object {
-            Some(object) if sound => {
-                self.parsed.objects.push(Placed {
-                    object,
-                    places: Places::of(node),
-                });
+        let object = object.filter(|_| sound);
+        let is_broken = object.is_none();
+        if let Some(object) = object {
+            let places = Places::of(node);
+            self.parsed.objects.push(Placed { object, places });
+            if found.is_empty() {
+                return;
             }
-            _ if !subject.name.is_empty() => {
-                let identity =
-                    Identity::new(kind, subject.namespace.as_str(), subject.name.as_str());
-                self.parsed.broken.push(identity);
-            }
-            _ => {}
+        }
+        let subject = Subject::of(node);
+        if is_broken && !subject.name.is_empty() {
+            let identity = Identity::new(kind, subject.namespace.as_str(), subject.name.as_str());
+            self.parsed.broken.push(identity);
         }
         self.report(node, subject, found);
     }
@@ -261,7 +256,7 @@ impl Document<'_, '_> {
 /// The rules that hold for the object with its ill-formed fields mended. What they say about such a
 /// field, or only because of it, is not said twice.
 fn check_the_rest(node: &Node<'_>, kind: ObjectKind, ill_formed: &[Finding]) -> Vec<Finding> {
-    let Ok(object) = Object::from_json(kind, shape::mended(node, schema::of(kind))) else {
+    let Ok(object) = Object::from_json(kind, shape::mended(node, kind)) else {
         return Vec::new();
     };
     let follows = |finding: &Finding| {

@@ -89,7 +89,11 @@ impl Pieces {
 /// What `make` makes of each of `all`, in their order. Each core takes a part of them, unless they
 /// are so few that it would not pay.
 fn on_all_cores<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
-    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    // Asking for the number of cores takes as long as parsing a few pieces.
+    let cores = match all.len() {
+        0..=PART => 1,
+        _ => thread::available_parallelism().map_or(1, NonZero::get),
+    };
     let part = all.len().div_ceil(cores).max(PART);
     if all.len() <= part {
         return all.iter().map(make).collect();

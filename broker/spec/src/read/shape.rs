@@ -3,73 +3,72 @@
 //! The rules are the kind's own JSON Schema, so what the reader takes and what an editor accepts
 //! can't differ. Only what schemas of this crate use is understood.
 
-use std::ops::RangeInclusive;
-
 use serde_json::Value as Json;
 
-use super::yaml::{Key, Node, Value};
+use super::{
+    rules::{self, Id, Others, Rule, Rules},
+    yaml::{Key, Node, Value},
+};
 use crate::{
+    object::ObjectKind,
     problem::{Findings, Path, Step},
     suggest::{did_you_mean, one_of},
 };
 
-/// Checks `node`, which stands in `source`, against `schema`. With `veiled`, as for a Secret, no
-/// message shows a value.
-pub(super) fn check(
-    node: &Node<'_>,
-    source: &str,
-    veiled: bool,
-    schema: &'static Json,
-    findings: &mut Findings,
-) {
+/// Checks `node`, which stands in `source`, against the schema of `kind`. Of a Secret no message
+/// shows a value.
+pub(super) fn check(node: &Node<'_>, source: &str, kind: ObjectKind, findings: &mut Findings) {
     let shape = Shape {
-        root: schema,
+        rules: rules::of(kind),
         source,
-        veiled,
+        veiled: kind == ObjectKind::Secret,
     };
-    shape.check(node, schema, findings);
+    shape.check(node, shape.rules.root(), findings);
 }
 
-/// The nearest value to `node` that `schema` takes: what fits stays, what does not is replaced by
-/// something empty or left out, so that the rules can look at the rest.
-pub(super) fn mended(node: &Node<'_>, schema: &'static Json) -> Json {
+/// The nearest value to `node` that the schema of `kind` takes: what fits stays, what does not is
+/// replaced by something empty or left out, so that the rules can look at the rest.
+pub(super) fn mended(node: &Node<'_>, kind: ObjectKind) -> Json {
     let shape = Shape {
-        root: schema,
+        rules: rules::of(kind),
         source: "",
         veiled: true,
     };
-    shape.mended(node, schema)
+    shape.mended(node, shape.rules.root())
 }
 
 struct Shape<'s> {
-    root: &'static Json,
+    rules: &'static Rules,
     source: &'s str,
     veiled: bool,
 }
 
 impl Shape<'_> {
-    fn check(&self, node: &Node<'_>, schema: &'static Json, findings: &mut Findings) {
-        let schema = self.resolve(schema);
-        if let Some(words) = allowed_words(schema) {
-            self.check_word(node, &words, findings);
+    fn check_by(&self, node: &Node<'_>, rule: Id, findings: &mut Findings) {
+        self.check(node, self.rules.get(rule), findings);
+    }
+
+    fn check(&self, node: &Node<'_>, rule: &'static Rule, findings: &mut Findings) {
+        if let Some(words) = &rule.words {
+            self.check_word(node, words, findings);
             return;
         }
-        let fits = match (type_of(schema), &node.value) {
+        let fits = match (rule.type_name, &node.value) {
             ("", _) => true,
-            ("object", Value::Map(_)) => {
-                self.check_object(node, schema, findings);
+            ("object", Value::Map(entries)) => {
+                self.check_object(node, entries, rule, findings);
                 true
             }
             ("array", Value::List(items)) => {
-                if let Some(inner) = schema.get("items") {
+                if let Some(inner) = rule.items {
                     for (index, item) in items.iter().enumerate() {
-                        findings.within(index, |findings| self.check(item, inner, findings));
+                        findings.within(index, |findings| self.check_by(item, inner, findings));
                     }
                 }
                 true
             }
             ("integer", Value::Number(number)) if number.is_i64() || number.is_u64() => {
-                check_range(number, schema, findings);
+                check_range(number, rule, findings);
                 true
             }
             ("string", Value::Text(_)) | ("boolean", Value::Bool(_)) => true,
@@ -77,57 +76,37 @@ impl Shape<'_> {
             _ => false,
         };
         if !fits {
-            self.wrong_type(node, type_of(schema), findings);
+            self.wrong_type(node, rule.type_name, findings);
         }
     }
 
-    /// The schema that a reference or an optional field stands for.
-    fn resolve(&self, schema: &'static Json) -> &'static Json {
-        let mut schema = schema;
-        // References of generated schemas form no ring; the bound is for peace of mind.
-        for _ in 0..8 {
-            if let Some(reference) = schema["$ref"].as_str() {
-                schema = self
-                    .root
-                    .pointer(reference.trim_start_matches('#'))
-                    .unwrap_or(&Json::Null);
-            } else if let Some(branches) = schema["anyOf"].as_array() {
-                let inner = branches.iter().find(|branch| branch["type"] != "null");
-                schema = inner.unwrap_or(&Json::Null);
-            } else {
-                break;
-            }
-        }
-        schema
-    }
-
-    fn check_object(&self, node: &Node<'_>, schema: &'static Json, findings: &mut Findings) {
-        let Value::Map(entries) = &node.value else {
-            return;
-        };
-        let properties = schema["properties"].as_object();
-        let others = schema.get("additionalProperties");
+    fn check_object(
+        &self,
+        node: &Node<'_>,
+        entries: &[(Key<'_>, Node<'_>)],
+        rule: &'static Rule,
+        findings: &mut Findings,
+    ) {
         for (key, value) in entries {
-            let known = properties.and_then(|known| known.get_key_value(key.name.as_ref()));
-            if let Some((name, inner)) = known {
+            match (rule.field(&key.name), rule.others) {
                 // A field without a value counts as absent, as on a Kubernetes API server.
-                if value.value != Value::Null {
-                    let step = Step::from(name.as_str());
-                    findings.within(step, |findings| self.check(value, inner, findings));
+                (Some(_), _) if value.value == Value::Null => {}
+                (Some((name, inner)), _) => {
+                    let step = Step::from(name);
+                    findings.within(step, |findings| self.check_by(value, inner, findings));
                 }
-            } else if let Some(inner @ Json::Object(_)) = others {
-                let step = Step::Key(key.name.to_string());
-                findings.within(step, |findings| self.check(value, inner, findings));
-            } else if others == Some(&Json::Bool(false)) {
-                let names = properties
-                    .into_iter()
-                    .flat_map(|known| known.keys().map(String::as_str));
-                let below = self.below(&key.name, schema);
-                unknown_field(&key.name, names, below, findings);
+                (None, Others::Each(inner)) => {
+                    let step = Step::Key(key.name.to_string());
+                    findings.within(step, |findings| self.check_by(value, inner, findings));
+                }
+                (None, Others::Refused) => {
+                    let names = rule.fields.iter().map(|(name, _)| *name);
+                    unknown_field(&key.name, names, self.below(&key.name, rule), findings);
+                }
+                (None, Others::Free) => {}
             }
         }
-        let required = schema["required"].as_array().into_iter().flatten();
-        for name in required.filter_map(Json::as_str) {
+        for name in rule.required.iter().copied() {
             if node
                 .get(name)
                 .is_none_or(|value| value.value == Value::Null)
@@ -137,85 +116,84 @@ impl Shape<'_> {
         }
     }
 
-    /// The one field of `schema` that has a field `name`, or takes any: what is written beside it
+    /// The one field of `rule` that has a field `name`, or takes any: what is written beside it
     /// was meant below it.
-    fn below(&self, name: &str, schema: &'static Json) -> Option<&'static str> {
-        let properties = schema["properties"].as_object()?;
-        let takes = |inner: &'static Json| {
-            let inner = self.resolve(inner);
-            let any = inner["additionalProperties"].is_object() && properties.len() == 1;
-            any || inner["properties"].get(name).is_some()
+    fn below(&self, name: &str, rule: &'static Rule) -> Option<&'static str> {
+        let takes = |inner: Id| {
+            let inner = self.rules.get(inner);
+            let any = matches!(inner.others, Others::Each(_)) && rule.fields.len() == 1;
+            any || inner.field(name).is_some()
         };
-        let mut found = properties.iter().filter(|(_, inner)| takes(inner));
+        let mut found = rule.fields.iter().filter(|(_, inner)| takes(*inner));
         let only = found.next().filter(|_| found.next().is_none())?;
-        Some(only.0.as_str())
+        Some(only.0)
     }
 
-    fn mended(&self, node: &Node<'_>, schema: &'static Json) -> Json {
-        let schema = self.resolve(schema);
-        if let Some(words) = allowed_words(schema) {
-            let known = |text: &str| words.contains(&text);
-            let fits = matches!(&node.value, Value::Text(text) if known(text));
+    fn mended(&self, node: &Node<'_>, rule: &'static Rule) -> Json {
+        if let Some(words) = &rule.words {
+            let fits = matches!(&node.value, Value::Text(text) if words.contains(&text.as_ref()));
             return if fits {
                 node.to_json()
             } else {
-                self.empty(schema)
+                self.empty(rule)
             };
         }
-        let fits = match (type_of(schema), &node.value) {
-            ("object", Value::Map(entries)) => return self.mended_object(entries, schema),
+        let fits = match (rule.type_name, &node.value) {
+            ("object", Value::Map(entries)) => return self.mended_object(entries, rule),
             ("array", Value::List(items)) => {
-                let inner = schema.get("items").unwrap_or(&Json::Null);
-                return items.iter().map(|item| self.mended(item, inner)).collect();
+                let mend = |item| match rule.items {
+                    Some(inner) => self.mended(item, self.rules.get(inner)),
+                    None => item.to_json(),
+                };
+                return items.iter().map(mend).collect();
             }
             ("", _) | ("string", Value::Text(_)) | ("boolean", Value::Bool(_)) => true,
             ("number", Value::Number(_)) => true,
             ("integer", Value::Number(number)) => {
-                (number.is_i64() || number.is_u64()) && range(schema).contains(&whole(number))
+                (number.is_i64() || number.is_u64()) && rule.range.contains(&whole(number))
             }
             _ => false,
         };
         if fits {
             node.to_json()
         } else {
-            self.empty(schema)
+            self.empty(rule)
         }
     }
 
-    fn mended_object(&self, entries: &[(Key<'_>, Node<'_>)], schema: &'static Json) -> Json {
-        let mut mended = self.empty(schema);
-        let properties = schema["properties"].as_object();
-        let others = schema.get("additionalProperties");
+    fn mended_object(&self, entries: &[(Key<'_>, Node<'_>)], rule: &'static Rule) -> Json {
+        let mut mended = self.empty(rule);
         let Some(fields) = mended.as_object_mut() else {
             return mended;
         };
         for (key, value) in entries.iter().filter(|(_, node)| node.value != Value::Null) {
-            let known = properties.and_then(|known| known.get(key.name.as_ref()));
-            let inner = known.or(others.filter(|others| others.is_object()));
-            if let Some(inner) = inner {
-                fields.insert(key.name.to_string(), self.mended(value, inner));
-            }
+            let inner = match (rule.field(&key.name), rule.others) {
+                (Some((_, inner)), _) | (None, Others::Each(inner)) => inner,
+                (None, Others::Free | Others::Refused) => continue,
+            };
+            let value = self.mended(value, self.rules.get(inner));
+            fields.insert(key.name.to_string(), value);
         }
         mended
     }
 
-    /// The least that `schema` takes.
-    fn empty(&self, schema: &'static Json) -> Json {
-        let schema = self.resolve(schema);
-        if let Some(word) = allowed_words(schema).and_then(|words| words.first().copied()) {
+    /// The least that `rule` takes.
+    fn empty(&self, rule: &'static Rule) -> Json {
+        if let Some(word) = rule.words.as_ref().and_then(|words| words.first().copied()) {
             return word.into();
         }
-        match type_of(schema) {
+        match rule.type_name {
             "object" => {
-                let required = schema["required"].as_array().into_iter().flatten();
-                let field =
-                    |name: &'static str| (name.to_owned(), self.empty(&schema["properties"][name]));
-                required.filter_map(Json::as_str).map(field).collect()
+                let needed = rule.required.iter().filter_map(|name| rule.field(name));
+                let field = |(name, inner): (&str, Id)| {
+                    (name.to_owned(), self.empty(self.rules.get(inner)))
+                };
+                needed.map(field).collect()
             }
             "array" => Json::Array(Vec::new()),
             "string" => "".into(),
             "boolean" => false.into(),
-            "integer" => schema["minimum"].as_i64().unwrap_or(0).into(),
+            "integer" => rule.minimum.unwrap_or(0).into(),
             "number" => 0.into(),
             _ => Json::Null,
         }
@@ -284,40 +262,9 @@ impl Shape<'_> {
     }
 }
 
-/// The words of a field that takes only some.
-fn allowed_words(schema: &'static Json) -> Option<Vec<&'static str>> {
-    if let Some(word) = schema["const"].as_str() {
-        return Some(vec![word]);
-    }
-    if let Some(words) = schema["enum"].as_array() {
-        return Some(words.iter().filter_map(Json::as_str).collect());
-    }
-    let branches = schema["oneOf"].as_array()?;
-    Some(
-        branches
-            .iter()
-            .filter_map(|branch| branch["const"].as_str())
-            .collect(),
-    )
-}
-
-/// The type that a schema asks for, `null` aside; empty when it takes anything.
-fn type_of(schema: &'static Json) -> &'static str {
-    match &schema["type"] {
-        Json::String(name) => name,
-        Json::Array(names) => names
-            .iter()
-            .filter_map(Json::as_str)
-            .find(|name| *name != "null")
-            .unwrap_or_default(),
-        _ => "",
-    }
-}
-
-fn check_range(number: &serde_json::Number, schema: &Json, findings: &mut Findings) {
-    let range = range(schema);
-    if !range.contains(&whole(number)) {
-        let (low, high) = range.into_inner();
+fn check_range(number: &serde_json::Number, rule: &Rule, findings: &mut Findings) {
+    if !rule.range.contains(&whole(number)) {
+        let (low, high) = (rule.range.start(), rule.range.end());
         findings.error(
             format!("invalid value: {number}"),
             format!("use a number from {low} to {high}"),
@@ -327,17 +274,6 @@ fn check_range(number: &serde_json::Number, schema: &Json, findings: &mut Findin
 
 fn whole(number: &serde_json::Number) -> i128 {
     number.as_i64().map_or(i128::MAX, i128::from)
-}
-
-/// The whole numbers that a schema takes.
-fn range(schema: &Json) -> RangeInclusive<i128> {
-    let (low, high) = match schema["format"].as_str() {
-        Some("int32") => (i128::from(i32::MIN), i128::from(i32::MAX)),
-        Some("uint16") => (0, i128::from(u16::MAX)),
-        _ => (i128::from(i64::MIN), i128::from(i64::MAX)),
-    };
-    let bound = |name: &str, otherwise| schema[name].as_i64().map_or(otherwise, i128::from);
-    bound("minimum", low)..=bound("maximum", high)
 }
 
 /// Whether the field at `path` takes a duration.

@@ -6,6 +6,7 @@
 //! that aliases expand to.
 
 mod explain;
+mod typed;
 
 use std::{borrow::Cow, fmt};
 
@@ -183,6 +184,21 @@ impl<'a> Node<'a> {
             node = inner;
         }
         at
+    }
+
+    /// The position of a field by the names that lead to it, or of the last of them that is there.
+    pub(crate) fn place_of(&self, names: &[&str]) -> Place {
+        let mut found = (self.at, self);
+        for name in names {
+            let Value::Map(entries) = &found.1.value else {
+                break;
+            };
+            let Some(inner) = field(entries, name) else {
+                break;
+            };
+            found = inner;
+        }
+        found.0
     }
 
     /// The value as JSON. Fields of maps that are null count as absent and are left out.
