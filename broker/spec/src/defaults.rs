@@ -112,7 +112,7 @@ impl Defaults {
     pub fn broker(&self, broker: &Broker) -> Broker {
         let mut filled = broker.clone();
         let namespace = broker.metadata.namespace().to_owned();
-        filled.metadata.namespace.clone_from(&namespace);
+        filled.metadata.namespace = namespace.as_str().into();
         let found = self.namespaces.get(&namespace).or(self.everywhere.as_ref());
         let class = broker
             .metadata
@@ -153,7 +153,7 @@ impl Defaults {
 pub fn trigger(trigger: &Trigger) -> Trigger {
     let mut filled = trigger.clone();
     let namespace = trigger.metadata.namespace().to_owned();
-    filled.metadata.namespace.clone_from(&namespace);
+    filled.metadata.namespace = namespace.as_str().into();
     let broker = trigger.broker_name().to_owned();
     filled
         .metadata

@@ -4,7 +4,7 @@ use std::fmt;
 
 use uuid::Uuid;
 
-use crate::{object::ObjectKind, route::ObjectKey};
+use crate::{name::Name, object::ObjectKind, route::ObjectKey};
 
 /// The namespace of all uids that Volley makes.
 const UIDS: Uuid = Uuid::from_u128(0x8d2f_9b1e_5c6a_5f0e_9a34_7c10_5e1b_44d7);
@@ -20,7 +20,7 @@ pub struct Identity {
 
 impl Identity {
     /// The identity of the `kind` called `name` in `namespace`.
-    pub fn new(kind: ObjectKind, namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(kind: ObjectKind, namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self {
             kind,
             key: ObjectKey::new(namespace, name),

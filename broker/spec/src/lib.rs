@@ -16,10 +16,12 @@
 //! Everything here is pure: no clock, no file, no network.
 
 pub mod check;
+mod cores;
 pub mod defaults;
 pub mod duration;
 pub mod identity;
 pub mod kinds;
+mod name;
 pub mod object;
 pub mod plan;
 pub mod problem;
@@ -30,5 +32,6 @@ pub mod schema;
 mod suggest;
 
 pub use identity::Identity;
+pub use name::Name;
 pub use object::{Object, ObjectKind};
 pub use problem::{Problem, Severity};

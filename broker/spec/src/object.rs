@@ -163,7 +163,7 @@ impl Object {
     /// Kind, namespace and name.
     pub fn identity(&self) -> Identity {
         let metadata = self.metadata();
-        Identity::new(self.kind(), metadata.namespace(), metadata.name.as_str())
+        Identity::new(self.kind(), metadata.namespace_name(), &metadata.name)
     }
 
     /// The object as JSON, as written, with `apiVersion` and `kind` in front.

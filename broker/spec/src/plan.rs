@@ -60,7 +60,7 @@ pub struct Facts<'a> {
     /// How many Triggers of a namespace may have filters that are tried for every event.
     pub max_unindexed: usize,
     /// In which life an object is: 1 for one that was never deleted.
-    pub incarnation: &'a dyn Fn(&Identity) -> u64,
+    pub incarnation: &'a (dyn Fn(&Identity) -> u64 + Sync),
 }
 
 impl fmt::Debug for Facts<'_> {

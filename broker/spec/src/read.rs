@@ -26,7 +26,7 @@ pub(crate) mod yaml;
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use document::Places;
+use document::{Parsed, Placed};
 pub use known::kind_elsewhere;
 use pieces::Cut;
 pub use pieces::Pieces;
@@ -66,37 +66,50 @@ impl FileReading {
 /// An object and where it is declared.
 #[derive(Debug, Clone)]
 pub struct Declared {
-    /// The object as written.
-    pub object: Object,
     /// The file that declares it.
     pub file: Arc<str>,
-    places: Places,
+    /// The document that holds it, and where in it.
+    piece: Arc<Parsed>,
+    at: u32,
     lines_before: u32,
 }
 
 impl Declared {
+    /// The object as written.
+    pub fn object(&self) -> &Object {
+        &self.placed().object
+    }
+
+    fn placed(&self) -> &Placed {
+        &self.piece.objects[self.at as usize]
+    }
+
     /// The line on which the object begins.
     pub fn line(&self) -> u32 {
-        self.places.start.line.saturating_add(self.lines_before)
+        self.placed()
+            .places
+            .start
+            .line
+            .saturating_add(self.lines_before)
     }
 
     /// The column at which the object begins.
     pub fn column(&self) -> u32 {
-        self.places.start.column
+        self.placed().places.start.column
     }
 
     /// Turns what a check found in this object into a problem of its file.
     pub fn problem(&self, finding: Finding) -> Problem {
-        let at = self.places.nearest(&finding.path);
-        let identity = self.object.identity();
+        let at = self.placed().places.nearest(&finding.path);
+        let identity = self.object().identity();
         Problem {
             severity: finding.severity,
             file: self.file.to_string(),
             line: at.line.saturating_add(self.lines_before),
             column: at.column,
             kind: identity.kind.name().to_owned(),
-            namespace: identity.key.namespace,
-            name: identity.key.name,
+            namespace: identity.key.namespace.into(),
+            name: identity.key.name.into(),
             path: finding.path.to_string(),
             message: finding.message,
             hint: finding.hint,
@@ -156,6 +169,8 @@ pub fn read_file(file: &str, bytes: &[u8], pieces: &mut Pieces) -> FileReading {
     }
     let texts: Vec<&str> = cuts.iter().map(|cut| &text[cut.bytes.clone()]).collect();
     let parsed = pieces.read(&texts, document::read);
+    let objects = parsed.iter().map(|parsed| parsed.objects.len()).sum();
+    reading.objects.reserve_exact(objects);
     for (cut, parsed) in cuts.iter().zip(parsed) {
         reading.take(&parsed, cut.lines_before);
     }
@@ -166,12 +181,13 @@ pub fn read_file(file: &str, bytes: &[u8], pieces: &mut Pieces) -> FileReading {
 }
 
 impl FileReading {
-    fn take(&mut self, parsed: &document::Parsed, lines_before: u32) {
+    fn take(&mut self, parsed: &Arc<Parsed>, lines_before: u32) {
+        // A document has at most as many objects as values, of which there is a limit.
         self.objects
-            .extend(parsed.objects.iter().map(|placed| Declared {
-                object: placed.object.clone(),
+            .extend((0..).zip(&parsed.objects).map(|(at, _)| Declared {
                 file: Arc::clone(&self.file),
-                places: placed.places,
+                piece: Arc::clone(parsed),
+                at,
                 lines_before,
             }));
         self.skipped
@@ -212,7 +228,7 @@ impl Declarations {
     pub fn gather<'a>(files: impl IntoIterator<Item = &'a FileReading>) -> Self {
         let mut gathered = Self::default();
         for declared in files.into_iter().flat_map(|file| &file.objects) {
-            let identity = declared.object.identity();
+            let identity = declared.object().identity();
             if let Some(first) = gathered.objects.get(&identity) {
                 let place = format!("{}:{}:{}", first.file, first.line(), first.column());
                 let finding = Finding::error(

@@ -9,18 +9,20 @@ use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 use uuid::Uuid;
 use volley_filter::Filter;
 
+use crate::name::Name;
+
 /// Namespace and name of an object.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ObjectKey {
     /// The namespace, `default` when the author named none.
-    pub namespace: String,
+    pub namespace: Name,
     /// The name, unique for its kind in the namespace.
-    pub name: String,
+    pub name: Name,
 }
 
 impl ObjectKey {
     /// The key of `name` in `namespace`.
-    pub fn new(namespace: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(namespace: impl Into<Name>, name: impl Into<Name>) -> Self {
         Self {
             namespace: namespace.into(),
             name: name.into(),

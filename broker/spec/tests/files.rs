@@ -336,14 +336,14 @@ fn only_new_pieces_are_parsed() {
         reading
             .objects
             .iter()
-            .map(|declared| (declared.line(), declared.object.metadata().name.clone()))
+            .map(|declared| (declared.line(), declared.object().metadata().name.clone()))
             .collect::<Vec<_>>()
     };
     let first = read(&format!("---\n{BROKER}---\n{other}"), &mut pieces);
-    assert_eq!(first, [(2, "shop".to_owned()), (7, "other".to_owned())]);
+    assert_eq!(first, [(2, "shop".into()), (7, "other".into())]);
     assert_eq!(pieces.parsed(), 2);
     let moved = read(&format!("---\n{other}\n\n---\n{BROKER}"), &mut pieces);
-    assert_eq!(moved, [(2, "other".to_owned()), (9, "shop".to_owned())]);
+    assert_eq!(moved, [(2, "other".into()), (9, "shop".into())]);
     assert_eq!(
         pieces.parsed(),
         3,
@@ -429,7 +429,7 @@ fn a_document_over_the_limit_is_refused_and_the_others_are_read() {
 fn only(text: &str) -> Object {
     let reading = read(text);
     assert!(!reading.has_errors(), "{:?}", told(&reading));
-    reading.objects[0].object.clone()
+    reading.objects[0].object().clone()
 }
 
 #[test]
@@ -521,8 +521,8 @@ fn a_refused_change_is_shown_where_the_new_value_stands() {
         .replace("broker: shop", "broker: other");
     let reading = read(&format!("{BROKER}---\n{new}"));
     let declared = &reading.objects[1];
-    assert_eq!(declared.object.kind(), ObjectKind::Trigger);
-    let finding = check::update(&old, &declared.object).remove(0);
+    assert_eq!(declared.object().kind(), ObjectKind::Trigger);
+    let finding = check::update(&old, declared.object()).remove(0);
     let problem = declared.problem(finding);
     assert_eq!(
         (problem.line, problem.column, problem.file.as_str()),
@@ -550,7 +550,7 @@ fn a_warning_of_the_plan_is_shown_where_its_field_stands() {
     };
     let gathered = Declarations::gather([&reading]);
     let outcome = plan(
-        gathered.objects.values().map(|declared| &declared.object),
+        gathered.objects.values().map(|declared| declared.object()),
         &facts,
     );
     let warning = outcome.warnings[0].clone();

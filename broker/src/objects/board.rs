@@ -13,7 +13,7 @@ use serde_json::Value;
 use uuid::Uuid;
 use volley_channel::Clock;
 use volley_spec::{
-    Identity, Object, ObjectKind, Problem,
+    Identity, Name, Object, ObjectKind, Problem,
     plan::{Judgement, Outcome},
     read::{Declared, Skipped},
     report::{DataPlane, Refused, TriggerState},
@@ -212,24 +212,33 @@ impl Board {
         for identity in gone {
             state.entries.remove(identity);
         }
+        let mut new = Vec::new();
         for (identity, judged) in &outcome.objects {
             let Some(declared) = holding.get(identity) else {
                 continue;
             };
             let held = state.held.get(identity).cloned();
-            let entry = state
-                .entries
-                .entry(identity.clone())
-                .or_insert_with(|| Entry::new(declared.object.clone(), judged.uid, now_ms));
+            let Some(entry) = state.entries.get_mut(identity) else {
+                let mut entry = Entry::new(declared.object().clone(), judged.uid, now_ms);
+                entry.held = held;
+                new.push((identity.clone(), entry));
+                continue;
+            };
             if entry.uid != judged.uid {
                 // Deleted and made again between two plans.
-                *entry = Entry::new(declared.object.clone(), judged.uid, now_ms);
+                *entry = Entry::new(declared.object().clone(), judged.uid, now_ms);
             }
-            if entry.object != declared.object {
-                entry.object = declared.object.clone();
+            if entry.object != *declared.object() {
+                entry.object = declared.object().clone();
                 entry.generation += 1;
             }
             entry.held = held;
+        }
+        if new.len() > state.entries.len() {
+            // A table that is made of what is sorted has its nodes full.
+            state.entries.append(&mut new.into_iter().collect());
+        } else {
+            state.entries.extend(new);
         }
     }
 
@@ -297,7 +306,7 @@ fn summary(errors: &[&Problem]) -> String {
 
 impl State {
     /// The Brokers that take no events, and a Trigger whose backlog is why.
-    fn blocked_by(&self, states: &BTreeMap<Uuid, TriggerState>) -> BTreeMap<ObjectKey, String> {
+    fn blocked_by(&self, states: &BTreeMap<Uuid, TriggerState>) -> BTreeMap<ObjectKey, Name> {
         if !states.values().any(|state| state.blocks_publish) {
             return BTreeMap::new();
         }
@@ -310,7 +319,7 @@ impl State {
                 .get(&entry.uid)
                 .is_some_and(|state| state.blocks_publish)
             {
-                let namespace = identity.key.namespace.as_str();
+                let namespace = &identity.key.namespace;
                 let broker = ObjectKey::new(namespace, trigger.broker_name());
                 blocked
                     .entry(broker)
@@ -324,7 +333,7 @@ impl State {
 /// What the data plane says now.
 struct Said {
     states: BTreeMap<Uuid, TriggerState>,
-    blocked: BTreeMap<ObjectKey, String>,
+    blocked: BTreeMap<ObjectKey, Name>,
     damage: u64,
 }
 

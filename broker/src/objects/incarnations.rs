@@ -29,7 +29,7 @@ const VERSION: u8 = 1;
 const FIRST: u64 = 1;
 
 /// The numbers of the objects' lives.
-pub trait Incarnations: Send {
+pub trait Incarnations: Send + Sync {
     /// In which life the object is: 1 when it was never deleted.
     fn of(&self, identity: &Identity) -> u64;
 

@@ -74,6 +74,7 @@ impl Judge {
     /// Whether problems end the start is the caller's choice; objects that have one are left out.
     pub fn start(&mut self, tree: &Tree) -> Verdict {
         let mut verdict = Verdict::of(tree);
+        let mut holding = Vec::new();
         for identity in self.claims.follow(tree) {
             let claims = self.claims.of(&identity);
             match claims.as_slice() {
@@ -81,12 +82,14 @@ impl Judge {
                 claims => match claims.first().and_then(Claim::declared) {
                     Some(declared) => {
                         verdict.changed.push(identity.clone());
-                        self.holding.insert(identity, declared.clone());
+                        holding.push((identity, declared.clone()));
                     }
                     None => verdict.hold(identity, "its declaration has errors and is left out"),
                 },
             }
         }
+        // They come in order, of which a table is made with its nodes full.
+        self.holding = holding.into_iter().collect();
         self.end(verdict)
     }
 
@@ -94,7 +97,7 @@ impl Judge {
     /// the last reading is looked at, and what was held or missing then.
     pub fn take(&mut self, tree: &Tree) -> Verdict {
         let mut verdict = Verdict::of(tree);
-        let mut open = self.claims.follow(tree);
+        let mut open: BTreeSet<Identity> = self.claims.follow(tree).into_iter().collect();
         open.extend(std::mem::take(&mut self.held));
         open.extend(self.missing.keys().cloned());
         let mut absent = Vec::new();
@@ -132,7 +135,7 @@ impl Judge {
             Some(declared) if !claim.file.has_errors() => declared,
             declared => {
                 let as_written = match (&held, declared) {
-                    (Some(held), Some(declared)) => held.object == declared.object,
+                    (Some(held), Some(declared)) => held.object() == declared.object(),
                     _ => false,
                 };
                 if !as_written {
@@ -143,12 +146,12 @@ impl Judge {
             }
         };
         if let Some(held) = held {
-            if held.object == declared.object {
+            if held.object() == declared.object() {
                 // It may stand elsewhere now.
                 *held = declared.clone();
                 return;
             }
-            let refused = errors(check::update(&held.object, &declared.object));
+            let refused = errors(check::update(held.object(), declared.object()));
             if !refused.is_empty() {
                 let why = refused[0].message.clone();
                 verdict
@@ -292,8 +295,8 @@ fn problem_in(file: &FileReading, identity: &Identity, finding: &Finding) -> Pro
         line: line_of(file, identity),
         column: 1,
         kind: identity.kind.name().to_owned(),
-        namespace: identity.key.namespace.clone(),
-        name: identity.key.name.clone(),
+        namespace: identity.key.namespace.to_string(),
+        name: identity.key.name.to_string(),
         path: finding.path.to_string(),
         message: finding.message.clone(),
         hint: finding.hint.clone(),

@@ -70,7 +70,7 @@ pub struct Hands {
 }
 
 impl Surroundings {
-    fn facts<'a>(&self, incarnation: &'a dyn Fn(&Identity) -> u64) -> Facts<'a> {
+    fn facts<'a>(&self, incarnation: &'a (dyn Fn(&Identity) -> u64 + Sync)) -> Facts<'a> {
         Facts {
             public_url: self.public_url.clone(),
             own_urls: self.own_urls.clone(),
@@ -237,7 +237,7 @@ impl Keeper {
         let holding = self.judge.holding();
         let changed = verdict.changed.iter();
         let changed = changed.filter_map(|identity| holding.get(identity));
-        let changed = changed.map(|declared| declared.object.clone());
+        let changed = changed.map(|declared| declared.object().clone());
         let mut outcome = self.planner.change(changed, gone, &facts);
         let warnings = located(std::mem::take(&mut outcome.warnings), &self.judge);
         let told: Vec<Problem> = verdict.problems.iter().chain(&warnings).cloned().collect();

@@ -91,10 +91,7 @@ pub fn load_with_secrets(
 impl Loaded {
     /// The objects without problems, in the order of kind, namespace and name.
     pub fn objects(&self) -> impl Iterator<Item = &Object> {
-        self.judge
-            .holding()
-            .values()
-            .map(|declared| &declared.object)
+        self.judge.holding().values().map(Declared::object)
     }
 
     /// Where an object stands.

@@ -63,7 +63,8 @@ impl Paths for IngressPaths {
                 let (namespace, name) = (&broker.key.namespace, &broker.key.name);
                 let pool = PoolId(uid.as_u128());
                 let publisher = self.publisher.clone();
-                let door = Door::with_counts(namespace, name, pool, publisher, counts);
+                let door =
+                    Door::with_counts(namespace.as_str(), name.as_str(), pool, publisher, counts);
                 doors.open.insert(*uid, door);
             }
         }

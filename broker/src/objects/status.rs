@@ -1,5 +1,7 @@
 //! An object as the API shows it: as written, with uid, generation and status.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -99,8 +101,7 @@ impl Transitions {
 impl Entry {
     /// A new object that the data plane is yet to take up.
     pub(super) fn new(object: Object, uid: Uuid, now_ms: u64) -> Self {
-        let mut status = Status::default();
-        not_live(&object, &mut status);
+        let status = not_live(&object);
         Self {
             object,
             uid,
@@ -175,10 +176,22 @@ pub(super) fn skipped(object: &Skipped) -> Value {
     })
 }
 
-/// Marks `status` as being about something that the data plane has not taken up yet.
-fn not_live(object: &Object, status: &mut Status) {
-    let why = "the data plane is taking it up";
-    refuse(object, status, Truth::Unknown, "NotLive", why);
+/// What is said of an object that the data plane is yet to take up; all of a kind share it.
+fn not_live(object: &Object) -> Status {
+    static BROKERS: OnceLock<Status> = OnceLock::new();
+    static TRIGGERS: OnceLock<Status> = OnceLock::new();
+    let known = match object {
+        Object::Broker(_) => &BROKERS,
+        Object::Trigger(_) => &TRIGGERS,
+        _ => return Status::default(),
+    };
+    let said = known.get_or_init(|| {
+        let mut status = Status::default();
+        let why = "the data plane is taking it up";
+        refuse(object, &mut status, Truth::Unknown, "NotLive", why);
+        status
+    });
+    said.clone()
 }
 
 /// Marks `status` with what the data plane said when it could not take the object up.

@@ -135,7 +135,7 @@ impl Actor {
         };
         let (status, reason) = told.answer.take().unwrap_or_default();
         let mut moment = self.around.teller.moment(wall, outcome, Some(&told.event));
-        moment.trigger = Some(told.route.key.name.clone());
+        moment.trigger = Some(told.route.key.name.to_string());
         moment.attempt = Some(told.attempt);
         moment.next_attempt_ms = next;
         moment.latency_ms = Some(wall.saturating_sub(told.at_ms));

@@ -47,8 +47,8 @@ pub(super) fn account(
     let mut triggers: Vec<_> = triggers.into_values().collect();
     triggers.sort_by(|a, b| (&a.name, &a.uid).cmp(&(&b.name, &b.uid)));
     BrokerAccount {
-        namespace: running.route.key.namespace.clone(),
-        name: running.route.key.name.clone(),
+        namespace: running.route.key.namespace.to_string(),
+        name: running.route.key.name.to_string(),
         kind: "Broker",
         uid: running.route.uid.to_string(),
         state: BrokerPhase::Live,

@@ -6,7 +6,7 @@ use url::Url;
 use volley_spec::{
     Identity, Object,
     plan::{self, Facts},
-    read::{Declarations, Pieces, read_file},
+    read::{Declarations, Declared, Pieces, read_file},
     route::{Backend, Plan},
 };
 
@@ -37,7 +37,7 @@ pub(crate) fn plan_of(input: &[u8]) -> Plan {
         assert!(line <= lines + 1, "{problem}");
     }
     let gathered = Declarations::gather([&reading]);
-    let objects: Vec<&Object> = gathered.objects.values().map(|one| &one.object).collect();
+    let objects: Vec<&Object> = gathered.objects.values().map(Declared::object).collect();
     let first = |_: &Identity| 1;
     let facts = Facts {
         public_url: Url::parse("http://localhost:8080").expect("a URL"),

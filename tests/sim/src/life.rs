@@ -354,10 +354,10 @@ impl Planner {
         let objects: Vec<_> = declarations
             .objects
             .into_values()
-            .map(|declared| declared.object)
+            .map(|declared| declared.object().clone())
             .collect();
         let life = |identity: &volley_spec::Identity| {
-            let trigger = declared.get(&identity.key.name);
+            let trigger = declared.get(identity.key.name.as_str());
             trigger.map_or(1, |trigger| trigger.life)
         };
         let url = Url::parse("http://127.0.0.1:8080").expect("a URL");

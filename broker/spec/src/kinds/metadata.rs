@@ -1,10 +1,12 @@
 //! What every object has: name, namespace, labels and annotations.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+
+use crate::name::Name;
 
 /// The namespace of an object that names none.
 const DEFAULT_NAMESPACE: &str = "default";
@@ -31,10 +33,14 @@ const SERVER_SET: [&str; 12] = [
 #[schemars(deny_unknown_fields, transform = read_over_server_set)]
 pub struct Metadata {
     /// The object's name, unique for its kind in its namespace.
-    pub name: String,
+    pub name: Name,
     /// The object's namespace; `default` when it is not set.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub namespace: String,
+    #[serde(
+        default,
+        deserialize_with = "Name::in_common",
+        skip_serializing_if = "str::is_empty"
+    )]
+    pub namespace: Name,
     /// Labels: words to find objects by.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
@@ -50,6 +56,16 @@ impl Metadata {
             DEFAULT_NAMESPACE
         } else {
             &self.namespace
+        }
+    }
+
+    /// As [`namespace`](Self::namespace), to keep.
+    pub(crate) fn namespace_name(&self) -> Name {
+        static DEFAULT: LazyLock<Name> = LazyLock::new(|| DEFAULT_NAMESPACE.into());
+        if self.namespace.is_empty() {
+            DEFAULT.clone()
+        } else {
+            self.namespace.clone()
         }
     }
 

@@ -4,6 +4,8 @@ use schemars::{JsonSchema, Schema};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::name::Name;
+
 use super::{
     Attributes, DeliverySpec, Destination, KReference, Kind, Metadata, metadata::name_kind,
 };
@@ -23,8 +25,12 @@ pub struct Trigger {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TriggerSpec {
     /// The name of a Broker in the Trigger's namespace. It can't be changed.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub broker: String,
+    #[serde(
+        default,
+        deserialize_with = "Name::in_common",
+        skip_serializing_if = "str::is_empty"
+    )]
+    pub broker: Name,
     /// The Broker as a reference, instead of `broker`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub broker_ref: Option<Box<KReference>>,

@@ -10,6 +10,7 @@ use volley_filter::{Filter, FilterError};
 
 use crate::{
     check::{annotations, filters},
+    cores::on_all_cores,
     identity::Identity,
     kinds::{Broker, ConfigMap, Service, Trigger},
     object::{Object, ObjectKind},
@@ -44,15 +45,42 @@ pub(super) struct KnownTrigger {
 }
 
 impl Known {
+    /// Notes objects that came or changed. Filters are compiled on all cores.
+    pub(super) fn take_all(&mut self, objects: Vec<Object>) {
+        let filters = on_all_cores(&objects, |object| match object {
+            Object::Trigger(trigger) => Some(filters::compile(&trigger.spec)),
+            _ => None,
+        });
+        let mut triggers = Vec::new();
+        for (object, filter) in objects.into_iter().zip(filters) {
+            match (object, filter) {
+                (Object::Trigger(object), Some(filter)) => {
+                    triggers.push(self.trigger(object, filter));
+                }
+                (other, _) => self.take(other),
+            }
+        }
+        if triggers.len() > self.triggers.len() {
+            // A table that is made of what is sorted has its nodes full.
+            self.triggers.append(&mut triggers.into_iter().collect());
+        } else {
+            self.triggers.extend(triggers);
+        }
+    }
+
     /// Notes that an object came or changed.
-    pub(super) fn take(&mut self, object: Object) {
+    fn take(&mut self, object: Object) {
         let identity = object.identity();
         let key = identity.key.clone();
         match object {
             Object::Broker(object) => {
                 self.brokers.insert(key, object);
             }
-            Object::Trigger(object) => self.take_trigger(key, object),
+            Object::Trigger(object) => {
+                let filter = filters::compile(&object.spec);
+                let (key, known) = self.trigger(object, filter);
+                self.triggers.insert(key, known);
+            }
             Object::ConfigMap(object) => {
                 self.config_maps.insert(key, object);
                 self.others.insert(identity);
@@ -67,13 +95,17 @@ impl Known {
         }
     }
 
-    fn take_trigger(&mut self, key: ObjectKey, object: Arc<Trigger>) {
+    fn trigger(
+        &mut self,
+        object: Arc<Trigger>,
+        filter: Result<Filter, Vec<FilterError>>,
+    ) -> (ObjectKey, KnownTrigger) {
+        let key = ObjectKey::new(object.metadata.namespace_name(), &object.metadata.name);
         if annotations::dependency_of(&object.metadata).is_some() {
             self.dependents.insert(key.clone());
         } else {
             self.dependents.remove(&key);
         }
-        let filter = filters::compile(&object.spec);
         let scanned = filter.as_ref().is_ok_and(Filter::is_scanned);
         self.unindexed.note(&key, scanned);
         let placed = self.triggers.get(&key).and_then(|known| known.placed);
@@ -82,7 +114,7 @@ impl Known {
             filter,
             placed,
         };
-        self.triggers.insert(key, known);
+        (key, known)
     }
 
     /// Notes that an object is gone.

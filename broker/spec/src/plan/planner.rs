@@ -20,6 +20,7 @@ use super::{
     trigger,
 };
 use crate::{
+    cores::on_all_cores,
     defaults,
     identity::Identity,
     object::{Object, ObjectKind},
@@ -36,6 +37,10 @@ pub struct Planner {
     brokers: BTreeMap<ObjectKey, PlannedBroker>,
     plan: Plan,
 }
+
+/// How many Triggers are planned on all cores before their conditions, which most of them share,
+/// are put together: each takes 1 KB until then.
+const AT_ONCE: usize = 8_192;
 
 /// A Trigger's route and the uid of the Broker that it goes to.
 type Placed = (Uuid, TriggerRoute);
@@ -65,10 +70,11 @@ impl Planner {
             self.withdraw(&identity.key, identity.kind);
             self.known.forget(identity);
         }
-        for object in changed {
+        let changed: Vec<Object> = changed.into_iter().collect();
+        for object in &changed {
             touch(object.identity());
-            self.known.take(object);
         }
+        self.known.take_all(changed);
         // One that comes or goes moves others over the limit, or back.
         triggers.extend(self.known.unindexed.settle(facts.max_unindexed));
         let outcome = if others || !self.known.dependents.is_empty() {
@@ -113,13 +119,16 @@ impl Planner {
         let before = self.plan_brokers(facts);
         let keys: Vec<ObjectKey> = self.known.triggers.keys().cloned().collect();
         let mut triggers = Vec::with_capacity(keys.len());
-        for key in keys {
-            let Some((mut status, placed)) = self.plan_trigger(&key, facts) else {
-                continue;
-            };
-            self.place(&key, placed);
-            outcome.said.share(&mut status);
-            triggers.push((key, status));
+        for keys in keys.chunks(AT_ONCE) {
+            let planned = on_all_cores(keys, |key| self.plan_trigger(key, facts));
+            for (key, planned) in keys.iter().zip(planned) {
+                let Some((mut status, placed)) = planned else {
+                    continue;
+                };
+                self.place(key, placed);
+                outcome.said.share(&mut status);
+                triggers.push((key.clone(), status));
+            }
         }
         dependency::judge(&self.known, &self.brokers, &mut triggers);
         for (key, status) in triggers {
@@ -166,7 +175,7 @@ impl Planner {
             facts,
         };
         let known = self.known.triggers.get(key)?;
-        let home = ObjectKey::new(key.namespace.as_str(), known.object.broker_name());
+        let home = ObjectKey::new(&key.namespace, known.object.broker_name());
         let broker = self.brokers.get(&home);
         let (status, route) = trigger::plan(known, key, broker, &world);
         let home = broker.and_then(|broker| broker.route.as_ref());

@@ -5,21 +5,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::route::ObjectKey;
+use crate::{name::Name, route::ObjectKey};
 
 /// The Triggers that can't be looked up, by namespace.
 #[derive(Debug, Default)]
 pub(super) struct Unindexed {
-    namespaces: BTreeMap<String, Names>,
+    namespaces: BTreeMap<Name, Names>,
     /// The namespaces that changed since the numbers were last held against the limit.
-    touched: BTreeSet<String>,
+    touched: BTreeSet<Name>,
 }
 
 #[derive(Debug, Default)]
 struct Names {
-    all: BTreeSet<String>,
+    all: BTreeSet<Name>,
     /// The first one beyond the limit.
-    edge: Option<String>,
+    edge: Option<Name>,
 }
 
 impl Unindexed {
@@ -48,13 +48,13 @@ impl Unindexed {
             let edge = names.all.iter().nth(most).cloned();
             let before = std::mem::replace(&mut names.edge, edge);
             let within =
-                |edge: &Option<String>, name: &String| edge.as_ref().is_none_or(|edge| name < edge);
+                |edge: &Option<Name>, name: &Name| edge.as_ref().is_none_or(|edge| name < edge);
             let lower = [&before, &names.edge].into_iter().flatten().min();
             if let Some(lower) = lower.filter(|_| before != names.edge) {
                 let above = names.all.range(lower.clone()..);
                 let changed = above
                     .take_while(|name| within(&before, name) || within(&names.edge, name))
-                    .map(|name| ObjectKey::new(namespace.as_str(), name.as_str()));
+                    .map(|name| ObjectKey::new(&namespace, name));
                 moved.extend(changed);
             }
             if names.all.is_empty() {

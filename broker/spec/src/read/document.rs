@@ -221,6 +221,10 @@ impl Document<'_, '_> {
         let is_broken = object.is_none();
         if let Some(object) = object {
             let places = Places::of(node);
+            // A document holds one object as a rule; a list grows as lists do.
+            if self.parsed.objects.is_empty() {
+                self.parsed.objects.reserve_exact(1);
+            }
             self.parsed.objects.push(Placed { object, places });
             if found.is_empty() {
                 return;
@@ -288,7 +292,7 @@ impl Subject {
         };
         let shown = |text: &str| text.chars().take(253).collect::<String>();
         let written = Metadata {
-            namespace: shown(text("namespace")),
+            namespace: shown(text("namespace")).into(),
             ..Metadata::default()
         };
         Self {

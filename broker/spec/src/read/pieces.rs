@@ -6,16 +6,12 @@
 use std::{
     collections::{HashMap, HashSet},
     hash::{DefaultHasher, Hasher},
-    num::NonZero,
     ops::Range,
     sync::Arc,
-    thread,
 };
 
 use super::document::Parsed;
-
-/// How many pieces a core is given at least: a start of a thread costs about as much as one.
-const PART: usize = 128;
+use crate::cores::on_all_cores;
 
 /// What was read from each piece of text, kept from one reading of the files to the next.
 #[derive(Debug, Default)]
@@ -84,32 +80,6 @@ impl Pieces {
         });
         known.collect()
     }
-}
-
-/// What `make` makes of each of `all`, in their order. Each core takes a part of them, unless they
-/// are so few that it would not pay.
-fn on_all_cores<T: Sync, M: Send>(all: &[T], make: impl Fn(&T) -> M + Sync) -> Vec<M> {
-    // Asking for the number of cores takes as long as parsing a few pieces.
-    let cores = match all.len() {
-        0..=PART => 1,
-        _ => thread::available_parallelism().map_or(1, NonZero::get),
-    };
-    let part = all.len().div_ceil(cores).max(PART);
-    if all.len() <= part {
-        return all.iter().map(make).collect();
-    }
-    thread::scope(|scope| {
-        let make = &make;
-        let parts = all.chunks(part);
-        let running: Vec<_> = parts
-            .map(|part| scope.spawn(move || part.iter().map(make).collect::<Vec<M>>()))
-            .collect();
-        let made = running.into_iter().map(|part| match part.join() {
-            Ok(made) => made,
-            Err(panic) => std::panic::resume_unwind(panic),
-        });
-        made.flatten().collect()
-    })
 }
 
 /// 128 bits from two differently begun hashes, so that a chance collision is out of the question.

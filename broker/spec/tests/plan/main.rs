@@ -27,7 +27,7 @@ fn objects(text: &str) -> Vec<Object> {
     Declarations::gather([&reading])
         .objects
         .into_values()
-        .map(|declared| declared.object)
+        .map(|declared| declared.object().clone())
         .collect()
 }
 

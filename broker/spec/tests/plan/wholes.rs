@@ -185,7 +185,7 @@ fn a_change_of_one_trigger_plans_it_alone_and_leaves_other_routes_as_they_are() 
     }
 }
 
-fn facts(incarnation: &dyn Fn(&Identity) -> u64) -> Facts<'_> {
+fn facts(incarnation: &(dyn Fn(&Identity) -> u64 + Sync)) -> Facts<'_> {
     Facts {
         public_url: Url::parse("http://127.0.0.1:8080").expect("a URL"),
         own_urls: Vec::new(),
