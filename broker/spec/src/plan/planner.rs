@@ -15,7 +15,7 @@ use super::{
     Facts, Outcome, World,
     broker::{self, PlannedBroker},
     cycles, dependency,
-    known::Known,
+    known::{Known, KnownTrigger},
     status::Status,
     trigger,
 };
@@ -102,9 +102,10 @@ impl Planner {
     fn plan_triggers(&mut self, keys: BTreeSet<ObjectKey>, facts: &Facts<'_>) -> Outcome {
         let mut outcome = Outcome::default();
         for key in keys {
-            let Some((status, placed)) = self.plan_trigger(&key, facts) else {
+            let Some(known) = self.known.triggers.get(&key) else {
                 continue;
             };
+            let (status, placed) = self.plan_trigger(&key, known, facts);
             self.place(&key, placed);
             outcome.judge(of_kind(ObjectKind::Trigger, key), facts, status);
         }
@@ -117,17 +118,31 @@ impl Planner {
             outcome.judge(identity.clone(), facts, Status::default());
         }
         let before = self.plan_brokers(facts);
-        let keys: Vec<ObjectKey> = self.known.triggers.keys().cloned().collect();
-        let mut triggers = Vec::with_capacity(keys.len());
-        for keys in keys.chunks(AT_ONCE) {
-            let planned = on_all_cores(keys, |key| self.plan_trigger(key, facts));
-            for (key, planned) in keys.iter().zip(planned) {
-                let Some((mut status, placed)) = planned else {
-                    continue;
-                };
-                self.place(key, placed);
+        let mut triggers = Vec::with_capacity(self.known.triggers.len());
+        let mut routes: BTreeMap<Uuid, Vec<(Uuid, Arc<TriggerRoute>)>> = BTreeMap::new();
+        let mut places = Vec::with_capacity(self.known.triggers.len());
+        let known: Vec<(&ObjectKey, &KnownTrigger)> = self.known.triggers.iter().collect();
+        for known in known.chunks(AT_ONCE) {
+            let planned = on_all_cores(known, |(key, known)| self.plan_trigger(key, known, facts));
+            for ((key, _), (mut status, placed)) in known.iter().zip(planned) {
                 outcome.said.share(&mut status);
-                triggers.push((key.clone(), status));
+                triggers.push(((*key).clone(), status));
+                places.push(placed.as_ref().map(|(broker, route)| (*broker, route.uid)));
+                if let Some((broker, route)) = placed {
+                    routes
+                        .entry(broker)
+                        .or_default()
+                        .push((route.uid, Arc::new(route)));
+                }
+            }
+        }
+        for (known, placed) in self.known.triggers.values_mut().zip(places) {
+            known.placed = placed;
+        }
+        for (broker, routes) in routes {
+            if let Some(home) = self.plan.brokers.get_mut(&broker) {
+                // Made at once, its nodes are full.
+                Arc::make_mut(home).triggers = routes.into_iter().collect();
             }
         }
         dependency::judge(&self.known, &self.brokers, &mut triggers);
@@ -162,24 +177,25 @@ impl Planner {
             Some((route.uid, Arc::new(route.clone())))
         });
         let brokers = routes.collect();
-        for trigger in self.known.triggers.values_mut() {
-            trigger.placed = None;
-        }
         std::mem::replace(&mut self.plan, Plan { brokers })
     }
 
-    fn plan_trigger(&self, key: &ObjectKey, facts: &Facts<'_>) -> Option<(Status, Option<Placed>)> {
+    fn plan_trigger(
+        &self,
+        key: &ObjectKey,
+        known: &KnownTrigger,
+        facts: &Facts<'_>,
+    ) -> (Status, Option<Placed>) {
         let world = World {
             known: &self.known,
             served: &self.served,
             facts,
         };
-        let known = self.known.triggers.get(key)?;
         let home = ObjectKey::new(&key.namespace, known.object.broker_name());
         let broker = self.brokers.get(&home);
         let (status, route) = trigger::plan(known, key, broker, &world);
         let home = broker.and_then(|broker| broker.route.as_ref());
-        Some((status, home.map(|home| home.uid).zip(route)))
+        (status, home.map(|home| home.uid).zip(route))
     }
 
     /// Puts a Trigger's route where it belongs, and takes it from where it was.
