@@ -11,7 +11,7 @@ pub(crate) mod volley;
 use std::{
     fs,
     future::Future,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     pin::Pin,
     time::Duration,
@@ -67,8 +67,26 @@ pub(crate) struct Running {
     pub(crate) admin: Option<SocketAddr>,
     pid: u32,
     child: Child,
-    /// Configuration, logs and data, removed with the process.
-    _folders: Vec<TempDir>,
+    folders: Folders,
+}
+
+/// Configuration, logs and data of a contender, removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    own: TempDir,
+    data: Option<TempDir>,
+}
+
+impl Folders {
+    /// The folder of the objects that it watches.
+    fn objects(&self) -> PathBuf {
+        self.own.path().join("objects")
+    }
+
+    /// Where its data lies, if it keeps any on a disk.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_ref().map(TempDir::path)
+    }
 }
 
 impl Running {
@@ -78,10 +96,11 @@ impl Running {
     }
 
     /// Kills its process and waits for its end: the CPU time of a child that is waited for later
-    /// would be taken for that of whatever runs then.
-    pub(crate) async fn end(mut self) -> Result<(), BenchError> {
+    /// would be taken for that of whatever runs then. Answers with what it leaves behind.
+    pub(crate) async fn end(mut self) -> Result<Folders, BenchError> {
         let killed = self.child.kill().await;
-        killed.map_err(BenchError::io("end a contender"))
+        killed.map_err(BenchError::io("end a contender"))?;
+        Ok(self.folders)
     }
 
     /// Memory of its process.
@@ -104,6 +123,13 @@ pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathB
     files
         .find(|file| file.is_file())
         .ok_or(BenchError::Missing { program, package })
+}
+
+/// A loopback address that nobody listens on at the moment, for a server that cannot pick one itself.
+fn free_address() -> Result<SocketAddr, BenchError> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(BenchError::io("find a free port"))
 }
 
 fn folder_for(name: &str) -> Result<TempDir, BenchError> {
