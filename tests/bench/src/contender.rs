@@ -4,8 +4,10 @@
 //! another way and has a module of its own, [`floor`].
 
 pub(crate) mod echo;
+pub(crate) mod fjall;
 pub(crate) mod floor;
 pub(crate) mod haproxy;
+pub(crate) mod jetstream;
 pub(crate) mod volley;
 
 use std::{
@@ -112,6 +114,16 @@ impl Running {
     pub(crate) fn forget_peak(&self) -> Result<(), BenchError> {
         cpu::forget_peak(self.pid)
     }
+}
+
+/// What publishing to a peer for a while came to.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Microseconds that each event waited until the peer called it safe.
+    pub(crate) waits: Vec<f32>,
+    pub(crate) elapsed: Duration,
+    /// CPU time of the peer.
+    pub(crate) cpu: Duration,
 }
 
 /// Finds `program` on the `PATH`.

@@ -140,9 +140,8 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B2 | Self::B3 | Self::B4 | Self::B5 | Self::B6 | Self::B8c => {
-                &[Party::Volley, Party::Floor]
-            }
+            Self::B3 | Self::B4 | Self::B5 | Self::B6 | Self::B8c => &[Party::Volley, Party::Floor],
+            Self::B2 => &[Party::Volley, Party::Floor, Party::Jetstream, Party::Fjall],
             Self::B7 | Self::B8 => &[Party::Volley],
             Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
         }
