@@ -3,7 +3,6 @@
 //! The judge knows only what it sent, what answer it got, and what the subscribers received.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
     fs,
     path::Path,
     sync::{Arc, Mutex},
@@ -19,6 +18,7 @@ use tokio::{
 use volley_conformance::{
     books::Row,
     declare::{broker, trigger, yaml},
+    heard::{Heard, produce},
     producer::{Producer, seed},
     sink::{Move, Script, Sink, Turn},
     subject::{
@@ -48,66 +48,6 @@ async fn start(objects: &str, data: &Path) -> Volley {
         .expect("it starts")
 }
 
-/// What producers heard.
-#[derive(Debug, Default)]
-struct Heard {
-    accepted: BTreeSet<String>,
-    /// No answer, or one that leaves open whether it is stored.
-    unknown: BTreeSet<String>,
-}
-
-/// Posts until the process is gone, or until it is time to end.
-async fn produce(mut producer: Producer, name: String, heard: Arc<Mutex<Heard>>, end: Instant) {
-    for number in 0.. {
-        if Instant::now() > end {
-            return;
-        }
-        let id = format!("{name}-{number}");
-        let answer = producer.event(&id, "com.example.load", &[]).await;
-        let mut heard = heard.lock().expect("nobody panics with it");
-        match answer {
-            Ok(202) => drop(heard.accepted.insert(id)),
-            Ok(_) => drop(heard.unknown.insert(id)),
-            Err(_) => {
-                heard.unknown.insert(id);
-                return;
-            }
-        }
-    }
-}
-
-/// What is wrong with what arrived.
-fn compare(
-    name: &str,
-    heard: &Heard,
-    arrived: &BTreeMap<String, usize>,
-    most: usize,
-) -> Vec<String> {
-    let mut wrong = Vec::new();
-    let lost: Vec<_> = heard
-        .accepted
-        .iter()
-        .filter(|id| !arrived.contains_key(*id))
-        .collect();
-    if let Some(id) = lost.first() {
-        wrong.push(format!(
-            "{name}: {} accepted and lost, such as {id}",
-            lost.len()
-        ));
-    }
-    let known = |id: &&String| heard.accepted.contains(*id) || heard.unknown.contains(*id);
-    if let Some(id) = arrived.keys().find(|id| !known(id)) {
-        wrong.push(format!("{name}: {id} arrived and was never sent"));
-    }
-    let repeated: usize = arrived.values().map(|times| times - 1).sum();
-    if repeated > most {
-        wrong.push(format!(
-            "{name}: {repeated} deliveries too many, allowed are {most}"
-        ));
-    }
-    wrong
-}
-
 #[tokio::test]
 async fn killed_again_and_again_under_load_it_loses_nothing_that_was_accepted() {
     let kills = std::env::var("VOLLEY_KILLS").ok();
@@ -133,8 +73,7 @@ async fn killed_again_and_again_under_load_it_loses_nothing_that_was_accepted() 
         for name in 0..PRODUCERS {
             let producer = Producer::new(volley.broker("default", "shop"));
             let name = format!("{kill}-{name}");
-            let never = Instant::now() + Duration::from_secs(3_600);
-            producing.spawn(produce(producer, name, Arc::clone(&heard), never));
+            producing.spawn(produce(producer, name, Arc::clone(&heard), None));
         }
         sleep(Duration::from_millis(random.u64(5..300))).await;
         volley.signal("KILL").await.expect("the signal is sent");
@@ -162,13 +101,8 @@ async fn killed_again_and_again_under_load_it_loses_nothing_that_was_accepted() 
         heard.accepted.len(),
         heard.unknown.len()
     );
-    let mut wrong = compare("fine", &heard, &sink.ids("/fine"), kills * REPEATED);
-    wrong.extend(compare(
-        "slow",
-        &heard,
-        &sink.ids("/slow"),
-        kills * REPEATED,
-    ));
+    let mut wrong = heard.compare("fine", &sink.ids("/fine"), kills * REPEATED);
+    wrong.extend(heard.compare("slow", &sink.ids("/slow"), kills * REPEATED));
     assert!(heard.accepted.len() > kills, "the load was no load");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
@@ -185,7 +119,8 @@ async fn stopped_and_continued_under_load_it_goes_on_where_it_was() {
     let mut producing = JoinSet::new();
     for name in 0..PRODUCERS {
         let producer = Producer::new(volley.broker("default", "shop"));
-        producing.spawn(produce(producer, name.to_string(), Arc::clone(&heard), end));
+        let heard = Arc::clone(&heard);
+        producing.spawn(produce(producer, name.to_string(), heard, Some(end)));
     }
     for _ in 0..5 {
         sleep(Duration::from_millis(random.u64(50..150))).await;
@@ -206,7 +141,7 @@ async fn stopped_and_continued_under_load_it_goes_on_where_it_was() {
     assert_eq!(books.broken_laws(), [""; 0]);
     let heard = heard.lock().expect("nobody panics with it");
     assert!(heard.accepted.len() > PRODUCERS, "the load was no load");
-    let wrong = compare("in", &heard, &sink.ids("/in"), 0);
+    let wrong = heard.compare("in", &sink.ids("/in"), 0);
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 

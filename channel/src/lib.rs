@@ -146,6 +146,12 @@ pub trait Channel: Send + Sync + 'static {
     fn damage(&self) -> u64 {
         0
     }
+
+    /// Why this process can store nothing more, in any unit, until it is started again; `None` as
+    /// long as it can. The same as [`Health::Poisoned`] of every unit, for people.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// A reader of one unit.

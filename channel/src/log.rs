@@ -79,7 +79,7 @@ use self::{
     progress::{Effect, Made},
     recovery::Recovery,
     shared::Shared,
-    state::{RETRY_AFTER, Refusal},
+    state::{RETRY_AFTER, Refusal, Trouble},
     upkeep::Upkeep,
 };
 use crate::{
@@ -497,5 +497,12 @@ impl Channel for LogChannel {
 
     fn damage(&self) -> u64 {
         self.found.damaged + self.shared.state().counts.damaged
+    }
+
+    fn failure(&self) -> Option<String> {
+        match &self.shared.state().trouble {
+            Some(Trouble::Poisoned(reason)) => Some(reason.clone()),
+            _ => None,
+        }
     }
 }

@@ -558,6 +558,10 @@ impl DataPlane for Dispatcher {
         self.publisher.channel().damage()
     }
 
+    fn failure(&self) -> Option<String> {
+        self.publisher.channel().failure()
+    }
+
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
         Box::pin(self.all_states())
     }

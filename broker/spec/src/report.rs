@@ -42,6 +42,11 @@ pub trait DataPlane: Send + Sync {
     fn damage(&self) -> u64 {
         0
     }
+
+    /// Why no event can be stored any more until the process is started again, if that is so.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }
 
 /// An object that the data plane could not take up, and why.

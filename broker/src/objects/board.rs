@@ -97,6 +97,7 @@ impl Board {
         let said = Said {
             blocked: state.blocked_by(&states),
             damage: self.plane.damage(),
+            failure: self.plane.failure(),
             states,
         };
         if let (Some(namespace), Some(name)) = (namespace, name) {
@@ -335,6 +336,7 @@ struct Said {
     states: BTreeMap<Uuid, TriggerState>,
     blocked: BTreeMap<ObjectKey, Name>,
     damage: u64,
+    failure: Option<String>,
 }
 
 impl Entry {
@@ -349,6 +351,9 @@ impl Entry {
             }
             if said.damage > 0 {
                 status.observe_damage(said.damage);
+            }
+            if let Some(reason) = &said.failure {
+                status.observe_failure(reason);
             }
         }
         status::accepted(&mut status, self.held.as_deref());

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tokio::sync::oneshot;
 use tracing::warn;
 use volley_channel::{
-    Bounds, ReadError,
+    Bounds, Health, ReadError,
     planted::{self, Planted},
 };
 use volley_spec::report::TriggerState;
@@ -155,8 +155,10 @@ impl Actor {
     pub(super) async fn check_drain(&mut self) {
         let Some(drain) = &mut self.drain else { return };
         let late = self.around.clock.now() >= drain.deadline;
+        // What can't be written now never will be: neither progress nor replies are waited for.
+        let in_vain = matches!(*self.health.borrow(), Health::Poisoned { .. });
         if let Some(last) = &mut drain.last_image {
-            if late || last.try_recv().is_ok() {
+            if late || in_vain || last.try_recv().is_ok() {
                 self.end_drain().await;
             }
             return;
@@ -166,7 +168,7 @@ impl Actor {
         let done = if starts_nothing {
             // A delivery whose reply is not stored yet would be made again by the next start.
             let forgets = planted::is(Planted::DrainForgetsReplies);
-            self.flights.is_empty() && (forgets || !self.progress.holds_replies())
+            self.flights.is_empty() && (forgets || in_vain || !self.progress.holds_replies())
         } else {
             self.core.is_done(bounds.next_ordinal)
         };

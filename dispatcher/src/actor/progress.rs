@@ -24,6 +24,8 @@ pub(super) struct Progress {
     max_image: usize,
     default_overflow: Overflow,
     writing: bool,
+    /// The last write was refused.
+    refused: bool,
     /// Something happened since the last image.
     dirty: bool,
     bytes: usize,
@@ -55,6 +57,7 @@ impl Progress {
                 Overflow::BlockPublish
             },
             writing: false,
+            refused: false,
             dirty: false,
             bytes: 0,
             due: None,
@@ -168,7 +171,7 @@ impl Actor {
     pub(super) fn image_written(&mut self, answer: Result<(), LedgerError>) {
         match answer {
             Ok(()) => {
-                self.progress.writing = false;
+                (self.progress.writing, self.progress.refused) = (false, false);
                 self.progress.sides.written();
                 self.core.image_safe();
                 for told in self.progress.covered.drain(..) {
@@ -183,7 +186,10 @@ impl Actor {
     }
 
     fn write_again(&mut self, error: &LedgerError) {
-        warn!(unit = %self.unit, %error, "progress is written again");
+        // Once, however long it takes: a disk that failed refuses every second.
+        if !std::mem::replace(&mut self.progress.refused, true) {
+            warn!(unit = %self.unit, %error, "progress can't be written; it is tried again");
+        }
         let pause = match error {
             LedgerError::Down { retry_after, .. } => *retry_after,
             _ => EVERY,

@@ -81,7 +81,9 @@ fn next_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str>
         ("DeclarationAccepted", _) => "mend the file; volley check PATH says what is wrong",
         ("BrokerReady", _) => "describe its Broker: volley describe broker NAME",
         ("DependencyReady", _) => "see what the annotation knative.dev/dependency names",
-        ("Durable", "Degraded") => "volley log verify DIR names what is damaged",
+        ("Durable", "Degraded") => {
+            "the message says what is wrong; volley log verify DIR names what is damaged"
+        }
         ("DeadLetterSinkResolved", _) => {
             "mend delivery.deadLetterSink; until then dead letters wait, none is dropped"
         }

@@ -1,12 +1,17 @@
 //! B2, durability for free: what 202 only after `fdatasync` costs against memory, with 1, 64 and
 //! 1,024 requests in flight.
 //!
+//! Two peers that call an event safe only once it is synced stand beside it, as far as they are
+//! here: JetStream and, one event a sync, fjall. They take events over no HTTP and deliver none.
+//!
 //! The floor is the disk's, measured in this process: one `fdatasync` of 4 KiB, and a bare group
 //! commit, a loop that writes as many events as there are requests in flight and syncs them.
 
+use std::time::Duration;
+
 use crate::{
     bench::{Setup, micros_each},
-    contender::Contender,
+    contender::{Contender, Published, fjall},
     disk::Bare,
     error::BenchError,
     event,
@@ -44,6 +49,7 @@ pub(crate) async fn run(setup: &Setup) -> Result<Report, BenchError> {
                 note(&mut report, &figure("memory", in_flight), memory, &job).await?;
                 note(&mut report, &figure("log", in_flight), &log, &job).await?;
             }
+            note_peers(setup, &mut report, in_flight).await?;
             syncs.extend(note_disk(setup, &mut bare, in_flight, &mut report)?);
         }
         report.waits(SYNC, syncs);
@@ -97,6 +103,40 @@ async fn note(
     Ok(())
 }
 
+/// How long each peer is written to.
+const PEER: Duration = Duration::from_secs(5);
+const PEER_QUICK: Duration = Duration::from_secs(1);
+
+async fn note_peers(
+    setup: &Setup,
+    report: &mut Report,
+    in_flight: usize,
+) -> Result<(), BenchError> {
+    let time = if setup.quick { PEER_QUICK } else { PEER };
+    if let Some(jetstream) = &setup.jetstream {
+        let published = jetstream.publish(&setup.disk, in_flight, time).await?;
+        note_peer(report, &figure("jetstream", in_flight), published);
+    }
+    if setup.fjall {
+        let published = fjall::publish(&setup.disk, in_flight, time)?;
+        note_peer(report, &figure("fjall", in_flight), published);
+    }
+    Ok(())
+}
+
+fn note_peer(report: &mut Report, name: &str, published: Published) {
+    let Published {
+        waits,
+        elapsed,
+        cpu,
+    } = published;
+    let rate = waits.len() as f64 / elapsed.as_secs_f64();
+    report.figure(format!("{name}.throughput"), "events/s", rate);
+    let cost = micros_each(cpu, waits.len().max(1) as u64);
+    report.figure(format!("{name}.cpu"), "us/event", cost);
+    report.waits(&format!("{name}.ack"), waits);
+}
+
 /// Notes the bare loop; answers with the microseconds of single syncs.
 fn note_disk(
     setup: &Setup,
@@ -134,6 +174,13 @@ fn ask_for_ratios(report: &mut Report, in_flight: usize) {
         &throughput(&log),
         &throughput(&bare),
     );
+    for peer in ["jetstream", "fjall"] {
+        report.ratio(
+            &format!("{log}/{peer} throughput"),
+            &throughput(&log),
+            &throughput(&figure(peer, in_flight)),
+        );
+    }
     report.ratio(
         &format!("{log} ack/fdatasync"),
         &format!("{log}.ack.p50"),

@@ -6,7 +6,6 @@
 use crate::{
     bench::{Setup, micros_each},
     error::BenchError,
-    load::CONNECTIONS,
     report::Report,
     run::{Job, Measured, measure},
     sink::Behaviour,
@@ -59,9 +58,7 @@ fn job(setup: &Setup, events: u64, sick: &[Behaviour]) -> Job {
         subscribers,
         awaited: OTHERS,
         own_addresses: setup.own_addresses.unwrap_or(true),
-        in_flight: CONNECTIONS,
-        warm: (events / 10).max(1),
-        events,
+        ..Job::fan_out(OTHERS, events)
     }
 }
 

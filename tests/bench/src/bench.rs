@@ -3,7 +3,7 @@
 use std::{path::PathBuf, time::Duration};
 
 use crate::{
-    contender::{Contender, floor::Floor, haproxy::Haproxy, volley::Volley},
+    contender::{Contender, floor::Floor, haproxy::Haproxy, jetstream::JetStream, volley::Volley},
     disk,
     error::BenchError,
     report::{FLOOR, Report},
@@ -18,6 +18,10 @@ pub(crate) enum Party {
     Haproxy,
     /// `wrk` against bare hyper.
     Floor,
+    /// nats-server with a stream on disk.
+    Jetstream,
+    /// The embedded store of that name.
+    Fjall,
 }
 
 /// What the command line asked for.
@@ -56,6 +60,10 @@ pub(crate) struct Setup {
     pub(crate) threaded: Option<Volley>,
     haproxy: Option<Haproxy>,
     floor: Option<Floor>,
+    /// A peer of the log, if it is here.
+    pub(crate) jetstream: Option<JetStream>,
+    /// Whether the peer that is part of this program takes part.
+    pub(crate) fjall: bool,
     events: Option<u64>,
     /// How many Triggers there are besides the one that wants the events.
     pub(crate) triggers: usize,
@@ -77,6 +85,12 @@ impl Setup {
         let floor = wanted(Party::Floor).then(|| Floor::find(seconds));
         let volley = wanted(Party::Volley).then(|| Volley::find(wishes.volley));
         let volley = volley.transpose()?;
+        let jetstream = wanted(Party::Jetstream).then(JetStream::find).flatten();
+        if wanted(Party::Jetstream) && jetstream.is_none() {
+            eprintln!(
+                "no nats-server on the PATH: JetStream is left out (go install github.com/nats-io/nats-server/v2@latest)"
+            );
+        }
         let more = volley.as_ref().filter(|_| wishes.threads > 1);
         Ok(Self {
             rounds: wishes.rounds,
@@ -87,6 +101,8 @@ impl Setup {
             volley,
             haproxy: haproxy.transpose()?,
             floor: floor.transpose()?,
+            jetstream,
+            fjall: wanted(Party::Fjall),
             events: wishes.events,
             triggers: wishes.triggers,
         })

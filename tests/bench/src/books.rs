@@ -69,7 +69,8 @@ impl Books {
         Ok(books)
     }
 
-    async fn read(admin: SocketAddr) -> Result<Self, BenchError> {
+    /// The books of the Broker `default` as they are now.
+    pub(crate) async fn read(admin: SocketAddr) -> Result<Self, BenchError> {
         let text = get(admin).await?;
         let page: Page = serde_json::from_slice(&text).map_err(|cause| BenchError::Unreadable {
             what: "the answer of /api/v1/accounts",
@@ -111,9 +112,26 @@ impl Books {
                 self.accepted
             ));
         }
-        let stored = self.carried + self.accepted + self.arrived;
-        problems.extend(self.triggers.iter().flat_map(|row| row.problems(stored)));
+        problems.extend(self.laws());
         problems
+    }
+
+    /// Every law that does not hold.
+    pub(crate) fn laws(&self) -> Vec<String> {
+        let stored = self.carried + self.accepted + self.arrived;
+        let rows = self.triggers.iter();
+        rows.flat_map(|row| row.problems(stored)).collect()
+    }
+
+    /// Events that were stored before this process started.
+    pub(crate) fn carried(&self) -> u64 {
+        self.carried
+    }
+
+    /// Events that a Trigger has yet to read or to finish; 0 for one that is not there.
+    pub(crate) fn waiting(&self, trigger: &str) -> u64 {
+        let row = self.triggers.iter().find(|row| row.name == trigger);
+        row.map_or(0, |row| row.pending + row.unread)
     }
 }
 

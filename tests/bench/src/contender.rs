@@ -4,14 +4,16 @@
 //! another way and has a module of its own, [`floor`].
 
 pub(crate) mod echo;
+pub(crate) mod fjall;
 pub(crate) mod floor;
 pub(crate) mod haproxy;
+pub(crate) mod jetstream;
 pub(crate) mod volley;
 
 use std::{
     fs,
     future::Future,
-    net::SocketAddr,
+    net::{SocketAddr, TcpListener},
     path::{Path, PathBuf},
     pin::Pin,
     time::Duration,
@@ -67,8 +69,26 @@ pub(crate) struct Running {
     pub(crate) admin: Option<SocketAddr>,
     pid: u32,
     child: Child,
-    /// Configuration, logs and data, removed with the process.
-    _folders: Vec<TempDir>,
+    folders: Folders,
+}
+
+/// Configuration, logs and data of a contender, removed when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Folders {
+    own: TempDir,
+    data: Option<TempDir>,
+}
+
+impl Folders {
+    /// The folder of the objects that it watches.
+    fn objects(&self) -> PathBuf {
+        self.own.path().join("objects")
+    }
+
+    /// Where its data lies, if it keeps any on a disk.
+    pub(crate) fn data(&self) -> Option<&Path> {
+        self.data.as_ref().map(TempDir::path)
+    }
 }
 
 impl Running {
@@ -78,10 +98,11 @@ impl Running {
     }
 
     /// Kills its process and waits for its end: the CPU time of a child that is waited for later
-    /// would be taken for that of whatever runs then.
-    pub(crate) async fn end(mut self) -> Result<(), BenchError> {
+    /// would be taken for that of whatever runs then. Answers with what it leaves behind.
+    pub(crate) async fn end(mut self) -> Result<Folders, BenchError> {
         let killed = self.child.kill().await;
-        killed.map_err(BenchError::io("end a contender"))
+        killed.map_err(BenchError::io("end a contender"))?;
+        Ok(self.folders)
     }
 
     /// Memory of its process.
@@ -95,6 +116,16 @@ impl Running {
     }
 }
 
+/// What publishing to a peer for a while came to.
+#[derive(Debug)]
+pub(crate) struct Published {
+    /// Microseconds that each event waited until the peer called it safe.
+    pub(crate) waits: Vec<f32>,
+    pub(crate) elapsed: Duration,
+    /// CPU time of the peer.
+    pub(crate) cpu: Duration,
+}
+
 /// Finds `program` on the `PATH`.
 pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathBuf, BenchError> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -104,6 +135,13 @@ pub(crate) fn find(program: &'static str, package: &'static str) -> Result<PathB
     files
         .find(|file| file.is_file())
         .ok_or(BenchError::Missing { program, package })
+}
+
+/// A loopback address that nobody listens on at the moment, for a server that cannot pick one itself.
+fn free_address() -> Result<SocketAddr, BenchError> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(BenchError::io("find a free port"))
 }
 
 fn folder_for(name: &str) -> Result<TempDir, BenchError> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::Write as _,
+    io::{Read as _, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
 };
@@ -43,6 +43,49 @@ pub(crate) fn folder(root: &Path) -> Result<TempDir, BenchError> {
         .prefix("volley-bench-data-")
         .tempdir_in(root)
         .map_err(BenchError::io(doing()))
+}
+
+/// Drops what the system keeps in memory of the files in `folder`, so that a read comes from the
+/// disk. What is not yet on the disk stays.
+pub(crate) fn forget(folder: &Path) -> Result<(), BenchError> {
+    for file in files(folder)? {
+        rustix::fs::fadvise(&file, 0, None, rustix::fs::Advice::DontNeed)
+            .map_err(|cause| BenchError::io("drop a file from memory")(cause.into()))?;
+    }
+    Ok(())
+}
+
+/// Bytes a second at which the files in `folder` are read from the disk, in order.
+pub(crate) fn sequential_read(folder: &Path) -> Result<f64, BenchError> {
+    forget(folder)?;
+    let (mut piece, mut total) = (vec![0; PIECE as usize], 0);
+    let start = Instant::now();
+    for mut file in files(folder)? {
+        loop {
+            let read = file.read(&mut piece);
+            match read.map_err(BenchError::io("read a file of the log"))? {
+                0 => break,
+                bytes => total += bytes,
+            }
+        }
+    }
+    Ok(total as f64 / start.elapsed().as_secs_f64())
+}
+
+/// The files in `folder`, opened, in the order of their names.
+fn files(folder: &Path) -> Result<Vec<File>, BenchError> {
+    let read = || -> std::io::Result<Vec<File>> {
+        let entries = fs::read_dir(folder)?;
+        let paths = entries.map(|entry| Ok(entry?.path()));
+        let mut paths = paths.collect::<std::io::Result<Vec<PathBuf>>>()?;
+        paths.retain(|path| path.is_file());
+        paths.sort();
+        paths.iter().map(File::open).collect()
+    };
+    read().map_err(BenchError::io(format!(
+        "open the files in {}",
+        folder.display()
+    )))
 }
 
 /// A file full of zeros that is written round and round, as a log writes its recycled segments:
@@ -109,6 +152,16 @@ mod tests {
         assert_eq!(bare.file.metadata().unwrap().len(), 2 * PIECE);
         let frame = 700_000_u64.next_multiple_of(SECTOR as u64);
         assert_eq!(bare.at, frame, "three rounds of two, and one more");
+    }
+
+    #[test]
+    fn what_was_dropped_from_memory_is_read_from_the_disk_again() {
+        let folder = folder(&beside_this_program().unwrap()).unwrap();
+        fs::write(folder.path().join("a"), vec![7; 3_000_000]).unwrap();
+        forget(folder.path()).unwrap();
+        assert!(sequential_read(folder.path()).unwrap() > 0.0);
+        assert_eq!(files(folder.path()).unwrap().len(), 1);
+        assert!(forget(&folder.path().join("missing")).is_err());
     }
 
     #[test]

@@ -3,6 +3,9 @@
 //! Requests are built once; only the digits of `ce-id` change. Of an answer just the status and
 //! the length are read.
 //!
+//! At a set pace an event counts from the moment at which it was due, not from when a connection
+//! was free for it.
+//!
 //! A broker may say yes faster than it delivers. So that a run measures how it works and not how
 //! it fills its memory, producers hold back while too many accepted events wait for delivery.
 
@@ -21,7 +24,8 @@ use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    task::JoinSet,
+    sync::Mutex,
+    task::{JoinSet, yield_now},
     time::{Instant, sleep, timeout},
 };
 
@@ -74,12 +78,46 @@ pub(crate) struct Delivered {
     pub(crate) each: u64,
 }
 
+/// When events of a post at a set pace are due.
+#[derive(Debug, Clone)]
+pub(crate) struct Paced {
+    start: Instant,
+    range: Range<u64>,
+    rate: u32,
+}
+
+impl Paced {
+    /// The events of `range`, `rate` of them a second, the first one at `start`.
+    pub(crate) fn new(start: Instant, range: Range<u64>, rate: u32) -> Self {
+        Self { start, range, rate }
+    }
+
+    /// When an event is due; `None` if it is not of this post.
+    pub(crate) fn due(&self, sequence: u64) -> Option<Instant> {
+        let number = sequence.checked_sub(self.range.start)?;
+        let after = Duration::from_secs_f64(number as f64 / f64::from(self.rate));
+        (sequence < self.range.end).then(|| self.start + after)
+    }
+
+    /// Microseconds from when each of these events was due to when it `arrived`, by its number.
+    pub(crate) fn waits(&self, arrived: &[Option<Instant>]) -> Vec<f32> {
+        let arrived = (0..).zip(arrived);
+        let known = arrived.filter_map(|(sequence, at)| Some((self.due(sequence)?, (*at)?)));
+        let waits = known.map(|(due, at)| at.duration_since(due).as_secs_f32() * 1e6);
+        waits.collect()
+    }
+}
+
 /// What was answered.
 #[derive(Debug)]
 struct Answers {
+    /// Set while events are due at a pace.
+    pace: RefCell<Option<Paced>>,
+    /// Held by the producer whose event is due next: it alone looks at the clock.
+    metronome: Mutex<()>,
     next: Cell<u64>,
     end: Cell<u64>,
-    accepted_count: Cell<u64>,
+    accepted_count: Rc<Cell<u64>>,
     delivered: Delivered,
     highest_backlog: Cell<u64>,
     accepted: RefCell<Bitmap>,
@@ -105,9 +143,11 @@ impl Load {
             name: name.to_owned(),
             connections,
             answers: Rc::new(Answers {
+                pace: RefCell::default(),
+                metronome: Mutex::default(),
                 next: Cell::new(0),
                 end: Cell::new(0),
-                accepted_count: Cell::new(0),
+                accepted_count: Rc::default(),
                 delivered,
                 highest_backlog: Cell::new(0),
                 accepted: RefCell::new(Bitmap::new(events)),
@@ -135,6 +175,26 @@ impl Load {
                 })?);
         }
         Ok(())
+    }
+
+    /// Posts the events of `range`, `rate` of them a second, whether answers come or not (as long
+    /// as there is a connection), and waits for every answer. What is noted of a wait counts from
+    /// when its event was due.
+    pub(crate) async fn post_at(
+        &mut self,
+        range: Range<u64>,
+        rate: u32,
+    ) -> Result<Paced, BenchError> {
+        let paced = Paced::new(Instant::now() + PAUSE, range.clone(), rate);
+        self.answers.pace.replace(Some(paced.clone()));
+        let posted = self.post(range).await;
+        self.answers.pace.replace(None);
+        posted.map(|()| paced)
+    }
+
+    /// The running count of events that were answered with a success.
+    pub(crate) fn accepted_count(&self) -> Rc<Cell<u64>> {
+        self.answers.accepted_count.clone()
     }
 
     /// The most events that were accepted and not delivered at any moment.
@@ -169,6 +229,26 @@ impl Answers {
         })
     }
 
+    /// The next event to send, when it may be sent, and since when it counts as sent.
+    async fn next(&self) -> Option<(u64, Instant)> {
+        let paced = self.pace.borrow().clone();
+        let Some(paced) = paced else {
+            let sequence = self.take()?;
+            while self.backlog() > BACKLOG {
+                sleep(PAUSE).await;
+            }
+            return Some((sequence, Instant::now()));
+        };
+        let _alone = self.metronome.lock().await;
+        let sequence = self.take()?;
+        let due = paced.due(sequence)?;
+        // The runtime's timer has steps of a millisecond, and this core is ours.
+        while Instant::now() < due {
+            yield_now().await;
+        }
+        Some((sequence, due))
+    }
+
     /// Events that were accepted and wait for delivery.
     fn backlog(&self) -> u64 {
         let delivered = self.delivered.arrivals.get() / self.delivered.each.max(1);
@@ -189,11 +269,7 @@ impl Answers {
 }
 
 async fn produce(mut connection: Connection, answers: Rc<Answers>) -> io::Result<Connection> {
-    while let Some(sequence) = answers.take() {
-        while answers.backlog() > BACKLOG {
-            sleep(PAUSE).await;
-        }
-        let sent = Instant::now();
+    while let Some((sequence, sent)) = answers.next().await {
         let status = timeout(PATIENCE, connection.post(sequence)).await;
         let status = status.map_err(|_| io::ErrorKind::TimedOut)??;
         answers.note(sequence, status, sent.elapsed());
@@ -285,6 +361,7 @@ mod tests {
             awaited: 1,
             events,
             own_addresses: true,
+            timed: false,
         };
         Sink::open(size).await.unwrap()
     }
@@ -346,6 +423,24 @@ mod tests {
         drop(sink);
         let error = load.post(0..10).await.unwrap_err();
         assert!(error.to_string().contains("cut off by the sink"), "{error}");
+    }
+
+    #[test]
+    fn an_event_is_due_a_beat_after_the_one_before_and_waits_from_then() {
+        let start = Instant::now();
+        let paced = Paced::new(start, 1..4, 500);
+        let beat = Duration::from_millis(2);
+        assert_eq!(paced.due(1), Some(start));
+        assert_eq!(paced.due(3), Some(start + beat * 2));
+        assert_eq!((paced.due(0), paced.due(4)), (None, None));
+        let arrived = [
+            Some(start),
+            Some(start + beat),
+            None,
+            Some(start + beat * 5),
+        ];
+        let waits = paced.waits(&arrived).into_iter().map(f32::round);
+        assert_eq!(waits.collect::<Vec<_>>(), [2_000.0, 6_000.0]);
     }
 
     #[test]

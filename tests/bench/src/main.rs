@@ -21,7 +21,11 @@ mod b2w;
 mod b3;
 mod b3f;
 mod b4;
+mod b5;
 mod b6;
+mod b7;
+mod b8;
+mod b8c;
 mod bench;
 mod bitmap;
 mod books;
@@ -77,7 +81,7 @@ struct Command {
     /// How many events a run posts (B4: deliveries), instead of the benchmark's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
     events: Option<u64>,
-    /// B2, B2w: where folders for data are made, on a disk [default: beside this program].
+    /// B2, B2w, B5, B7, B8, B8c: where folders for data are made, on a disk [default: beside this program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// B3: how many Triggers there are besides the one that wants the events.
@@ -108,9 +112,21 @@ enum Bench {
     /// Fan-out to 10, 100 and 1,000 subscribers.
     #[value(name = "B4")]
     B4,
+    /// The tail: what is added at a set pace, on the way and to the answer.
+    #[value(name = "B5")]
+    B5,
     /// One hanging and five failing subscribers of 100.
     #[value(name = "B6")]
     B6,
+    /// Memory: idle, and with a million events of backlog on the log.
+    #[value(name = "B7")]
+    B7,
+    /// SIGKILL at the full rate with a backlog, and a start on what is left.
+    #[value(name = "B8")]
+    B8,
+    /// One Trigger two million events behind, catching up while another one is at the head.
+    #[value(name = "B8c")]
+    B8c,
     /// CESQL: what evaluating typical expressions takes.
     #[value(name = "C1")]
     C1,
@@ -124,7 +140,9 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B2 | Self::B3 | Self::B4 | Self::B6 => &[Party::Volley, Party::Floor],
+            Self::B3 | Self::B4 | Self::B5 | Self::B6 | Self::B8c => &[Party::Volley, Party::Floor],
+            Self::B2 => &[Party::Volley, Party::Floor, Party::Jetstream, Party::Fjall],
+            Self::B7 | Self::B8 => &[Party::Volley],
             Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
         }
     }
@@ -194,7 +212,11 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B3 => b3::run(setup).await,
         Bench::B3f => b3f::run(setup),
         Bench::B4 => b4::run(setup).await,
+        Bench::B5 => b5::run(setup).await,
         Bench::B6 => b6::run(setup).await,
+        Bench::B7 => b7::run(setup).await,
+        Bench::B8 => b8::run(setup).await,
+        Bench::B8c => b8c::run(setup).await,
         Bench::C1 => c1::run(setup),
         Bench::Echo => unreachable!("the echo server is no benchmark"),
     }

@@ -11,6 +11,9 @@ const FLOOR_MAY_MOVE: f64 = 0.15;
 /// The series that says whether the machine kept still, where a benchmark names no other.
 pub(crate) const FLOOR: &str = "floor.cpu";
 
+/// The quantiles of a tail: suffix of the figure's name, and share that stays below.
+pub(crate) const TAIL: [(&str, f64); 3] = [("p50", 0.5), ("p99", 0.99), ("p999", 0.999)];
+
 /// What is collected, round by round.
 #[derive(Debug)]
 pub(crate) struct Report {
@@ -84,13 +87,32 @@ impl Report {
 
     /// Notes what half of the `waits` of this round, in microseconds, and all but one in a hundred
     /// stay below, as `name.p50` and `name.p99`.
-    pub(crate) fn waits(&mut self, name: &str, mut waits: Vec<f32>) {
+    pub(crate) fn waits(&mut self, name: &str, waits: Vec<f32>) {
+        self.quantiles(name, waits, &TAIL[..2]);
+    }
+
+    /// The same, and all but one in a thousand, as `name.p999`. Answers with the three, 0 for each
+    /// if there were no waits.
+    pub(crate) fn tail(&mut self, name: &str, waits: Vec<f32>) -> Vec<f64> {
+        self.quantiles(name, waits, &TAIL)
+    }
+
+    fn quantiles(
+        &mut self,
+        name: &str,
+        mut waits: Vec<f32>,
+        parts: &[(&'static str, f64)],
+    ) -> Vec<f64> {
         waits.sort_by(f32::total_cmp);
-        for (suffix, part) in [("p50", 0.5), ("p99", 0.99)] {
-            if let Some(wait) = quantile(&waits, part) {
+        let mut found = Vec::new();
+        for (suffix, part) in parts {
+            let wait = quantile(&waits, *part);
+            if let Some(wait) = wait {
                 self.figure(format!("{name}.{suffix}"), "us", wait);
             }
+            found.push(wait.unwrap_or(0.0));
         }
+        found
     }
 
     /// Asks for the ratio of two figures, taken within each round. Without one of them there is

@@ -26,6 +26,8 @@ pub(crate) struct Job {
     pub(crate) awaited: usize,
     /// Whether each subscriber listens on a port of its own.
     pub(crate) own_addresses: bool,
+    /// Whether the sink keeps the moment of each arrival at the first subscriber.
+    pub(crate) timed: bool,
     /// How many requests producers have on their way at once.
     pub(crate) in_flight: usize,
     /// Events posted before the clock starts.
@@ -70,6 +72,7 @@ impl Job {
             subscribers: vec![Behaviour::Takes; count],
             awaited: count,
             own_addresses: false,
+            timed: false,
             in_flight: CONNECTIONS,
             warm: (events / 10).max(1),
             events,
@@ -94,6 +97,7 @@ pub(crate) struct Stage {
     pub(crate) sink: Sink,
     pub(crate) running: Running,
     pub(crate) load: Load,
+    pub(crate) subscribers: Vec<Subscriber>,
     awaited: u64,
     takers: usize,
 }
@@ -110,6 +114,7 @@ impl Stage {
             awaited: job.awaited,
             events,
             own_addresses: job.own_addresses,
+            timed: job.timed,
         })
         .await?;
         let subscribers: Vec<Subscriber> = (0..)
@@ -138,6 +143,7 @@ impl Stage {
             sink,
             running,
             load,
+            subscribers,
             awaited: job.awaited as u64,
             takers: job.takers(),
         })

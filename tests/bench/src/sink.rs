@@ -19,7 +19,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Notify, watch},
     task::JoinSet,
-    time::timeout,
+    time::{Instant, timeout},
 };
 
 use crate::{
@@ -65,6 +65,8 @@ pub(crate) struct Size {
     pub(crate) events: u64,
     /// Whether each subscriber has an address (a port) of its own, or all share one.
     pub(crate) own_addresses: bool,
+    /// Whether the moment of each event's first arrival at the first subscriber is kept.
+    pub(crate) timed: bool,
 }
 
 /// A running sink. It ends, with all its connections, when it is dropped.
@@ -72,7 +74,8 @@ pub(crate) struct Size {
 pub(crate) struct Sink {
     addresses: Vec<SocketAddr>,
     book: Rc<Book>,
-    gate: watch::Sender<bool>,
+    /// One for each address.
+    gates: Vec<watch::Sender<bool>>,
     _listeners: JoinSet<()>,
 }
 
@@ -81,6 +84,8 @@ pub(crate) struct Sink {
 struct Book {
     arrived: RefCell<Vec<Bitmap>>,
     awaited: usize,
+    /// When each event arrived first at the first subscriber, if anybody wants to know.
+    times: RefCell<Vec<Option<Instant>>>,
     /// First arrivals at the awaited subscribers.
     taken: Rc<Cell<u64>>,
     /// Requests to subscribers that fail or hang.
@@ -106,9 +111,8 @@ impl Sink {
     /// Listens on loopback and serves until dropped. Call it inside a `LocalSet`.
     pub(crate) async fn open(size: Size) -> Result<Self, BenchError> {
         let book = Rc::new(Book::new(size));
-        let (gate, open) = watch::channel(true);
         let mut listeners = JoinSet::new();
-        let mut addresses = Vec::new();
+        let (mut addresses, mut gates) = (Vec::new(), Vec::new());
         let ports = if size.own_addresses {
             size.subscribers
         } else {
@@ -119,12 +123,14 @@ impl Sink {
             let listener = listener.map_err(BenchError::io("listen on loopback for the sink"))?;
             let address = listener.local_addr();
             addresses.push(address.map_err(BenchError::io("ask for the sink's address"))?);
-            listeners.spawn_local(accept(listener, book.clone(), open.clone()));
+            let (gate, open) = watch::channel(true);
+            gates.push(gate);
+            listeners.spawn_local(accept(listener, book.clone(), open));
         }
         Ok(Self {
             addresses,
             book,
-            gate,
+            gates,
             _listeners: listeners,
         })
     }
@@ -142,7 +148,20 @@ impl Sink {
     /// Holds back every answer from now on (`false`), or lets them go (`true`). What arrives
     /// meanwhile is noted.
     pub(crate) fn answer(&self, open: bool) {
-        self.gate.send_replace(open);
+        for gate in &self.gates {
+            gate.send_replace(open);
+        }
+    }
+
+    /// The same for one subscriber that has an address of its own.
+    pub(crate) fn answer_of(&self, number: usize, open: bool) {
+        self.gates[number].send_replace(open);
+    }
+
+    /// When each event arrived first at the first subscriber, by its number; empty unless the sink
+    /// was opened for it.
+    pub(crate) fn times(&self) -> Vec<Option<Instant>> {
+        self.book.times.borrow().clone()
     }
 
     /// Waits until the awaited subscribers took `total` events between them since the start.
@@ -189,6 +208,10 @@ impl Book {
         Self {
             arrived: RefCell::new(vec![Bitmap::new(size.events); size.subscribers]),
             awaited: size.awaited,
+            times: RefCell::new(match size.timed {
+                true => vec![None; usize::try_from(size.events).unwrap_or(usize::MAX)],
+                false => Vec::new(),
+            }),
             taken: Rc::default(),
             failures: Cell::default(),
             duplicates: Cell::default(),
@@ -213,9 +236,20 @@ impl Book {
             (Mark::Unknown, _) => add(&self.strays),
             (_, Behaviour::Fails | Behaviour::Hangs) => add(&self.failures),
             (Mark::Again, Behaviour::Takes) => add(&self.duplicates),
-            (Mark::First, Behaviour::Takes) => self.count_taken(number),
+            (Mark::First, Behaviour::Takes) => {
+                self.note_time(number, request.sequence);
+                self.count_taken(number);
+            }
         }
         behaviour
+    }
+
+    fn note_time(&self, number: usize, sequence: Option<u64>) {
+        let place = sequence.and_then(|sequence| usize::try_from(sequence).ok());
+        let mut times = self.times.borrow_mut();
+        if let (0, Some(time)) = (number, place.and_then(|place| times.get_mut(place))) {
+            *time = Some(Instant::now());
+        }
     }
 
     fn count_taken(&self, number: usize) {
@@ -383,6 +417,7 @@ mod tests {
             awaited: 1,
             events: 10,
             own_addresses: false,
+            timed: true,
         });
         let arrive = |number, sequence| {
             book.note(&Request {
@@ -397,6 +432,9 @@ mod tests {
         arrive(0, 10);
         arrive(2, 0);
         assert_eq!(book.taken.get(), 1);
+        let times = book.times.borrow();
+        let known: Vec<usize> = (0..10).filter(|place| times[*place].is_some()).collect();
+        assert_eq!(known, [3]);
         assert_eq!(book.duplicates.get(), 1);
         assert_eq!(book.strays.get(), 2);
     }

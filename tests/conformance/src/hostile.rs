@@ -9,6 +9,9 @@
 mod answers;
 mod connections;
 mod streams;
+mod words;
+
+use std::time::Duration;
 
 use crate::{
     expect::{at, between},
@@ -48,6 +51,8 @@ struct Behaviour {
     requests: (usize, usize),
     /// Whether only the timeout ends an attempt.
     hangs: bool,
+    /// Whether it asks for a wait, which the delivery then cuts short.
+    waits: bool,
     /// The data of the event that it gets.
     data: Data,
     /// The fewest and most replies that are stored.
@@ -78,6 +83,7 @@ fn plays(name: &'static str, moves: Vec<Move>, ends: &'static [End]) -> Behaviou
         ends,
         requests,
         hangs: false,
+        waits: false,
         data: PLAIN.data,
         replies: (0, 0),
         is_final: false,
@@ -127,6 +133,9 @@ impl Behaviour {
         if self.hangs {
             "{retry: 1, backoffPolicy: linear, backoffDelay: PT0.02S, timeout: PT0.7S, \
              deadLetterSink: {uri: @dead}}"
+        } else if self.waits {
+            "{retry: 1, backoffPolicy: linear, backoffDelay: PT0.02S, timeout: PT15S, \
+             retryAfterMax: PT0.05S, deadLetterSink: {uri: @dead}}"
         } else {
             "{retry: 1, backoffPolicy: linear, backoffDelay: PT0.02S, timeout: PT15S, \
              deadLetterSink: {uri: @dead}}"
@@ -205,7 +214,7 @@ const ONLY_OURS: &str = "filter: {attributes: {type: com.example.plain}}";
 
 /// Every hostile scenario.
 pub fn rows() -> Vec<Scenario> {
-    let behaviours = [connections::zoo(), answers::zoo(), streams::zoo()].concat();
+    let behaviours = zoo();
     let always = behaviours.iter().map(Behaviour::always);
     let once = behaviours
         .iter()
@@ -216,12 +225,28 @@ pub fn rows() -> Vec<Scenario> {
 
 /// How many behaviours have a name of their own.
 pub fn behaviours() -> usize {
-    connections::zoo().len() + answers::zoo().len() + streams::zoo().len() + special().len()
+    zoo().len() + special().len()
+}
+
+fn zoo() -> Vec<Behaviour> {
+    [
+        connections::zoo(),
+        answers::zoo(),
+        streams::zoo(),
+        words::zoo(),
+    ]
+    .concat()
 }
 
 /// Behaviours that take more than one event to show.
 fn special() -> Vec<Scenario> {
-    let mut rows = vec![closes_after_each(), answers_twice(), cut_at_each_byte()];
+    let mut rows = vec![
+        closes_after_each(),
+        says_close_and_stays(),
+        answers_twice(),
+        talks_on(),
+        cut_at_each_byte(),
+    ];
     for row in &mut rows {
         row.growth = Some(GROWTH);
     }
@@ -239,6 +264,33 @@ fn closes_after_each() -> Scenario {
     )
     .expect(at("t", IDS.len()).ids(&IDS))
     .tally(delivered("t", IDS.len() as u64))
+}
+
+/// A connection that was given up by its server is not used again, even if it stays open.
+fn says_close_and_stays() -> Scenario {
+    let close = ("Connection".to_owned(), "close".to_owned());
+    let turn = Turn::moves(vec![
+        Move::Say(answer_bytes(202, &[close], b"")),
+        Move::Hold,
+    ]);
+    one_by_one("hostile: says close, and stays", turn)
+        .expect(at("t", IDS.len()).ids(&IDS))
+        .tally(delivered("t", IDS.len() as u64))
+}
+
+/// What comes unasked on an idle connection belongs to nobody.
+fn talks_on() -> Scenario {
+    let moves = vec![
+        Move::Say(answer_bytes(202, &[], b"")),
+        Move::Wait(Duration::from_millis(2)),
+        Move::Say(answer_bytes(503, &[], b"not for you")),
+        Move::Wait(Duration::from_millis(2)),
+        Move::Say(b"and something that is no answer at all".to_vec()),
+    ];
+    one_by_one("hostile: talks on unasked", Turn::moves(moves))
+        .expect(between("t", IDS.len(), IDS.len() * 2).ids(&IDS))
+        .expect(at("dead", 0))
+        .tally(delivered("t", IDS.len() as u64))
 }
 
 /// The second answer belongs to nobody and must not be taken for that of the next request.
@@ -315,7 +367,7 @@ mod tests {
 
     #[test]
     fn there_are_enough_of_them_and_each_has_its_own_name() {
-        assert!(behaviours() >= 25, "{}", behaviours());
+        assert!(behaviours() >= 60, "{}", behaviours());
         let rows = rows();
         let names: BTreeSet<_> = rows.iter().map(|row| row.name.as_str()).collect();
         assert_eq!(names.len(), rows.len());

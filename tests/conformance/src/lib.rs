@@ -19,6 +19,7 @@ pub mod books;
 pub mod cases;
 pub mod declare;
 pub mod expect;
+pub mod heard;
 pub mod hostile;
 pub mod producer;
 pub mod report;

@@ -118,8 +118,7 @@ impl Life {
         core.spawn(async move { worker.run().await.expect("no task of the data plane dies") });
         let ingress = Ingress::new(IngressOptions::default(), clock);
         let mut planner = Planner {
-            partitions: schedule.partitions,
-            retention: schedule.retention,
+            annotations: schedule.annotations(),
             backend: log.as_ref().map_or(Backend::Memory, |_| Backend::Log),
             pieces: Pieces::new(),
             last: Arc::default(),
@@ -334,8 +333,8 @@ fn is_done(books: &BrokerAccount, flipped: bool) -> bool {
 
 /// Turns what is declared into plans, by way of YAML, and hands them to the data plane.
 struct Planner {
-    partitions: u32,
-    retention: Option<u64>,
+    /// Of every Broker.
+    annotations: String,
     backend: Backend,
     pieces: Pieces,
     last: Arc<Plan>,
@@ -347,7 +346,7 @@ impl Planner {
     /// Takes up `declared`; back once it is live.
     async fn declare(&mut self, declared: &Declared) {
         self.trace.note(Fact::Applying(Arc::new(declared.clone())));
-        let text = yaml(declared, self.partitions, self.retention);
+        let text = yaml(declared, &self.annotations);
         let reading = read_file("world.yaml", text.as_bytes(), &mut self.pieces);
         assert!(!reading.has_errors(), "{:?}\n{text}", reading.problems);
         let declarations = Declarations::gather([&reading]);

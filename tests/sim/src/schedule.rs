@@ -45,6 +45,9 @@ pub(crate) struct Schedule {
     pub partitions: u32,
     /// How long each Broker keeps events that nobody needs, in seconds.
     pub retention: Option<u64>,
+    /// Whether Triggers that fall behind give way where space runs out, instead of blocking
+    /// producers.
+    pub drops_oldest: bool,
     /// From here on sinks take everything and nothing is refused.
     pub calm: Duration,
     pub sinks: Vec<SinkPlan>,
@@ -88,6 +91,7 @@ impl Schedule {
             keeping: Keeping::Memory(if tight { 96 << 10 } else { 64 << 20 }),
             partitions: *pick(&mut rng, &[1, 1, 3]),
             retention: None,
+            drops_oldest: false,
             calm: span * 2,
             sinks: (0..SINKS)
                 .map(|at| SinkPlan::any(&mut rng, at, span))
@@ -116,12 +120,13 @@ impl Schedule {
         };
         let last = ends.last().map_or(span, |end| end.at);
         let sizes = if rng.u8(0..4) == 0 { LARGE } else { SIZES };
-        Self {
+        let schedule = Self {
             seed,
             window: *pick(&mut rng, &[1024, 1024, 16, 4]),
             keeping: Keeping::Log(Disk::any(&mut rng)),
             partitions: *pick(&mut rng, &[1, 1, 3]),
             retention: (rng.u8(0..4) == 0).then(|| rng.u64(1..5)),
+            drops_oldest: false,
             calm: span.max(last) * 3 / 2 + Duration::from_secs(1),
             sinks: (0..SINKS)
                 .map(|at| SinkPlan::any(&mut rng, at, span))
@@ -138,7 +143,42 @@ impl Schedule {
             troubles,
             flips: if rng.u8(0..8) == 0 { rng.u32(1..4) } else { 0 },
             ends,
+        };
+        let mut rng = Rng::with_seed(seed ^ 0xd209_01de_57c0_ffee);
+        if rng.u8(0..12) == 0 {
+            schedule.crowded(&mut rng, span)
+        } else {
+            schedule
         }
+    }
+
+    /// The same with much more to keep than there is room for, in one life: only the books know
+    /// what was dropped, and they end with their process.
+    fn crowded(mut self, rng: &mut Rng, span: Duration) -> Self {
+        if let Keeping::Log(disk) = &mut self.keeping {
+            disk.max_bytes = 1 << 20;
+        }
+        (self.drops_oldest, self.retention) = (true, None);
+        (self.troubles, self.ends, self.flips) = (Vec::new(), Vec::new(), 0);
+        for sink in &mut self.sinks {
+            sink.down.push((Duration::ZERO, within(rng, span)));
+        }
+        self.producers = (0..3)
+            .map(|at| posts(rng, at, span, 20..60, LARGE))
+            .collect();
+        self
+    }
+
+    /// What is written on every Broker.
+    pub(crate) fn annotations(&self) -> String {
+        let mut notes = format!("volley.dev/partitions: \"{}\"", self.partitions);
+        if let Some(seconds) = self.retention {
+            notes += &format!(", volley.dev/retention: PT{seconds}S");
+        }
+        if self.drops_oldest {
+            notes += ", volley.dev/overflow: drop-oldest";
+        }
+        notes
     }
 
     /// A schedule of `seed` in which Triggers come, go and change `changes` times while events
@@ -167,6 +207,7 @@ impl Schedule {
             window: 1024,
             keeping: Keeping::Memory(64 << 20),
             retention: None,
+            drops_oldest: false,
             partitions: *pick(&mut rng, &[1, 3]),
             calm: span * 2,
             sinks: vec![quick; SINKS],

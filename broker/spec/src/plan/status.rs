@@ -250,6 +250,14 @@ impl Status {
         self.inform(of_broker::DURABLE, Truth::False, "Degraded", message);
     }
 
+    /// Fills in for a Broker that its storage takes no more events until a new start, and why.
+    pub fn observe_failure(&mut self, reason: &str) {
+        let message = format!(
+            "no more events are stored: {reason}; what was accepted is kept and goes on being delivered"
+        );
+        self.inform(of_broker::DURABLE, Truth::False, "Degraded", message);
+    }
+
     fn observe_sink(&mut self, name: &'static str, health: Option<&SinkHealth>) {
         match health {
             Some(health) if health.healthy => self.inform(name, Truth::True, "", ""),

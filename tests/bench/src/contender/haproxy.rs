@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     process::Stdio,
     time::Duration,
@@ -11,7 +11,7 @@ use std::{
 use tempfile::TempDir;
 use tokio::{net::TcpStream, process::Child, time::sleep};
 
-use super::{Contender, Running, START_PATIENCE, Starting, Subscriber};
+use super::{Contender, Folders, Running, START_PATIENCE, Starting, Subscriber};
 use crate::{
     cpu::{self, CONTENDER_CORE},
     error::BenchError,
@@ -32,7 +32,7 @@ impl Haproxy {
 
     async fn start(&self, subscriber: &Subscriber) -> Result<Running, BenchError> {
         let folder = super::folder_for("haproxy")?;
-        let target = free_address()?;
+        let target = super::free_address()?;
         let (config, log) = (folder.path().join("haproxy.cfg"), folder.path().join("log"));
         let text = configuration(target, subscriber.address);
         fs::write(&config, text).map_err(BenchError::io("write haproxy's configuration"))?;
@@ -84,7 +84,10 @@ fn running(
         admin: None,
         pid,
         child,
-        _folders: vec![folder],
+        folders: Folders {
+            own: folder,
+            data: None,
+        },
     })
 }
 
@@ -96,13 +99,6 @@ fn configuration(listen: SocketAddr, sink: SocketAddr) -> String {
          frontend in\n    bind {listen}\n    default_backend out\n\n\
          backend out\n    server sink {sink}\n"
     )
-}
-
-/// A loopback address that nobody listens on at the moment: haproxy cannot pick one itself.
-fn free_address() -> Result<SocketAddr, BenchError> {
-    TcpListener::bind("127.0.0.1:0")
-        .and_then(|listener| listener.local_addr())
-        .map_err(BenchError::io("find a free port for haproxy"))
 }
 
 async fn answering(target: SocketAddr, log: &Path) -> Result<(), BenchError> {

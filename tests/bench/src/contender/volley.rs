@@ -11,14 +11,13 @@ use std::{
 };
 
 use serde::Deserialize;
-use tempfile::TempDir;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, ChildStdout},
     time::timeout,
 };
 
-use super::{Contender, Running, START_PATIENCE, Starting, Subscriber};
+use super::{Contender, Folders, Running, START_PATIENCE, Starting, Subscriber};
 use crate::{
     cpu::{self, CONTENDER_CORE, OWN_CORE},
     disk,
@@ -116,9 +115,18 @@ impl Volley {
             .and_then(|()| fs::write(objects.join("triggers.yaml"), self.triggers(subscribers)))
             .and_then(|()| self.write_others(&objects))
             .map_err(BenchError::io("write the objects for volley"))?;
-        let log = folder.path().join("log");
-        let store = self.disk.as_deref().map(disk::folder).transpose()?;
-        let mut child = self.spawn(&objects, store.as_ref().map(TempDir::path), &log)?;
+        let data = self.disk.as_deref().map(disk::folder).transpose()?;
+        self.start_in(Folders { own: folder, data }).await
+    }
+
+    /// Starts it in the folders that an earlier start left behind.
+    ///
+    /// # Errors
+    ///
+    /// When it does not come up.
+    pub(crate) async fn start_in(&self, folders: Folders) -> Result<Running, BenchError> {
+        let (objects, log) = (folders.objects(), folders.own.path().join("log"));
+        let mut child = self.spawn(&objects, folders.data(), &log)?;
         let stdout = child.stdout.take().expect("stdout is piped");
         let patience = START_PATIENCE + ANOTHER * u32::try_from(self.others).unwrap_or(u32::MAX);
         let Some((data, admin)) = ready(stdout, patience).await else {
@@ -134,8 +142,23 @@ impl Volley {
             admin: Some(admin),
             pid: child.id().unwrap_or_default(),
             child,
-            _folders: store.into_iter().chain([folder]).collect(),
+            folders,
         })
+    }
+
+    /// Declares other Triggers to a running one: those of `subscribers` as before, and what `more`
+    /// says.
+    pub(crate) fn redeclare(
+        &self,
+        running: &Running,
+        subscribers: &[Subscriber],
+        more: &str,
+    ) -> Result<(), BenchError> {
+        // Moved in, so that no half of it is read.
+        let draft = running.folders.own.path().join("draft");
+        fs::write(&draft, self.triggers(subscribers) + more)
+            .and_then(|()| fs::rename(&draft, running.folders.objects().join("triggers.yaml")))
+            .map_err(BenchError::io("write the objects for volley"))
     }
 
     fn spawn(&self, objects: &Path, data: Option<&Path>, log: &Path) -> Result<Child, BenchError> {

@@ -215,12 +215,8 @@ impl Trigger {
     }
 }
 
-/// The files of a moment.
-pub(crate) fn yaml(declared: &Declared, partitions: u32, retention: Option<u64>) -> String {
-    let mut notes = format!("volley.dev/partitions: \"{partitions}\"");
-    if let Some(seconds) = retention {
-        write!(notes, ", volley.dev/retention: PT{seconds}S").expect("a string takes everything");
-    }
+/// The files of a moment, with these annotations on every Broker.
+pub(crate) fn yaml(declared: &Declared, notes: &str) -> String {
     let mut text = String::new();
     for name in BROKERS {
         write!(
