@@ -291,6 +291,9 @@ fn describe_says_what_a_broker_is_and_who_reads_it() {
     assert_eq!(broker["object"]["metadata"]["name"], "shop");
     assert_eq!(broker["books"]["accepted"], 0);
     assert_eq!(hello["books"]["state"], "attached");
+    assert_eq!(hello["books"]["filterErrors"], 0);
+    let limits = serde_json::json!({"order": "none", "concurrency": 100, "rate": null});
+    assert_eq!(hello["limits"], limits);
     assert!(!hello.to_string().contains("hunter2"));
     for (args, exit) in [
         (&["describe", "trigger", "nobody"][..], 3),

@@ -140,6 +140,9 @@ pub struct TriggerAccount {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Deliveries not finished.
     pub pending: u64,
+    /// How often an expression of its filter failed or gave no boolean while an event was judged.
+    /// Outside the laws: such an event is counted as any other that its filter let pass or not.
+    pub filter_errors: u64,
 }
 
 /// What a Trigger is doing.

@@ -190,10 +190,12 @@ impl Core {
             trigger.filter_from = Some(read);
         }
         let attached = matches!(trigger.reading, Reading::Attached { .. });
+        self.settle_filter_errors(slot);
         match filter {
             Some(filter) => {
                 self.index.remove(slot);
                 self.index.add(slot, &filter);
+                self.note_filter_errors(slot);
                 self.refresh_eligible(slot);
                 self.reattach();
             }
@@ -241,6 +243,7 @@ impl Core {
         let Some(mut trigger) = self.triggers[slot as usize].take() else {
             return;
         };
+        trigger.counts.filter_errors += self.uncounted_filter_errors(slot, &trigger);
         self.index.remove(slot);
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
@@ -249,7 +252,7 @@ impl Core {
         trigger
             .counts
             .drop_many(Dropped::Deleted, pending.len() as u64);
-        self.bury(&trigger);
+        self.bury(slot, &trigger);
         for position in pending.not_begun().iter() {
             self.shelf.drop_user(position);
         }

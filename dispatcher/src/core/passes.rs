@@ -33,6 +33,7 @@ impl Core {
         } else {
             (read, ordinal)
         };
+        self.settle_filter_errors(slot);
         self.trigger_mut(slot).reading = Reading::Detached { read, ordinal };
         self.detached.insert((read, slot));
         self.refresh_eligible(slot);
@@ -133,7 +134,10 @@ impl Core {
             }
             if let Some(filter) = &trigger.filter {
                 let verdict = filter.judge(&stored.event);
-                self.filter_errors += u64::from(verdict.failed);
+                if verdict.failed {
+                    self.filter_errors += 1;
+                    self.trigger_mut(slot).counts.filter_errors += 1;
+                }
                 if !verdict.passes {
                     continue;
                 }
@@ -206,6 +210,7 @@ impl Core {
             };
             self.detached.remove(&(read, slot));
             self.eligible.remove(&(read, slot));
+            self.note_filter_errors(slot);
         }
     }
 
