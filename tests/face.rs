@@ -3,7 +3,8 @@
 
 use std::{
     fs,
-    io::Write as _,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
     process::{Command, Stdio},
 };
 
@@ -418,6 +419,55 @@ fn tail_tells_what_became_of_each_event() {
     assert_eq!(all.child.wait(), Some(0));
     assert_eq!(all.error(), "the server has ended\n");
     assert_eq!(served.child.wait(), Some(0));
+}
+
+/// A subscriber that has got one request and not answered yet.
+fn holding(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(b"held") {
+        let mut some = [0; 1_024];
+        let count = stream.read(&mut some).expect("a request");
+        assert!(count > 0, "it ends early: {read:?}");
+        read.extend_from_slice(&some[..count]);
+    }
+    stream
+}
+
+#[test]
+fn tail_tells_of_an_attempt_that_began_before_it_listened_and_of_many_drops_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let slow = trigger("slow", &format!("  subscriber: {{uri: '{url}'}}\n"));
+    let served = serve(&slow);
+    let mut held = Vec::new();
+    for id in ["1", "2", "3"] {
+        let send = ["send", "--to", "broker/shop", "--id", id, "--data", "held"];
+        assert_eq!(served.run(&send).code, 0);
+        held.push(holding(&listener));
+    }
+    let mut listening = tail(&served, &["broker/shop"]);
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    held[0].write_all(answer).expect("it waits for that");
+    let late = moment(&mut listening);
+    let told = ["outcome", "trigger", "attempt", "status", "events"].map(|name| &late[name]);
+    assert_eq!(
+        serde_json::json!(told),
+        serde_json::json!(["delivered", "slow", 1, 200, null])
+    );
+    served.declare(BROKER);
+    let many = moment(&mut listening);
+    let told = ["outcome", "trigger", "events", "reason", "id"].map(|name| &many[name]);
+    assert_eq!(
+        serde_json::json!(told),
+        serde_json::json!(["dropped", "slow", 2, "deleted", null])
+    );
+    assert_eq!(
+        served.log("events were dropped").len(),
+        0,
+        "its author asked for it"
+    );
+    assert_eq!(served.settled("shop").accepted, 3);
 }
 
 #[test]

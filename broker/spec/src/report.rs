@@ -4,6 +4,7 @@
 //! and hands it each new plan; neither imports the other.
 
 mod tap;
+mod trace;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::route::Plan;
 
 pub use tap::{Happening, Listener, Listening, Moment, Names, Tap};
+pub use trace::Trace;
 
 /// A boxed future of a data plane's call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

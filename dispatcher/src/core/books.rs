@@ -67,11 +67,13 @@ pub struct Finished {
 }
 
 /// Events that a Trigger lost without a delivery of theirs: what it had not read is gone, or was
-/// dropped to make room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// dropped to make room, or went with the Trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The Trigger's uid.
     pub uid: u128,
+    /// Its name: it may be gone by now.
+    pub trigger: String,
     /// By which policy.
     pub why: Dropped,
     /// How many.
@@ -177,7 +179,7 @@ impl Core {
         std::mem::take(&mut self.finished)
     }
 
-    /// What was lost without a delivery since the last call, for the log.
+    /// What was lost without a delivery since the last call, for the log and for who looks on.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
     }

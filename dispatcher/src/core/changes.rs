@@ -7,7 +7,7 @@ use volley_filter::Filter;
 use volley_spec::route::{Order, TriggerRoute};
 
 use super::{
-    Core, Dropped, Ending, Slot,
+    Core, Dropped, Ending, Lost, Slot,
     altered::Altered,
     pending::{Pending, Stage},
     trigger::{Pace, Reading, Trigger},
@@ -249,9 +249,16 @@ impl Core {
         self.ready.remove(&slot);
         self.weight -= trigger.weighed;
         let pending = std::mem::replace(&mut trigger.pending, Pending::new(Order::None));
-        trigger
-            .counts
-            .drop_many(Dropped::Deleted, pending.len() as u64);
+        let events = pending.len() as u64;
+        trigger.counts.drop_many(Dropped::Deleted, events);
+        if events > 0 {
+            self.lost.push(Lost {
+                uid,
+                trigger: trigger.route.key.name.clone(),
+                why: Dropped::Deleted,
+                events,
+            });
+        }
         self.bury(slot, &trigger);
         for position in pending.not_begun().iter() {
             self.shelf.drop_user(position);

@@ -311,13 +311,22 @@ impl Core {
 
     /// Counts events that a Trigger loses without a delivery.
     fn lose(&mut self, slot: Slot, why: Dropped, events: u64) {
-        let trigger = self.trigger_mut(slot);
+        let trigger = self.triggers[slot as usize].as_mut();
+        let trigger = trigger.expect("the caller looked the slot up just now");
         trigger.counts.matched += events;
         trigger.counts.drop_many(why, events);
         let uid = trigger.route.uid.as_u128();
         match self.lost.last_mut() {
             Some(last) if last.uid == uid && last.why == why => last.events += events,
-            _ if events > 0 => self.lost.push(Lost { uid, why, events }),
+            _ if events > 0 => {
+                let trigger = trigger.route.key.name.clone();
+                self.lost.push(Lost {
+                    uid,
+                    trigger,
+                    why,
+                    events,
+                });
+            }
             _ => {}
         }
     }
