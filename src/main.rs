@@ -14,7 +14,6 @@ mod quantity;
 mod receiver;
 mod serve;
 mod settings;
-mod suggest;
 
 use std::{
     env,
