@@ -7,8 +7,8 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, error::ContextKin
 use crate::{
     command::{
         check::CheckArgs, completions::CompletionsArgs, describe::DescribeArgs, filter::FilterArgs,
-        get::GetArgs, log::LogArgs, schema::SchemaArgs, send::SendArgs, sink::SinkArgs,
-        tail::TailArgs, version::VersionArgs,
+        get::GetArgs, help::HelpArgs, log::LogArgs, schema::SchemaArgs, send::SendArgs,
+        sink::SinkArgs, tail::TailArgs, version::VersionArgs,
     },
     failure::{Failure, Kind},
     options::ServeOptions,
@@ -24,7 +24,7 @@ use crate::{
     disable_help_subcommand = true,
     max_term_width = 100,
     after_help = "Settings come from a flag, else from VOLLEY_* (the flag's name in upper case), \
-                  else from --config FILE, else they are the default.\n\
+                  else from --config FILE, else they are the default: volley help settings.\n\
                   Exit codes: 0 fine, 1 a negative answer, 2 wrong usage or input, 3 not found, \
                   4 unreachable, 5 denied, 130 interrupted."
 )]
@@ -96,6 +96,12 @@ pub(crate) enum Command {
     ///
     /// Try it: volley schema > volley.schema.json
     Schema(SchemaArgs),
+    /// Explain a command, or what several have in common
+    ///
+    /// Topics: filters, delivery, books, settings, exit-codes.
+    ///
+    /// Try it: volley help filters
+    Help(HelpArgs),
     /// Say which version this is
     ///
     /// Try it: volley version -o json

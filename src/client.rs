@@ -131,7 +131,7 @@ impl Server {
     }
 
     async fn open(&self, url: &Url, form: &str) -> Result<(Line, Response<Incoming>), Failure> {
-        let mut line = Line::open(url)
+        let mut line = Line::open(url, None)
             .await
             .map_err(|why| self.unreachable(&why))?;
         let request = Request::get("/")

@@ -5,6 +5,7 @@ pub(crate) mod completions;
 pub(crate) mod describe;
 pub(crate) mod filter;
 pub(crate) mod get;
+pub(crate) mod help;
 pub(crate) mod log;
 pub(crate) mod schema;
 pub(crate) mod send;

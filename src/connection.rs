@@ -1,6 +1,6 @@
 //! One connection to an HTTP server, for commands that ask or send.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use http_body_util::Full;
 use hyper::{
@@ -10,7 +10,16 @@ use hyper::{
     header::{HOST, HeaderValue},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, task::JoinSet, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    task::JoinSet,
+    time,
+};
+use tokio_rustls::{
+    TlsConnector,
+    rustls::{ClientConfig, pki_types::ServerName},
+};
 use url::{Position, Url};
 
 /// How long connecting may take.
@@ -24,17 +33,31 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Connects to the server of `url`, which has a host and the scheme `http`.
+    /// Connects to the server of `url`, which has a host; with `tls` through it.
     ///
     /// The error is a sentence for people.
-    pub(crate) async fn open(url: &Url) -> Result<Self, String> {
-        let bare = url.host_str().unwrap_or_default();
-        let bare = bare.trim_start_matches('[').trim_end_matches(']');
-        let connecting = TcpStream::connect((bare, url.port_or_known_default().unwrap_or(80)));
-        let stream = time::timeout(PATIENCE, connecting)
-            .await
-            .map_err(|_| format!("no connection within {} s", PATIENCE.as_secs()))?
-            .map_err(|error| error.to_string())?;
+    pub(crate) async fn open(url: &Url, tls: Option<&Arc<ClientConfig>>) -> Result<Self, String> {
+        let opening = async {
+            let bare = url.host_str().unwrap_or_default();
+            let bare = bare.trim_start_matches('[').trim_end_matches(']');
+            let port = url.port_or_known_default().unwrap_or(80);
+            let stream = TcpStream::connect((bare, port)).await;
+            let stream = stream.map_err(|error| error.to_string())?;
+            let Some(tls) = tls else {
+                return Self::over(stream).await;
+            };
+            let name = ServerName::try_from(bare.to_owned()).map_err(|error| error.to_string())?;
+            let connector = TlsConnector::from(Arc::clone(tls));
+            let stream = connector.connect(name, stream).await;
+            Self::over(stream.map_err(|error| format!("no TLS connection: {error}"))?).await
+        };
+        let opened = time::timeout(PATIENCE, opening).await;
+        opened.map_err(|_| format!("no connection within {} s", PATIENCE.as_secs()))?
+    }
+
+    async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    ) -> Result<Self, String> {
         let handshake = http1::handshake(TokioIo::new(stream)).await;
         let (sender, connection) = handshake.map_err(|error| error.to_string())?;
         let mut running = JoinSet::new();

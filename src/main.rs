@@ -14,7 +14,6 @@ mod quantity;
 mod receiver;
 mod serve;
 mod settings;
-mod suggest;
 
 use std::{
     env,
@@ -69,6 +68,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Tail(args) => wait(command::tail::run(&args))?,
         Command::Log(args) => command::log::run(&args)?,
         Command::Schema(args) => command::schema::run(&args)?,
+        Command::Help(args) => command::help::run(&args, Cli::command())?,
         Command::Version(args) => command::version::run(&args)?,
         Command::Completions(args) => command::completions::run(&args, Cli::command())?,
         Command::Man => command::completions::man(&Cli::command())?,

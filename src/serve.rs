@@ -15,6 +15,7 @@ mod orphans;
 mod storage;
 mod supervisor;
 mod threads;
+mod traces;
 
 use std::{
     collections::BTreeSet,
@@ -39,7 +40,7 @@ use volley_broker::{
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
 use volley_dispatcher::{Dispatcher, Options, Permits};
-use volley_spec::Problem;
+use volley_spec::{Problem, report::DataPlane as _};
 
 use crate::{
     command::check,
@@ -50,7 +51,7 @@ use crate::{
     receiver::{Manner, Receiver},
 };
 
-use self::{end::Ending, storage::Storage, threads::Threads};
+use self::{end::Ending, storage::Storage, threads::Threads, traces::Traces};
 
 /// How often readiness is looked at while starting.
 const LOOK: Duration = Duration::from_millis(2);
@@ -113,6 +114,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
             .tasks
             .spawn(orphans::watch(log, plane, own, options.orphans));
     }
+    let traces = Traces::begin(running.plane.tap());
     // From here on connections are taken.
     let mut accepting = tokio::task::JoinSet::new();
     let ingress = Arc::clone(&running.ingress);
@@ -134,6 +136,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         ..
     } = &running;
     let code = end::orderly(drain, ingress, plane, threads, accepting, &mut ending).await;
+    traces.finish().await;
     storage.close();
     Ok(code)
 }

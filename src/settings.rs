@@ -7,11 +7,9 @@ use std::{ffi::OsString, fs, path::Path};
 
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 use serde_json::{Map, Value};
+use volley_spec::suggest::nearest;
 
-use crate::{
-    failure::{Failure, Kind},
-    suggest::nearest,
-};
+use crate::failure::{Failure, Kind};
 
 /// How the names of variables begin.
 const PREFIX: &str = "VOLLEY_";

@@ -1,54 +1,21 @@
 //! The commands as scripts use them: the built binary, its exit codes, and what goes where.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader},
-    net::TcpListener,
-    path::Path,
-    process::{Child, Command, Output, Stdio},
-    thread,
-    time::Duration,
-};
+use std::{fs, net::TcpListener, path::Path, process::Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
+use volley_conformance::binary::{Binary, Said, Served};
 
 const BROKER: &str = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata:\n  name: shop\n";
 const TRIGGER: &str = "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  \
     name: hello\nspec:\n  broker: shop\n  subscriber:\n    uri: http://me:hunter2@127.0.0.1:9/\n";
 
-fn volley(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volley"));
-    command.args(args).stdin(Stdio::null());
-    for name in [
-        "VOLLEY_SERVER",
-        "VOLLEY_CONFIG",
-        "VOLLEY_NAMESPACE",
-        "VOLLEY_FILENAME",
-    ] {
-        command.env_remove(name);
-    }
-    command
+fn binary() -> Binary {
+    Binary::at(env!("CARGO_BIN_EXE_volley"))
 }
 
-fn run(args: &[&str]) -> Output {
-    volley(args).output().expect("the binary runs")
-}
-
-fn printed(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("text")
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("it ended by itself")
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).expect("text")
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).expect("text")
+fn run(args: &[&str]) -> Said {
+    binary().run(args)
 }
 
 fn folder(text: &str) -> TempDir {
@@ -65,14 +32,18 @@ fn text(path: &Path) -> &str {
 fn check_answers_0_1_or_2_and_says_everything_on_stdout() {
     let good = folder(&format!("{BROKER}{TRIGGER}"));
     let output = run(&["check", text(good.path())]);
-    assert_eq!((code(&output), stdout(&output).as_str()), (0, ""));
+    assert_eq!((output.code, output.out.as_str()), (0, ""));
     let bad = folder(&BROKER.replace("name", "nmae"));
     let output = run(&["check", text(good.path()), text(bad.path())]);
-    assert_eq!(code(&output), 1);
-    assert!(stdout(&output).contains("objects.yaml:4:3: error: Broker: metadata.nmae: "));
+    assert_eq!(output.code, 1);
+    assert!(
+        output
+            .out
+            .contains("objects.yaml:4:3: error: Broker: metadata.nmae: ")
+    );
     let output = run(&["check", "-o", "json", text(bad.path())]);
-    assert_eq!((code(&output), stderr(&output).as_str()), (1, ""));
-    let json: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    assert_eq!((output.code, output.err.as_str()), (1, ""));
+    let json: Value = output.json();
     let first = json["problems"][0].as_object().expect("a problem");
     let fields: Vec<&str> = first.keys().map(String::as_str).collect();
     assert_eq!(
@@ -91,8 +62,8 @@ fn check_answers_0_1_or_2_and_says_everything_on_stdout() {
         ]
     );
     let output = run(&["check", "/nowhere"]);
-    assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
-    assert!(stderr(&output).contains("no such file or folder: /nowhere"));
+    assert_eq!((output.code, output.out.as_str()), (2, ""));
+    assert!(output.err.contains("no such file or folder: /nowhere"));
 }
 
 #[test]
@@ -105,11 +76,11 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
         &["get", "pods"],
         &["check"],
     ] {
-        assert_eq!(code(&run(args)), 2, "{args:?}");
+        assert_eq!(run(args).code, 2, "{args:?}");
     }
-    assert!(stderr(&run(&["serve"])).contains("deploy/examples/quickstart"));
+    assert!(run(&["serve"]).err.contains("deploy/examples/quickstart"));
     let output = run(&["get", "pods", "-o", "json"]);
-    let error: Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
+    let error: Value = serde_json::from_str(&output.err).expect("one JSON document");
     assert_eq!(error["code"], "invalid");
     for field in ["message", "hint"] {
         assert!(error[field].is_string(), "{error}");
@@ -121,14 +92,14 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
         &["version"],
         &["man"],
     ] {
-        assert_eq!(code(&run(args)), 0, "{args:?}");
+        assert_eq!(run(args).code, 0, "{args:?}");
     }
 }
 
 #[test]
 fn the_build_for_users_has_no_planted_bugs() {
     let output = run(&["version"]);
-    assert!(!stdout(&output).contains("planted"), "{output:?}");
+    assert!(!output.out.contains("planted"), "{output:?}");
 }
 
 #[test]
@@ -140,16 +111,8 @@ fn a_mistyped_flag_or_kind_is_answered_with_the_likely_one() {
         (&["chekc"], "check"),
     ] {
         let output = run(args);
-        assert_eq!(
-            (code(&output), stdout(&output).as_str()),
-            (2, ""),
-            "{args:?}"
-        );
-        assert!(
-            stderr(&output).contains(meant),
-            "{args:?}: {}",
-            stderr(&output)
-        );
+        assert_eq!((output.code, output.out.as_str()), (2, ""), "{args:?}");
+        assert!(output.err.contains(meant), "{args:?}: {}", output.err);
     }
 }
 
@@ -167,9 +130,9 @@ fn a_port_in_use_is_1_and_names_the_port() {
     ] {
         let path = text(files.path());
         let output = run(&["serve", "-f", path, "--listen", data, "--admin", admin]);
-        assert_eq!((code(&output), stdout(&output).as_str()), (1, ""));
-        assert!(stderr(&output).contains(&taken), "{}", stderr(&output));
-        assert!(stderr(&output).contains("another process listens there"));
+        assert_eq!((output.code, output.out.as_str()), (1, ""));
+        assert!(output.err.contains(&taken), "{}", output.err);
+        assert!(output.err.contains("another process listens there"));
     }
 }
 
@@ -183,124 +146,73 @@ fn nobody_to_ask_is_4() {
         "-o",
         "json",
     ]);
-    assert_eq!(code(&output), 4);
-    let error: Value = serde_json::from_slice(&output.stderr).expect("one JSON document");
+    assert_eq!(output.code, 4);
+    let error: Value = serde_json::from_str(&output.err).expect("one JSON document");
     assert_eq!(error["code"], "unreachable");
 }
 
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     for args in [&["man"][..], &["completions", "bash"], &["--help"]] {
-        let mut child = volley(args)
+        let mut child = binary()
+            .command(args)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
             .expect("the binary runs");
         drop(child.stdout.take());
-        let output = child.wait_with_output().expect("it ends");
-        assert!(
-            !stderr(&output).contains("panicked"),
-            "{args:?}: {}",
-            stderr(&output)
-        );
-        assert_eq!(code(&output), 0, "{args:?}");
+        let output = Said::of(&child.wait_with_output().expect("it ends"));
+        assert!(!output.err.contains("panicked"), "{args:?}: {}", output.err);
+        assert_eq!(output.code, 0, "{args:?}");
     }
 }
 
 #[test]
 fn colour_is_for_terminals_unless_asked_for() {
     let bad = folder("kind: 1\n");
-    assert!(!stdout(&run(&["check", text(bad.path())])).contains('\u{1b}'));
+    assert!(!run(&["check", text(bad.path())]).out.contains('\u{1b}'));
     let painted = run(&["check", "--color", "always", text(bad.path())]);
-    assert!(stdout(&painted).contains("\u{1b}[31merror"));
+    assert!(painted.out.contains("\u{1b}[31merror"));
 }
 
-/// A running `volley serve` over a folder, ended when it is dropped.
-struct Served {
-    child: Child,
-    admin: String,
+/// What `volley get` answers.
+fn get(served: &Served, args: &[&str]) -> Said {
+    served.run(&[&["get"], args].concat())
 }
 
-impl Served {
-    fn over(folder: &Path) -> Self {
-        let mut child = volley(&["serve", "-f", text(folder)])
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--channel", "memory"])
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("the binary runs");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("its output"));
-        out.read_line(&mut line).expect("a line");
-        let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
-        let admin = ready["admin"].as_str().expect("an address").to_owned();
-        Self { child, admin }
-    }
-
-    fn get(&self, args: &[&str]) -> Output {
-        let all = [&["get"], args, &["--server", &self.admin]].concat();
-        run(&all)
-    }
-
-    /// Asks until `fits` is content, for at most half a minute.
-    fn get_until(&self, args: &[&str], fits: impl Fn(&Output) -> bool) -> Output {
-        for _ in 0..1_500 {
-            let output = self.get(args);
-            if fits(&output) {
-                return output;
-            }
-            pause();
-        }
-        panic!("never: {args:?}: {}", stdout(&self.get(args)));
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this test is a script: nothing else runs on its thread"
-)]
-fn pause() {
-    thread::sleep(Duration::from_millis(20));
-}
-
-impl Drop for Served {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
+/// As [`get`], asked until `fits` is content.
+fn get_until(served: &Served, args: &[&str], fits: impl Fn(&Said) -> bool) -> Said {
+    served.run_until(&[&["get"], args].concat(), fits)
 }
 
 #[test]
 fn get_shows_what_runs_and_follows_the_files() {
     let objects = folder(&format!("{BROKER}{TRIGGER}"));
-    let served = Served::over(objects.path());
-    let table = stdout(&served.get(&["brokers"]));
+    let served = binary().serve(objects.path(), &[]);
+    let table = get(&served, &["brokers"]).out;
     assert!(table.starts_with("NAME   URL"), "{table}");
     assert!(table.contains("/default/shop"), "{table}");
-    let output = served.get(&["trigger", "hello", "-o", "json"]);
-    let hello: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let output = get(&served, &["trigger", "hello", "-o", "json"]);
+    let hello: Value = output.json();
     assert_eq!(hello["status"]["conditions"][0]["type"], "Ready");
     assert_eq!(hello["status"]["conditions"][0]["status"], "True");
-    assert!(!stdout(&output).contains("hunter2"));
-    assert_eq!(code(&served.get(&["trigger", "nobody"])), 3);
-    assert_eq!(code(&served.get(&["triggers", "-n", "elsewhere"])), 0);
-    let books: Value =
-        serde_json::from_slice(&served.get(&["accounts", "-ojson"]).stdout).expect("JSON");
+    assert!(!output.out.contains("hunter2"));
+    assert_eq!(get(&served, &["trigger", "nobody"]).code, 3);
+    assert_eq!(get(&served, &["triggers", "-n", "elsewhere"]).code, 0);
+    let books: Value = get(&served, &["accounts", "-ojson"]).json();
     assert_eq!(books["items"][0]["triggers"][0]["name"], "hello");
 
     let path = objects.path().join("objects.yaml");
     fs::write(&path, format!("{BROKER}{TRIGGER}: [")).expect("it can be written");
-    let broken = served.get_until(&["triggers"], |output| stderr(output).contains("warning"));
-    assert!(
-        stdout(&broken).contains("hello"),
-        "the last good version holds"
-    );
+    let broken = get_until(&served, &["triggers"], |output| {
+        output.err.contains("warning")
+    });
+    assert!(broken.out.contains("hello"), "the last good version holds");
     fs::write(&path, format!("{BROKER}{}", TRIGGER.replace(":9/", ":10/"))).expect("written");
-    served.get_until(&["triggers"], |output| stdout(output).contains(":10/"));
+    get_until(&served, &["triggers"], |output| output.out.contains(":10/"));
     fs::remove_file(&path).expect("it is there");
-    served.get_until(&["triggers"], |output| stdout(output).is_empty());
-    assert_eq!(code(&served.get(&["brokers", "shop"])), 3);
+    get_until(&served, &["triggers"], |output| output.out.is_empty());
+    assert_eq!(get(&served, &["brokers", "shop"]).code, 3);
 }
 
 #[test]
@@ -309,21 +221,21 @@ fn get_shows_objects_of_kinds_that_are_not_served() {
         "---\napiVersion: flows.knative.dev/v1\nkind: Sequence\nmetadata: {name: steps}\n";
     let deployment = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: app}\n";
     let objects = folder(&format!("{BROKER}{sequence}{deployment}"));
-    let served = Served::over(objects.path());
-    let table = stdout(&served.get(&["skipped"]));
+    let served = binary().serve(objects.path(), &[]);
+    let table = get(&served, &["skipped"]).out;
     assert!(table.contains("steps") && table.contains("app"), "{table}");
     assert!(table.contains("objects.yaml:6"), "{table}");
-    let output = served.get(&["sequences", "-o", "json"]);
-    let list: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let output = get(&served, &["sequences", "-o", "json"]);
+    let list: Value = output.json();
     assert_eq!(list["items"].as_array().map(Vec::len), Some(1));
     assert_eq!(list["items"][0]["metadata"]["name"], "steps");
     assert_eq!(
         list["items"][0]["status"]["conditions"][0]["reason"],
         "KindNotServed"
     );
-    assert_eq!(code(&served.get(&["sequence/steps"])), 0);
-    assert_eq!(code(&served.get(&["sequence/nobody"])), 3);
-    assert_eq!(code(&served.get(&["parallels"])), 0);
+    assert_eq!(get(&served, &["sequence/steps"]).code, 0);
+    assert_eq!(get(&served, &["sequence/nobody"]).code, 3);
+    assert_eq!(get(&served, &["parallels"]).code, 0);
 }
 
 const FILTERED: &str = "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: hello\nspec:\n  \
@@ -348,33 +260,34 @@ fn filter_test_says_whether_an_event_would_match_and_why() {
 
     let matched = test(&["-e", &yes]);
     assert_eq!(
-        (code(&matched), stdout(&matched).as_str()),
+        (matched.code, matched.out.as_str()),
         (0, "default/hello: match\n")
     );
     let explained = test(&["-e", &no, "--explain"]);
-    assert_eq!(code(&explained), 1);
+    assert_eq!(explained.code, 1);
     assert!(
-        stdout(&explained).contains("false: priority > 3\n"),
+        explained.out.contains("false: priority > 3\n"),
         "{}",
-        stdout(&explained)
+        explained.out
     );
-    assert_eq!(code(&test(&["-e", &none])), 2);
-    assert_eq!(code(&test(&[])), 2);
-    assert_eq!(code(&test(&["-e", &yes, "--all-triggers"])), 0);
-    assert_eq!(code(&test(&["-e", &no, "--all-triggers"])), 1);
+    assert_eq!(test(&["-e", &none]).code, 2);
+    assert_eq!(test(&[]).code, 2);
+    assert_eq!(test(&["-e", &yes, "--all-triggers"]).code, 0);
+    assert_eq!(test(&["-e", &no, "--all-triggers"]).code, 1);
 
     let lines = file(
         "events.ndjson",
         &format!("{}\n\n{{}}\n{}\n", event(",\"priority\":5"), event("")),
     );
     let against = test(&["--against", &lines, "-o", "json"]);
-    assert_eq!(code(&against), 2, "line 3 is no event");
+    assert_eq!(against.code, 2, "line 3 is no event");
     assert!(
-        stderr(&against).contains("events.ndjson:3: error: "),
+        against.err.contains("events.ndjson:3: error: "),
         "{}",
-        stderr(&against)
+        against.err
     );
-    let answers: Vec<Value> = stdout(&against)
+    let answers: Vec<Value> = against
+        .out
         .lines()
         .map(|line| serde_json::from_str(line).expect("JSON"))
         .collect();
@@ -396,25 +309,24 @@ fn filter_test_points_at_the_column_of_a_mistake() {
     let folder = folder(&FILTERED.replace("> 3", ">> 3"));
     let trigger = folder.path().join("objects.yaml");
     let output = run(&["filter", "test", "-f", text(&trigger), "-e", text(&trigger)]);
-    assert_eq!((code(&output), stdout(&output).as_str()), (2, ""));
+    assert_eq!((output.code, output.out.as_str()), (2, ""));
     assert!(
-        stderr(&output).contains("column 26: expected a value, found `>`"),
+        output
+            .err
+            .contains("column 26: expected a value, found `>`"),
         "{}",
-        stderr(&output)
+        output.err
     );
     assert!(
-        stderr(&output).contains("\n  |                          ^\n"),
+        output.err.contains("\n  |                          ^\n"),
         "{}",
-        stderr(&output)
+        output.err
     );
 }
 
 #[test]
 fn schemas_are_printed_for_one_kind_and_for_all() {
-    let json = |args: &[&str]| -> Value {
-        let output = volley(args).output().expect("the binary runs");
-        serde_json::from_slice(&output.stdout).expect("one JSON document")
-    };
+    let json = |args: &[&str]| run(args).json();
     assert_eq!(
         json(&["schema", "trigger"])["properties"]["kind"]["const"],
         "Trigger"
@@ -436,15 +348,14 @@ fn schemas_are_printed_for_one_kind_and_for_all() {
             "List"
         ]
     );
-    let output = volley(&["schema", "triger"]).output().expect("it runs");
-    assert_eq!(code(&output), 2);
-    let output = volley(&["schema", "triger"]).output().expect("it runs");
-    assert!(printed(&output.stderr).contains("did you mean triggers?"));
+    let output = run(&["schema", "triger"]);
+    assert_eq!(output.code, 2);
+    assert!(output.err.contains("did you mean triggers?"));
 }
 
 #[test]
 fn every_command_has_a_help_text_with_an_example() {
-    let help = printed(&volley(&["--help"]).output().expect("it runs").stdout);
+    let help = run(&["--help"]).out;
     let commands = help.split_once("Commands:\n").expect("commands").1;
     let commands = commands.split("\n\n").next().unwrap_or_default();
     let names = commands
@@ -455,15 +366,10 @@ fn every_command_has_a_help_text_with_an_example() {
         names.contains(&"send") && names.contains(&"describe"),
         "{names:?}"
     );
-    let man = printed(&volley(&["man"]).output().expect("it runs").stdout);
-    let script = printed(
-        &volley(&["completions", "bash"])
-            .output()
-            .expect("it runs")
-            .stdout,
-    );
+    let man = run(&["man"]).out;
+    let script = run(&["completions", "bash"]).out;
     for name in names {
-        let help = printed(&volley(&[name, "--help"]).output().expect("it runs").stdout);
+        let help = run(&[name, "--help"]).out;
         let has_more_below = help.contains("\nCommands:\n");
         assert!(
             has_more_below || help.contains("Try it: "),

@@ -43,6 +43,18 @@ fn documents() -> BTreeMap<String, String> {
     named.collect()
 }
 
+/// The topics of `volley help`.
+fn topics() -> BTreeMap<String, String> {
+    let folder = root().join("src/command/help");
+    let entries = fs::read_dir(folder).expect("a folder");
+    let texts = entries.map(|entry| {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("text");
+        (path.display().to_string(), text)
+    });
+    texts.collect()
+}
+
 /// The blocks of a language.
 fn blocks<'a>(text: &'a str, language: &str) -> Vec<&'a str> {
     let fence = format!("```{language}\n");
@@ -93,7 +105,13 @@ fn commands(text: &str) -> Vec<String> {
     let inline = text.split('`').skip(1).step_by(2).map(str::to_owned);
     let blocks = blocks(text, "sh").join("\n");
     let lines = blocks.lines().map(str::to_owned);
-    let all = inline.chain(lines).map(|line| line.replace('\n', " "));
+    // In the topics of `volley help` a command stands alone on its line.
+    let alone = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("  volley "));
+    let alone = alone.map(|line| format!("volley {line}"));
+    let all = inline.chain(lines).chain(alone);
+    let all = all.map(|line| line.replace('\n', " "));
     all.filter(|line| line.starts_with("volley ")).collect()
 }
 
@@ -110,7 +128,7 @@ fn verb(line: &str) -> Vec<&str> {
 fn every_command_and_flag_of_the_documents_is_there() {
     let mut helps: BTreeMap<String, String> = BTreeMap::new();
     let mut count = 0;
-    for (name, text) in documents() {
+    for (name, text) in documents().into_iter().chain(topics()) {
         for line in commands(&text) {
             let words = verb(&line);
             let help = helps.entry(words.join(" ")).or_insert_with(|| {

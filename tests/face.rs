@@ -3,76 +3,39 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write as _},
-    process::{Child, Command, Output, Stdio},
-    thread,
-    time::Duration,
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::{Command, Stdio},
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
-use tempfile::TempDir;
-use volley_conformance::books::Account;
+use volley_conformance::binary::{Binary, Said, Served, Started, pause};
 
-fn volley(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_volley"));
-    command.args(args).stdin(Stdio::null());
-    for name in ["VOLLEY_SERVER", "VOLLEY_CONFIG", "VOLLEY_NAMESPACE"] {
-        command.env_remove(name);
-    }
-    command
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().expect("it ended by itself")
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).expect("text")
-}
-
-/// A process that is ended when it is dropped.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // It may have ended by itself.
-        drop(self.0.kill());
-        drop(self.0.wait());
-    }
+fn binary() -> Binary {
+    Binary::at(env!("CARGO_BIN_EXE_volley"))
 }
 
 /// `volley sink`, and what it printed.
 struct Sink {
-    _child: Running,
+    started: Started,
     url: String,
-    lines: BufReader<std::process::ChildStdout>,
 }
 
 impl Sink {
     fn with(flags: &[&str]) -> Self {
-        let args = [&["sink", "--listen", "127.0.0.1:0"], flags].concat();
-        let mut child = volley(&args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut said = String::new();
-        let mut errors = BufReader::new(child.stderr.take().expect("its stderr"));
-        errors.read_line(&mut said).expect("a line");
+        let mut started = binary().start(&[&["sink", "--listen", "127.0.0.1:0"], flags].concat());
+        let said = started.error();
         let url = said.trim().strip_prefix("listening on ").expect("where");
         Self {
             url: url.to_owned(),
-            lines: BufReader::new(child.stdout.take().expect("its stdout")),
-            _child: Running(child),
+            started,
         }
     }
 
     /// The next line that it prints.
     fn line(&mut self) -> String {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("a line");
-        line
+        self.started.line()
     }
 }
 
@@ -87,14 +50,6 @@ fn data_of(line: &str) -> Vec<u8> {
     }
 }
 
-/// A running `volley serve` over a Broker `shop` and what else `objects` declares.
-struct Served {
-    child: Running,
-    folder: TempDir,
-    admin: String,
-    data: String,
-}
-
 const BROKER: &str = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: shop}\n";
 
 fn trigger(name: &str, spec: &str) -> String {
@@ -104,81 +59,16 @@ fn trigger(name: &str, spec: &str) -> String {
     )
 }
 
-impl Served {
-    fn over(objects: &str) -> Self {
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let file = folder.path().join("objects.yaml");
-        fs::write(&file, format!("{BROKER}{objects}")).expect("written");
-        let log = fs::File::create(folder.path().join("log")).expect("a file");
-        let mut child = volley(&["serve", "-f", file.to_str().expect("a path that is text")])
-            .args(["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
-            .args(["--channel", "memory"])
-            .stdout(Stdio::piped())
-            .stderr(log)
-            .spawn()
-            .expect("the binary runs");
-        let mut line = String::new();
-        let mut out = BufReader::new(child.stdout.take().expect("its output"));
-        out.read_line(&mut line).expect("a line");
-        let ready: Value = serde_json::from_str(&line).expect("the ready line is JSON");
-        let address = |field: &str| ready[field].as_str().expect("an address").to_owned();
-        Self {
-            child: Running(child),
-            folder,
-            admin: address("admin"),
-            data: address("data"),
-        }
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        let all = [args, &["--server", &self.admin]].concat();
-        volley(&all).output().expect("the binary runs")
-    }
-
-    /// The lines of its log that say `what`.
-    fn log(&self, what: &str) -> Vec<Value> {
-        let log = fs::read_to_string(self.folder.path().join("log")).expect("its log");
-        let lines = log
-            .lines()
-            .filter_map(|line| serde_json::from_str(line).ok());
-        lines
-            .filter(|line: &Value| line["message"] == what)
-            .collect()
-    }
-
-    fn account(&self) -> Account {
-        let output = self.run(&["get", "accounts", "shop", "-o", "json"]);
-        let mut books: Value = serde_json::from_slice(&output.stdout).expect("the books");
-        serde_json::from_value(books["items"][0].take()).expect("an account")
-    }
-
-    /// Waits until everything is delivered, and checks the books.
-    fn settled(&self) -> Account {
-        for _ in 0..1_500 {
-            let account = self.account();
-            if account.is_done() {
-                assert_eq!(account.broken_laws(), [""; 0]);
-                return account;
-            }
-            pause();
-        }
-        panic!("never done: {:?}", self.account());
-    }
-}
-
-#[expect(
-    clippy::disallowed_methods,
-    reason = "this test is a script: nothing else runs on its thread"
-)]
-fn pause() {
-    thread::sleep(Duration::from_millis(20));
+/// `volley serve` over a Broker `shop` and what else `objects` declares.
+fn serve(objects: &str) -> Served {
+    binary().serve_text(&format!("{BROKER}{objects}"))
 }
 
 #[test]
 fn what_is_sent_in_any_mode_arrives_as_it_was_meant() {
     let mut sink = Sink::with(&["-o", "json"]);
     let all = trigger("all", &format!("  subscriber: {{uri: {}}}\n", sink.url));
-    let served = Served::over(&all);
+    let served = serve(&all);
     for mode in ["binary", "structured", "batch"] {
         let output = served.run(&[
             "send",
@@ -199,11 +89,8 @@ fn what_is_sent_in_any_mode_arrives_as_it_was_meant() {
             "--mode",
             mode,
         ]);
-        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
-        assert_eq!(
-            text(&output.stdout),
-            format!("202 Accepted: event {mode}\n")
-        );
+        assert_eq!(output.code, 0, "{}", output.err);
+        assert_eq!(output.out, format!("202 Accepted: event {mode}\n"));
         let line = sink.line();
         assert!(line.contains("\"data\":{\"a\":[1.10]}"), "{line}");
         let arrived: Value = serde_json::from_str(&line).expect("JSON");
@@ -218,7 +105,7 @@ fn what_is_sent_in_any_mode_arrives_as_it_was_meant() {
         }
         assert_eq!(event["priority"], "5");
     }
-    let account = served.settled();
+    let account = served.settled("shop");
     assert_eq!(
         (
             account.accepted,
@@ -232,10 +119,10 @@ fn what_is_sent_in_any_mode_arrives_as_it_was_meant() {
 fn each_of_many_events_has_its_own_id() {
     let mut sink = Sink::with(&["-o", "json"]);
     let all = trigger("all", &format!("  subscriber: {{uri: {}}}\n", sink.url));
-    let served = Served::over(&all);
+    let served = serve(&all);
     let to = format!("{}/default/shop", served.data);
     let output = served.run(&["send", "--to", &to, "--count", "250", "--mode", "batch"]);
-    assert_eq!(text(&output.stdout), "250 of 250 events accepted\n");
+    assert_eq!(output.out, "250 of 250 events accepted\n");
     let mut ids: Vec<String> = (0..250)
         .map(|_| {
             serde_json::from_str::<Value>(&sink.line()).expect("JSON")["event"]["id"].to_string()
@@ -247,21 +134,21 @@ fn each_of_many_events_has_its_own_id() {
     let output = served.run(&[
         "send", "--to", &to, "--count", "3", "--rate", "1000", "-o", "json",
     ]);
-    let said: Value = serde_json::from_slice(&output.stdout).expect("one JSON document");
+    let said = output.json();
     assert_eq!(
         (&said["accepted"], &said["refused"]),
         (&3.into(), &0.into())
     );
-    assert_eq!(served.settled().accepted, 253);
+    assert_eq!(served.settled("shop").accepted, 253);
 }
 
 #[test]
 fn a_refusal_is_told_with_the_line_of_the_server() {
-    let served = Served::over("");
+    let served = serve("");
     let nowhere = format!("{}/default/nowhere", served.data);
     let output = served.run(&["send", "--to", &nowhere]);
-    assert_eq!(code(&output), 1);
-    assert!(text(&output.stderr).contains("404 Not Found: there is no Broker"));
+    assert_eq!(output.code, 1);
+    assert!(output.err.contains("404 Not Found: there is no Broker"));
     for (args, exit) in [
         (&["send", "--to", "broker/nope"][..], 3),
         (&["send", "--to", "shop"], 2),
@@ -273,12 +160,12 @@ fn a_refusal_is_told_with_the_line_of_the_server() {
         (&["sink", "--fail", "1.5"], 2),
     ] {
         let output = match args[0] {
-            "sink" => volley(args).output().expect("the binary runs"),
+            "sink" => binary().run(args),
             _ => served.run(args),
         };
-        assert_eq!(code(&output), exit, "{args:?}: {}", text(&output.stderr));
+        assert_eq!(output.code, exit, "{args:?}: {}", output.err);
     }
-    assert_eq!(served.settled().accepted, 0);
+    assert_eq!(served.settled("shop").accepted, 0);
 }
 
 #[test]
@@ -289,7 +176,7 @@ fn a_line_for_curl_works_when_it_is_pasted() {
     }
     let mut sink = Sink::with(&["-o", "json"]);
     let all = trigger("all", &format!("  subscriber: {{uri: {}}}\n", sink.url));
-    let served = Served::over(&all);
+    let served = serve(&all);
     let folder = tempfile::tempdir().expect("a scratch folder");
     let file = folder.path().join("it's binary");
     fs::write(&file, [0, 159, 146, 150, 39]).expect("written");
@@ -303,7 +190,8 @@ fn a_line_for_curl_works_when_it_is_pasted() {
         ("structured", file.as_str()),
         ("binary", "-"),
     ] {
-        let mut child = volley(&["send", "--to", "broker/shop", "--server", &served.admin])
+        let mut child = binary()
+            .command(&["send", "--to", "broker/shop", "--server", &served.admin])
             .args([
                 "--dry-run",
                 "curl",
@@ -321,13 +209,14 @@ fn a_line_for_curl_works_when_it_is_pasted() {
         let stdin = child.stdin.take();
         // A command that does not read it may have ended.
         drop(stdin.expect("its stdin").write_all(b"\x00\xff'"));
-        let line = text(&child.wait_with_output().expect("it ends").stdout);
+        let output = child.wait_with_output().expect("it ends");
+        let line = Said::of(&output).out;
         let shell = Command::new("sh")
             .args(["-c", &line])
             .output()
             .expect("a shell");
         assert!(
-            text(&shell.stdout).starts_with("HTTP/1.1 202 "),
+            Said::of(&shell).out.starts_with("HTTP/1.1 202 "),
             "{line}{shell:?}"
         );
         let arrived = sink.line();
@@ -339,7 +228,7 @@ fn a_line_for_curl_works_when_it_is_pasted() {
         };
         assert_eq!(data_of(&arrived), meant, "{line}");
     }
-    assert_eq!(served.settled().accepted, 6);
+    assert_eq!(served.settled("shop").accepted, 6);
 }
 
 #[test]
@@ -351,19 +240,19 @@ fn a_sink_that_fails_and_one_that_replies_are_seen_in_the_books() {
     };
     let fails = trigger("fails", &exact("com.example.reply", &failing.url));
     let replies = trigger("replies", &exact("com.example.hello", &replying.url));
-    let served = Served::over(&format!("{fails}{replies}"));
+    let served = serve(&format!("{fails}{replies}"));
     let output = served.run(&["send", "--to", "broker/shop", "--data", "hi"]);
-    assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+    assert_eq!(output.code, 0, "{}", output.err);
     assert_eq!(data_of(&replying.line()), b"hi");
-    let mut account = served.settled();
+    let mut account = served.settled("shop");
     while account.accepted < 2 || account.row("fails").is_none_or(|row| row.matched != 1) {
         pause();
-        account = served.settled();
+        account = served.settled("shop");
     }
     let fails = account.row("fails").expect("a row");
     assert_eq!(fails.dropped.get("retriesExhausted"), Some(&1), "{fails:?}");
     let output = served.run(&["describe", "trigger", "fails"]);
-    let page = text(&output.stdout);
+    let page = output.out;
     for line in [
         "Broker:       shop\n",
         "  type is \"com.example.reply\"\n",
@@ -380,11 +269,11 @@ fn a_sink_that_fails_and_one_that_replies_are_seen_in_the_books() {
 
 #[test]
 fn describe_says_what_a_broker_is_and_who_reads_it() {
-    let served = Served::over(&trigger(
+    let served = serve(&trigger(
         "hello",
         "  subscriber: {uri: 'http://me:hunter2@127.0.0.1:9/'}\n",
     ));
-    let page = text(&served.run(&["describe", "broker/shop"]).stdout);
+    let page = served.run(&["describe", "broker/shop"]).out;
     for line in [
         "Channel:      memory\n",
         "Durable:      no: ",
@@ -398,14 +287,14 @@ fn describe_says_what_a_broker_is_and_who_reads_it() {
         "{page}"
     );
     assert!(!page.contains("hunter2"));
-    let json = |name: &str| -> Value {
-        let output = served.run(&["describe", name, "-o", "json"]);
-        serde_json::from_slice(&output.stdout).expect("one document")
-    };
+    let json = |name: &str| served.run(&["describe", name, "-o", "json"]).json();
     let (broker, hello) = (json("broker/shop"), json("trigger/hello"));
     assert_eq!(broker["object"]["metadata"]["name"], "shop");
     assert_eq!(broker["books"]["accepted"], 0);
     assert_eq!(hello["books"]["state"], "attached");
+    assert_eq!(hello["books"]["filterErrors"], 0);
+    let limits = serde_json::json!({"order": "none", "concurrency": 100, "rate": null});
+    assert_eq!(hello["limits"], limits);
     assert!(!hello.to_string().contains("hunter2"));
     for (args, exit) in [
         (&["describe", "trigger", "nobody"][..], 3),
@@ -414,43 +303,22 @@ fn describe_says_what_a_broker_is_and_who_reads_it() {
         (&["describe", "accounts", "shop"], 2),
         (&["describe", "trigger", "../x"], 2),
     ] {
-        assert_eq!(code(&served.run(args)), exit, "{args:?}");
+        assert_eq!(served.run(args).code, exit, "{args:?}");
     }
-    assert_eq!(served.settled().accepted, 0);
+    assert_eq!(served.settled("shop").accepted, 0);
 }
 
 /// `volley tail` over a running Volley, which listens already.
-struct Tail {
-    child: Running,
-    lines: BufReader<std::process::ChildStdout>,
-    errors: BufReader<std::process::ChildStderr>,
+fn tail(served: &Served, args: &[&str]) -> Started {
+    let asking = ["tail", "--server", &served.admin, "-o", "json"];
+    let mut started = binary().start(&[&asking[..], args].concat());
+    assert_eq!(started.error(), "listening\n");
+    started
 }
 
-impl Tail {
-    fn of(served: &Served, args: &[&str]) -> Self {
-        let mut child = volley(&["tail", "--server", &served.admin, "-o", "json"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let mut errors = BufReader::new(child.stderr.take().expect("its stderr"));
-        let mut said = String::new();
-        errors.read_line(&mut said).expect("a line");
-        assert_eq!(said, "listening\n");
-        Self {
-            lines: BufReader::new(child.stdout.take().expect("its stdout")),
-            errors,
-            child: Running(child),
-        }
-    }
-
-    /// The next moment.
-    fn next(&mut self) -> Value {
-        let mut line = String::new();
-        self.lines.read_line(&mut line).expect("a line");
-        serde_json::from_str(&line).expect("a JSON object")
-    }
+/// The next moment.
+fn moment(tail: &mut Started) -> Value {
+    serde_json::from_str(&tail.line()).expect("a JSON object")
 }
 
 /// A Volley with a Trigger that delivers, one that drops and one that buries what it gets.
@@ -463,7 +331,7 @@ fn with_failures(taking: &Sink, failing: &Sink) -> Served {
         "  delivery: {{retry: 0, deadLetterSink: {{uri: {}}}}}\n",
         taking.url
     );
-    Served::over(
+    serve(
         &[
             trigger("takes", &exact("taken", &taking.url)),
             trigger("drops", &(exact("dropped", &failing.url) + delivery)),
@@ -477,16 +345,16 @@ fn with_failures(taking: &Sink, failing: &Sink) -> Served {
 fn tail_tells_what_became_of_each_event() {
     let (taking, failing) = (Sink::with(&[]), Sink::with(&["--status", "503"]));
     let mut served = with_failures(&taking, &failing);
-    let mut all = Tail::of(&served, &["broker/shop"]);
-    let mut failed = Tail::of(&served, &["--failed", "--type", "drop*"]);
-    let mut one = Tail::of(&served, &["--trigger", "takes"]);
+    let mut all = tail(&served, &["broker/shop"]);
+    let mut failed = tail(&served, &["--failed", "--type", "drop*"]);
+    let mut one = tail(&served, &["--trigger", "takes"]);
     let mut seen = Vec::new();
     for (kind, moments) in [("taken", 1), ("nobody", 1), ("dropped", 2), ("buried", 1)] {
         let send = ["send", "--to", "broker/shop", "--type", kind, "--id", kind];
         let output = served.run(&[&send[..], &["--subject", "s", "--data", "hidden"]].concat());
-        assert_eq!(code(&output), 0, "{}", text(&output.stderr));
+        assert_eq!(output.code, 0, "{}", output.err);
         for _ in 0..moments {
-            let moment = all.next();
+            let moment = moment(&mut all);
             assert!(!moment.to_string().contains("hidden"), "{moment}");
             assert_eq!(
                 (&moment["id"], &moment["subject"]),
@@ -518,9 +386,10 @@ fn tail_tells_what_became_of_each_event() {
         ],
     ]);
     assert_eq!(serde_json::json!(seen), expected);
-    let outcomes = [failed.next(), failed.next()].map(|moment| moment["outcome"].clone());
+    let outcomes =
+        [moment(&mut failed), moment(&mut failed)].map(|moment| moment["outcome"].clone());
     assert_eq!(outcomes, ["retrying", "dropped"]);
-    let told = [(); 4].map(|()| one.next());
+    let told = [(); 4].map(|()| moment(&mut one));
     let told =
         told.map(|moment| format!("{} {}", moment["id"], moment["outcome"]).replace('"', ""));
     assert_eq!(
@@ -532,7 +401,7 @@ fn tail_tells_what_became_of_each_event() {
             "buried filtered"
         ]
     );
-    let account = served.settled();
+    let account = served.settled("shop");
     assert_eq!((account.accepted, account.unmatched), (4, 1));
     let dropped = served.log("events were dropped");
     let told = ["broker", "trigger", "events", "why"].map(|name| &dropped[0][name]);
@@ -544,14 +413,61 @@ fn tail_tells_what_became_of_each_event() {
     assert!(dropped[0]["position"].is_u64(), "{dropped:?}");
 
     // The end of the server is the end of the stream, and no failure.
-    let pid = served.child.0.id().to_string();
+    let pid = served.child.id().to_string();
     let sent = Command::new("kill").arg(&pid).status();
     assert!(sent.is_ok_and(|status| status.success()), "SIGTERM");
-    assert_eq!(all.child.0.wait().expect("it ends").code(), Some(0));
-    let mut said = String::new();
-    all.errors.read_line(&mut said).expect("a line");
-    assert_eq!(said, "the server has ended\n");
-    assert_eq!(served.child.0.wait().expect("it ends").code(), Some(0));
+    assert_eq!(all.child.wait(), Some(0));
+    assert_eq!(all.error(), "the server has ended\n");
+    assert_eq!(served.child.wait(), Some(0));
+}
+
+/// A subscriber that has got one request and not answered yet.
+fn holding(listener: &TcpListener) -> TcpStream {
+    let (mut stream, _) = listener.accept().expect("a connection");
+    let mut read = Vec::new();
+    while !read.ends_with(b"held") {
+        let mut some = [0; 1_024];
+        let count = stream.read(&mut some).expect("a request");
+        assert!(count > 0, "it ends early: {read:?}");
+        read.extend_from_slice(&some[..count]);
+    }
+    stream
+}
+
+#[test]
+fn tail_tells_of_an_attempt_that_began_before_it_listened_and_of_many_drops_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let slow = trigger("slow", &format!("  subscriber: {{uri: '{url}'}}\n"));
+    let served = serve(&slow);
+    let mut held = Vec::new();
+    for id in ["1", "2", "3"] {
+        let send = ["send", "--to", "broker/shop", "--id", id, "--data", "held"];
+        assert_eq!(served.run(&send).code, 0);
+        held.push(holding(&listener));
+    }
+    let mut listening = tail(&served, &["broker/shop"]);
+    let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
+    held[0].write_all(answer).expect("it waits for that");
+    let late = moment(&mut listening);
+    let told = ["outcome", "trigger", "attempt", "status", "events"].map(|name| &late[name]);
+    assert_eq!(
+        serde_json::json!(told),
+        serde_json::json!(["delivered", "slow", 1, 200, null])
+    );
+    served.declare(BROKER);
+    let many = moment(&mut listening);
+    let told = ["outcome", "trigger", "events", "reason", "id"].map(|name| &many[name]);
+    assert_eq!(
+        serde_json::json!(told),
+        serde_json::json!(["dropped", "slow", 2, "deleted", null])
+    );
+    assert_eq!(
+        served.log("events were dropped").len(),
+        0,
+        "its author asked for it"
+    );
+    assert_eq!(served.settled("shop").accepted, 3);
 }
 
 #[test]
@@ -561,18 +477,18 @@ fn tail_refuses_what_it_does_not_understand_and_finds_nobody() {
         (&["tail", "--trigger", "../x"], 2),
         (&["tail", "--server", "http://127.0.0.1:1"], 4),
     ] {
-        let output = volley(args).output().expect("the binary runs");
-        assert_eq!(code(&output), exit, "{args:?}: {}", text(&output.stderr));
+        let output = binary().run(args);
+        assert_eq!(output.code, exit, "{args:?}: {}", output.err);
     }
-    let served = Served::over("");
+    let served = serve("");
     for args in [
         &["tail", "broker/nope"][..],
         &["tail", "broker/shop", "--trigger", "nope"],
     ] {
         let output = served.run(args);
-        assert_eq!(code(&output), 3, "{args:?}: {}", text(&output.stderr));
-        let said = text(&output.stderr);
+        assert_eq!(output.code, 3, "{args:?}: {}", output.err);
+        let said = output.err;
         assert!(said.contains("nope") && said.contains("hint: "), "{said}");
     }
-    assert_eq!(served.settled().accepted, 0);
+    assert_eq!(served.settled("shop").accepted, 0);
 }

@@ -58,6 +58,13 @@ async fn a_trigger_beyond_the_limit_is_told_so_and_served_once_there_is_room() {
     let page = volley.metrics().await.expect("the page");
     assert_eq!(metric(&page, "volley_filter_unindexed"), Some(1.0));
     assert_eq!(metric(&page, "volley_filter_errors_total"), Some(1.0));
+    let of = |name: &str| {
+        let begins = format!(
+            "volley_trigger_filter_errors_total{{namespace=\"default\",broker=\"shop\",trigger=\"{name}\"}} "
+        );
+        page.lines().find_map(|line| line.strip_prefix(&begins))
+    };
+    assert_eq!([of("fails"), of("one")], [Some("1"), Some("0")]);
 
     let fewer = yaml(&[&broker("shop"), &fails, &two]);
     std::fs::write(volley.objects().join("start.yaml"), fewer).expect("the file is written");

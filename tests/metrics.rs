@@ -51,6 +51,13 @@ const PROMISED: &[Promise] = &[
         &["delivered", "dead_lettered", "dropped", "matched"],
     ),
     (
+        "volley_trigger_filter_errors_total",
+        "counter",
+        TRIGGER,
+        "",
+        &[],
+    ),
+    (
         "volley_delivery_attempts_total",
         "counter",
         &["broker", "code_class", "namespace", "trigger"],

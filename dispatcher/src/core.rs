@@ -44,7 +44,7 @@ use std::{
 
 pub use books::{Counts, Dropped, Ending, Finished, Lost, UnitAccount};
 pub use changes::Change;
-pub use heard::{Fate, Heard};
+pub use heard::{Fate, Flying, Heard};
 pub use image::{Delta, Exception, Image, ImageError};
 use pending::Stage;
 pub use positions::Positions;

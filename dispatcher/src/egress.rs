@@ -54,7 +54,7 @@ pub use self::{
     endpoint::{Endpoint, EndpointError, Opening},
     network::{Denied, Duplex, Network, Pending, Socket, SystemNetwork},
     replies::{REPLY_BYTES, ReplyBudget, ReplyRoom},
-    trust::TrustError,
+    trust::{TrustError, settings as tls_settings},
 };
 use crate::{
     core::AttemptKey,

@@ -50,8 +50,16 @@ pub(crate) async fn run(args: &DescribeArgs, clock: Clock) -> Result<(), Failure
     let object = server.get(&path, &[]).await;
     let object = object.map_err(|failure| failure.hint_not_found(hint))?;
     if args.output == Plain::Json {
+        let limits = match kind {
+            ObjectKind::Trigger => trigger::limits_of(&object),
+            _ => None,
+        };
         let books = books(&server, kind, &object).await?;
-        return output::print(&output::json(&json!({ "object": object, "books": books })));
+        return output::print(&output::json(&json!({
+            "object": object,
+            "books": books,
+            "limits": limits,
+        })));
     }
     let mut page = Page::default();
     page.head(kind, &object, clock.wall_ms());

@@ -7,14 +7,13 @@ mod columns;
 use clap::Args;
 use serde_json::{Value, json};
 use volley_channel::Clock;
-use volley_spec::{ObjectKind, read::kind_elsewhere};
+use volley_spec::{ObjectKind, read::kind_elsewhere, suggest::nearest};
 
 use crate::{
     asking::{self, Asked},
     failure::{Failure, Kind},
     naming,
     output::{self, Form},
-    suggest::nearest,
 };
 
 /// The word for the books.

@@ -1,12 +1,11 @@
 //! `volley schema [KIND]`: the JSON Schema of what users declare.
 
 use clap::Args;
-use volley_spec::{ObjectKind, schema};
+use volley_spec::{ObjectKind, schema, suggest::nearest};
 
 use crate::{
     failure::{Failure, Kind},
     output,
-    suggest::nearest,
 };
 
 /// Which schema.

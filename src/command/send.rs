@@ -73,6 +73,10 @@ pub(crate) struct SendArgs {
     #[arg(long, value_name = "R", value_parser = rate)]
     pub(crate) rate: Option<f64>,
 
+    /// For https: trust the certificates in this file (PEM) besides those of the platform
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cacert: Option<PathBuf>,
+
     /// Send nothing: print the curl lines that would do it, or the events as JSON
     #[arg(long, value_name = "FORM", value_enum)]
     pub(crate) dry_run: Option<DryRun>,
@@ -118,7 +122,7 @@ pub(crate) async fn run(args: &SendArgs, clock: Clock) -> Result<(), Failure> {
     }
     let to = address(args).await?;
     let mut post = (args.dry_run.is_none())
-        .then(|| Post::new(to.clone(), args.rate))
+        .then(|| Post::new(to.clone(), args.rate, args.cacert.as_deref()))
         .transpose()?;
     let in_one = if args.mode == Mode::Batch { BATCH } else { 1 };
     let mut next = 1;
@@ -130,7 +134,12 @@ pub(crate) async fn run(args: &SendArgs, clock: Clock) -> Result<(), Failure> {
         let wire = wire(&events, args.mode)?;
         match &mut post {
             Some(post) => post.send(wire, &events).await?,
-            None => output::print(&shell::curl(&to, &wire, template.file()))?,
+            None => output::print(&shell::curl(
+                &to,
+                &wire,
+                template.file(),
+                args.cacert.as_deref(),
+            ))?,
         }
         next = last + 1;
     }

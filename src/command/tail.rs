@@ -133,6 +133,9 @@ fn line(moment: &Value) -> String {
         format!("{}/{}", text("namespace"), text("broker")),
     ];
     words.extend(["trigger", "type", "source", "id"].map(word));
+    if let Some(events) = moment["events"].as_u64() {
+        words.push(format!("{events} events"));
+    }
     if let Some(attempt) = moment["attempt"].as_u64() {
         words.push(format!("#{attempt}"));
     }
@@ -168,6 +171,14 @@ mod tests {
         assert_eq!(
             line(&moment),
             "00:00:00.000 retrying      default/b hello t /s\\u{1b} a\\u{20}b #1 503 7ms: answered 503, next 00:00:01.500\n"
+        );
+        let many = json!({
+            "time": "2026-01-01T00:00:00.000Z", "namespace": "default", "broker": "b", "trigger": "hello",
+            "outcome": "dropped", "events": 120, "reason": "retention",
+        });
+        assert_eq!(
+            line(&many),
+            "00:00:00.000 dropped       default/b hello - - - 120 events: retention\n"
         );
         let unmatched = json!({
             "time": "2026-01-01T00:00:00.000Z", "namespace": "default", "broker": "b",

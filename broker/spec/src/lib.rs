@@ -12,6 +12,7 @@
 //! - [`check`]: the admission rules, on objects wherever they came from.
 //! - [`plan`]: objects and known addresses to [`route`]s and conditions.
 //! - [`report`]: what a data plane says about itself.
+//! - [`suggest`]: "did you mean", for whatever a user wrote.
 //!
 //! Everything here is pure: no clock, no file, no network.
 
@@ -29,7 +30,7 @@ pub mod read;
 pub mod report;
 pub mod route;
 pub mod schema;
-mod suggest;
+pub mod suggest;
 
 pub use identity::Identity;
 pub use name::Name;

@@ -18,6 +18,7 @@ mod delivery;
 mod dependency;
 mod doubts;
 mod known;
+mod limits;
 mod planner;
 mod resolve;
 pub mod status;
@@ -34,6 +35,7 @@ use url::Url;
 use uuid::Uuid;
 
 pub use delivery::of as delivery_of;
+pub use limits::Limits;
 pub use planner::Planner;
 pub use status::{Address, Condition, Status, Truth};
 

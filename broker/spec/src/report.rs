@@ -4,6 +4,7 @@
 //! and hands it each new plan; neither imports the other.
 
 mod tap;
+mod trace;
 
 use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc};
 
@@ -14,6 +15,7 @@ use uuid::Uuid;
 use crate::route::Plan;
 
 pub use tap::{Happening, Listener, Listening, Moment, Names, Tap};
+pub use trace::Trace;
 
 /// A boxed future of a data plane's call.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -145,6 +147,9 @@ pub struct TriggerAccount {
     pub dropped: BTreeMap<&'static str, u64>,
     /// Deliveries not finished.
     pub pending: u64,
+    /// How often an expression of its filter failed or gave no boolean while an event was judged.
+    /// Outside the laws: such an event is counted as any other that its filter let pass or not.
+    pub filter_errors: u64,
 }
 
 /// What a Trigger is doing.

@@ -6,6 +6,7 @@
 
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
+use serde::Serialize;
 use uuid::Uuid;
 use volley_filter::Filter;
 
@@ -202,7 +203,8 @@ pub enum Format {
 }
 
 /// Which deliveries of one Trigger wait for each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Order {
     /// None: attempts run side by side.
     None,

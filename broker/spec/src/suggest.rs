@@ -4,7 +4,7 @@
 ///
 /// Near enough is one edit in three characters, at most three; a swap of neighbours is one edit,
 /// and case does not count. The first of equals wins, so the answer never depends on chance.
-pub(crate) fn nearest<'a>(
+pub fn nearest<'a>(
     written: &str,
     candidates: impl IntoIterator<Item = &'a str>,
 ) -> Option<&'a str> {

@@ -211,6 +211,10 @@ fn shown(moment: &Moment) -> Value {
             "subject",
             json!(event.and_then(|event| event.subject.as_ref())),
         ),
+        (
+            "events",
+            json!((moment.events != 1).then_some(moment.events)),
+        ),
         ("attempt", json!(moment.attempt)),
         ("status", json!(moment.status)),
         ("reason", json!(moment.reason)),

@@ -257,7 +257,7 @@ impl Actor {
             Flight {
                 _permit: permit,
                 began: now,
-                told: self.around.teller.note(&start),
+                told: self.around.teller.note(&start, self.around.clock),
             },
         );
         let launched = match sink {
@@ -380,13 +380,16 @@ impl Actor {
 
     pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
         let flight = self.flights.remove(&ended.key.serial);
-        if let Some(flight) = &flight {
-            self.meters.attempt(now.saturating_sub(flight.began));
+        let began = flight.as_ref().map(|flight| flight.began);
+        if let Some(began) = began {
+            self.meters.attempt(now.saturating_sub(began));
         }
+        let noted = flight.and_then(|flight| flight.told);
+        let told = noted.or_else(|| self.note_late(now, began, ended.key));
         self.meter_attempt(&ended);
         let jitter = self.rng.f64();
         self.core.ended(now, ended.key, &ended.outcome, jitter);
-        if let Some(told) = flight.and_then(|flight| flight.told) {
+        if let Some(told) = told {
             self.tell_ended(now, ended.key, told, &ended.outcome);
         }
         // A reply that is not to be stored (no hops left, its Trigger deleted) needs no room.

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tracing::warn;
 
 use super::Actor;
-use crate::core::{Ending, Finished};
+use crate::core::{Dropped, Ending, Finished, Lost};
 
 /// How long further drops of a Trigger are counted before they are told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -81,7 +81,7 @@ impl Drops {
 
 impl Actor {
     /// Notes what ended in a drop, and tells what is due.
-    pub(super) fn log_drops(&mut self, now: Duration, finished: &[Finished]) {
+    pub(super) fn log_drops(&mut self, now: Duration, finished: &[Finished], lost: &[Lost]) {
         for ended in finished {
             if let Ending::Dropped(why) = ended.ending {
                 let near = self.core.near(ended.position);
@@ -92,7 +92,11 @@ impl Actor {
                 self.drops.note(ended.uid, now, why.name(), 1, example);
             }
         }
-        for lost in self.core.take_lost() {
+        for lost in lost {
+            if lost.why == Dropped::Deleted {
+                // Its author asked for that: it is in the books.
+                continue;
+            }
             let why = lost.why.name();
             self.drops
                 .note(lost.uid, now, why, lost.events, Example::default());

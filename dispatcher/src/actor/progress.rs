@@ -234,8 +234,10 @@ impl Actor {
     fn meter_finished(&mut self, now: Duration) {
         let wall = self.around.clock.wall_ms();
         let finished = self.core.take_finished();
+        let lost = self.core.take_lost();
         self.tell_finished(&finished);
-        self.log_drops(now, &finished);
+        self.tell_lost(&lost);
+        self.log_drops(now, &finished, &lost);
         for finished in finished {
             self.meters
                 .finished(Duration::from_millis(wall.saturating_sub(finished.at_ms)));

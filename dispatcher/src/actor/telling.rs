@@ -2,16 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use volley_channel::Stored;
+use volley_channel::{Clock, Stored};
 use volley_event::Event;
 use volley_spec::{
-    report::{Happening, Moment, Names, Tap},
+    report::{Happening, Moment, Names, Tap, Trace},
     route::TriggerRoute,
 };
 
 use super::Actor;
 use crate::{
-    core::{AttemptKey, Ending, Fate, Finished, Slot, Start, Work},
+    core::{AttemptKey, Ending, Fate, Finished, Lost, Slot, Start, Work},
     outcome::{Answer, Outcome},
 };
 
@@ -25,8 +25,11 @@ pub(crate) struct Teller {
 
 /// What is kept of an attempt that somebody looks on at.
 pub(super) struct Told {
-    event: Event,
+    /// None where nobody looked on yet when it began, and the event is not near any more.
+    event: Option<Event>,
     at_ms: u64,
+    /// When the attempt began, in milliseconds since 1970.
+    began_ms: u64,
     route: Arc<TriggerRoute>,
     /// Which attempt at the subscriber it is, or was before the dead letter.
     attempt: u32,
@@ -38,21 +41,31 @@ pub(super) struct Told {
 
 impl Teller {
     /// What has to be kept of `start`: nothing while nobody listens.
-    pub(super) fn note(&self, start: &Start) -> Option<Box<Told>> {
+    pub(super) fn note(&self, start: &Start, clock: Clock) -> Option<Box<Told>> {
         self.tap.is_open().then(|| {
             let (attempt, given_up) = match &start.work {
                 Work::Deliver => (start.earlier.saturating_add(1), None),
                 Work::DeadLetter(failure) => (start.earlier, Some(failure.code)),
             };
             Box::new(Told {
-                event: start.event.event.clone(),
+                event: Some(start.event.event.clone()),
                 at_ms: start.event.at_ms,
+                began_ms: clock.wall_ms(),
                 route: Arc::clone(&start.route),
                 attempt,
                 given_up,
                 answer: None,
             })
         })
+    }
+
+    fn moment_of(&self, at_ms: u64, outcome: Happening, told: &Told) -> Moment {
+        let mut moment = self.moment(at_ms, outcome, told.event.as_ref());
+        moment.trigger = Some(told.route.key.name.to_string());
+        moment.attempt = Some(told.attempt);
+        moment.began_ms = Some(told.began_ms);
+        moment.latency_ms = Some(at_ms.saturating_sub(told.at_ms));
+        moment
     }
 
     fn moment(&self, at_ms: u64, outcome: Happening, event: Option<&Event>) -> Moment {
@@ -62,7 +75,10 @@ impl Teller {
             broker: Arc::clone(&self.broker),
             trigger: None,
             outcome,
+            events: 1,
             event: event.map(names),
+            trace: event.and_then(trace),
+            began_ms: None,
             attempt: None,
             status: None,
             reason: None,
@@ -81,6 +97,16 @@ fn names(event: &Event) -> Names {
     )
 }
 
+/// The trace of its producer: what the extension says, else the header that came with it.
+fn trace(event: &Event) -> Option<Trace> {
+    let header = |name: &str| {
+        let mut headers = event.traveling_headers();
+        let found = headers.find(|(known, _)| *known == name);
+        found.and_then(|(_, value)| str::from_utf8(value).ok())
+    };
+    Trace::read(event.get("traceparent").or_else(|| header("traceparent"))?)
+}
+
 /// The Triggers of this unit that somebody asks about, looked up again when that or the Triggers
 /// change: among a million that takes a while.
 #[derive(Debug, Default)]
@@ -91,6 +117,32 @@ pub(super) struct Asked {
 }
 
 impl Actor {
+    /// What there is to tell of an attempt that began before somebody looked on, and ends now.
+    pub(super) fn note_late(
+        &self,
+        now: Duration,
+        began: Option<Duration>,
+        key: AttemptKey,
+    ) -> Option<Box<Told>> {
+        if !self.around.teller.tap.is_open() {
+            return None;
+        }
+        let flying = self.core.flying(key)?;
+        let took = now.saturating_sub(began.unwrap_or(now));
+        let took = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
+        let near = self.core.near(key.position);
+        let first = u32::from(flying.given_up.is_none());
+        Some(Box::new(Told {
+            event: near.map(|stored| stored.event.clone()),
+            at_ms: flying.at_ms,
+            began_ms: self.around.clock.wall_ms().saturating_sub(took),
+            attempt: flying.earlier.saturating_add(first),
+            given_up: flying.given_up,
+            route: flying.route,
+            answer: None,
+        }))
+    }
+
     /// An attempt that somebody looks on at ended in `outcome`, and the core knows it.
     pub(super) fn tell_ended(
         &mut self,
@@ -134,11 +186,8 @@ impl Actor {
             Fate::Waiting { .. } | Fate::Unknown => return,
         };
         let (status, reason) = told.answer.take().unwrap_or_default();
-        let mut moment = self.around.teller.moment(wall, outcome, Some(&told.event));
-        moment.trigger = Some(told.route.key.name.to_string());
-        moment.attempt = Some(told.attempt);
+        let mut moment = self.around.teller.moment_of(wall, outcome, &told);
         moment.next_attempt_ms = next;
-        moment.latency_ms = Some(wall.saturating_sub(told.at_ms));
         (moment.status, moment.reason) = match told.given_up {
             Some(code) if outcome == Happening::DeadLettered => (
                 Some(code),
@@ -177,6 +226,22 @@ impl Actor {
             moment.trigger = self.core.name_of(ended.uid).map(str::to_owned);
             moment.reason = dropped.map(str::to_owned);
             self.around.teller.tap.tell(&moment);
+        }
+    }
+
+    /// Tells what was lost many at once, without an attempt.
+    pub(super) fn tell_lost(&self, lost: &[Lost]) {
+        let teller = &self.around.teller;
+        if !teller.tap.is_open() {
+            return;
+        }
+        let wall = self.around.clock.wall_ms();
+        for lost in lost {
+            let mut moment = teller.moment(wall, Happening::Dropped, None);
+            moment.trigger = Some(lost.trigger.clone());
+            moment.events = lost.events;
+            moment.reason = Some(lost.why.name().to_owned());
+            teller.tap.tell(&moment);
         }
     }
 

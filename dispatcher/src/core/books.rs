@@ -6,7 +6,7 @@ use volley_channel::Position;
 use volley_spec::report::{TriggerAccount, TriggerPhase, TriggerState};
 
 use super::{
-    Core,
+    Core, Slot,
     graves::Grave,
     trigger::{Reading, Trigger},
 };
@@ -67,11 +67,13 @@ pub struct Finished {
 }
 
 /// Events that a Trigger lost without a delivery of theirs: what it had not read is gone, or was
-/// dropped to make room.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// dropped to make room, or went with the Trigger.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
     /// The Trigger's uid.
     pub uid: u128,
+    /// Its name: it may be gone by now.
+    pub trigger: String,
     /// By which policy.
     pub why: Dropped,
     /// How many.
@@ -95,6 +97,8 @@ pub struct Counts {
     pub replies: u64,
     /// Attempts by the class of their answer.
     pub attempts: BTreeMap<&'static str, u64>,
+    /// How often its filter failed, without what the index has counted since it was last asked.
+    pub filter_errors: u64,
 }
 
 impl Counts {
@@ -119,6 +123,7 @@ impl Counts {
         self.delivered += other.delivered;
         self.dead_lettered += other.dead_lettered;
         self.replies += other.replies;
+        self.filter_errors += other.filter_errors;
         for (sums, counts) in [
             (&mut self.dropped, &other.dropped),
             (&mut self.attempts, &other.attempts),
@@ -155,9 +160,12 @@ impl Core {
             .graves
             .iter()
             .map(|grave| (grave.row(), grave.counts.clone()));
-        let live = self
-            .live()
-            .map(|(_, trigger)| (self.row(trigger, next_ordinal), trigger.counts.clone()));
+        let live = self.live().map(|(slot, trigger)| {
+            (
+                self.row(slot, trigger, next_ordinal),
+                trigger.counts.clone(),
+            )
+        });
         UnitAccount {
             head_ordinal: self.head_ordinal,
             unmatched: self.unmatched,
@@ -171,7 +179,7 @@ impl Core {
         std::mem::take(&mut self.finished)
     }
 
-    /// What was lost without a delivery since the last call, for the log.
+    /// What was lost without a delivery since the last call, for the log and for who looks on.
     pub fn take_lost(&mut self) -> Vec<Lost> {
         std::mem::take(&mut self.lost)
     }
@@ -187,7 +195,33 @@ impl Core {
         self.index.unindexed()
     }
 
-    fn row(&self, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
+    /// From now on the failures of its filter that the index counts are those of `slot`.
+    pub(super) fn note_filter_errors(&mut self, slot: Slot) {
+        let counted = self.index.failures_of(slot).unwrap_or(0);
+        self.trigger_mut(slot).filter_errors_before = counted;
+    }
+
+    /// `slot` reads with the head no longer, or with another filter: what the index counted for it
+    /// becomes its own. Where it reads by itself the pass counts, so that nothing counts twice.
+    pub(super) fn settle_filter_errors(&mut self, slot: Slot) {
+        let trigger = self.triggers[slot as usize].as_ref();
+        let counted = trigger.map_or(0, |trigger| self.uncounted_filter_errors(slot, trigger));
+        self.trigger_mut(slot).counts.filter_errors += counted;
+        self.note_filter_errors(slot);
+    }
+
+    /// What the index has counted of its filter since it was noted, while it reads with the head.
+    pub(super) fn uncounted_filter_errors(&self, slot: Slot, trigger: &Trigger) -> u64 {
+        match trigger.reading {
+            Reading::Attached { .. } => {
+                let counted = self.index.failures_of(slot).unwrap_or(0);
+                u64::from(counted.saturating_sub(trigger.filter_errors_before))
+            }
+            _ => 0,
+        }
+    }
+
+    fn row(&self, slot: Slot, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
         let (before, read) = match trigger.reading {
             Reading::Unstarted => (next_ordinal, next_ordinal),
             Reading::Attached { .. } => (
@@ -200,6 +234,8 @@ impl Core {
         TriggerAccount {
             unread: next_ordinal.saturating_sub(read),
             pending: trigger.pending.len() as u64,
+            filter_errors: trigger.counts.filter_errors
+                + self.uncounted_filter_errors(slot, trigger),
             ..account(
                 &trigger.route.key.name,
                 trigger.route.uid.to_string(),
@@ -212,8 +248,10 @@ impl Core {
     }
 
     /// Moves a Trigger's row to the graves.
-    pub(super) fn bury(&mut self, trigger: &Trigger) {
-        let row = self.row(trigger, self.head_ordinal);
+    ///
+    /// Its filter has left the index, and what that had counted is in its counts.
+    pub(super) fn bury(&mut self, slot: Slot, trigger: &Trigger) {
+        let row = self.row(slot, trigger, self.head_ordinal);
         self.graves.push(Grave::of(&row, trigger.counts.clone()));
     }
 
@@ -285,5 +323,6 @@ pub(super) fn account(
         dead_lettered: counts.dead_lettered,
         dropped: counts.dropped.clone(),
         pending: 0,
+        filter_errors: counts.filter_errors,
     }
 }

@@ -7,7 +7,7 @@ use volley_filter::Filter;
 use volley_spec::route::{Order, TriggerRoute};
 
 use super::{
-    Core, Dropped, Ending, Slot,
+    Core, Dropped, Ending, Lost, Slot,
     altered::Altered,
     pending::{Pending, Stage},
     trigger::{Pace, Reading, Trigger},
@@ -190,10 +190,12 @@ impl Core {
             trigger.filter_from = Some(read);
         }
         let attached = matches!(trigger.reading, Reading::Attached { .. });
+        self.settle_filter_errors(slot);
         match filter {
             Some(filter) => {
                 self.index.remove(slot);
                 self.index.add(slot, &filter);
+                self.note_filter_errors(slot);
                 self.refresh_eligible(slot);
                 self.reattach();
             }
@@ -241,15 +243,23 @@ impl Core {
         let Some(mut trigger) = self.triggers[slot as usize].take() else {
             return;
         };
+        trigger.counts.filter_errors += self.uncounted_filter_errors(slot, &trigger);
         self.index.remove(slot);
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
         self.weight -= trigger.weighed;
         let pending = std::mem::replace(&mut trigger.pending, Pending::new(Order::None));
-        trigger
-            .counts
-            .drop_many(Dropped::Deleted, pending.len() as u64);
-        self.bury(&trigger);
+        let events = pending.len() as u64;
+        trigger.counts.drop_many(Dropped::Deleted, events);
+        if events > 0 {
+            self.lost.push(Lost {
+                uid,
+                trigger: trigger.route.key.name.to_string(),
+                why: Dropped::Deleted,
+                events,
+            });
+        }
+        self.bury(slot, &trigger);
         for position in pending.not_begun().iter() {
             self.shelf.drop_user(position);
         }

@@ -1,8 +1,9 @@
 //! What somebody who looks on may be told: events as the head read them, and what became of one.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use volley_channel::{Position, Stored};
+use volley_spec::route::TriggerRoute;
 
 use super::{AttemptKey, Core, Ending, Slot, pending::Stage, trigger::Reading};
 
@@ -15,6 +16,19 @@ pub struct Heard {
     pub wanted: bool,
     /// Which Triggers' filters it passed.
     pub hits: Vec<Slot>,
+}
+
+/// An attempt in flight, as far as the core knows it.
+#[derive(Debug, Clone)]
+pub struct Flying {
+    /// Its Trigger.
+    pub route: Arc<TriggerRoute>,
+    /// How many attempts at the subscriber ended before.
+    pub earlier: u32,
+    /// For a dead letter: the last status of the subscriber.
+    pub given_up: Option<u16>,
+    /// When its event was stored, in milliseconds since 1970.
+    pub at_ms: u64,
 }
 
 /// What became of a delivery.
@@ -63,6 +77,19 @@ impl Core {
             Some((Stage::Replying(_), _)) => Fate::Replying,
             _ => Fate::Unknown,
         }
+    }
+
+    /// The attempt `key`, while it is in flight: ask before its end is told.
+    pub fn flying(&self, key: AttemptKey) -> Option<Flying> {
+        let trigger = self.triggers.get(key.slot as usize)?.as_ref()?;
+        let entry = trigger.pending.entry(key.position)?;
+        let flies = matches!(entry.stage, Stage::Flying { serial, .. } if serial == key.serial);
+        flies.then(|| Flying {
+            route: Arc::clone(&trigger.route),
+            earlier: entry.attempts,
+            given_up: entry.dead.as_ref().map(|dead| dead.failure.code),
+            at_ms: entry.facts.at_ms,
+        })
     }
 
     /// The event at `position`, if it is near.

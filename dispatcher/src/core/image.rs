@@ -212,6 +212,7 @@ impl Core {
         let slot = self.place(trigger);
         if let Some(filter) = &filter {
             self.index.add(slot, filter);
+            self.note_filter_errors(slot);
         }
         self.resume_pending(slot, &exception, facts, now);
         if behind {

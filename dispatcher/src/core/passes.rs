@@ -33,6 +33,7 @@ impl Core {
         } else {
             (read, ordinal)
         };
+        self.settle_filter_errors(slot);
         self.trigger_mut(slot).reading = Reading::Detached { read, ordinal };
         self.detached.insert((read, slot));
         self.refresh_eligible(slot);
@@ -133,7 +134,10 @@ impl Core {
             }
             if let Some(filter) = &trigger.filter {
                 let verdict = filter.judge(&stored.event);
-                self.filter_errors += u64::from(verdict.failed);
+                if verdict.failed {
+                    self.filter_errors += 1;
+                    self.trigger_mut(slot).counts.filter_errors += 1;
+                }
                 if !verdict.passes {
                     continue;
                 }
@@ -206,6 +210,7 @@ impl Core {
             };
             self.detached.remove(&(read, slot));
             self.eligible.remove(&(read, slot));
+            self.note_filter_errors(slot);
         }
     }
 
@@ -306,13 +311,22 @@ impl Core {
 
     /// Counts events that a Trigger loses without a delivery.
     fn lose(&mut self, slot: Slot, why: Dropped, events: u64) {
-        let trigger = self.trigger_mut(slot);
+        let trigger = self.triggers[slot as usize].as_mut();
+        let trigger = trigger.expect("the caller looked the slot up just now");
         trigger.counts.matched += events;
         trigger.counts.drop_many(why, events);
         let uid = trigger.route.uid.as_u128();
         match self.lost.last_mut() {
             Some(last) if last.uid == uid && last.why == why => last.events += events,
-            _ if events > 0 => self.lost.push(Lost { uid, why, events }),
+            _ if events > 0 => {
+                let trigger = trigger.route.key.name.to_string();
+                self.lost.push(Lost {
+                    uid,
+                    trigger,
+                    why,
+                    events,
+                });
+            }
             _ => {}
         }
     }

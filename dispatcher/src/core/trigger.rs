@@ -70,6 +70,8 @@ pub(crate) struct Trigger {
     /// The target refused connections and the author asked to hold then.
     pub(crate) held: bool,
     pub(crate) counts: Counts,
+    /// What the index had counted of its filter's failures when it began to read with the head.
+    pub(crate) filter_errors_before: u32,
     pub(crate) sink: Option<SinkHealth>,
     pub(crate) dead_letter_sink: Option<SinkHealth>,
     pub(crate) filter_from: Option<Position>,
@@ -90,6 +92,7 @@ impl Trigger {
             in_pass: false,
             held: false,
             counts: Counts::default(),
+            filter_errors_before: 0,
             sink: None,
             dead_letter_sink: None,
             filter_from: None,

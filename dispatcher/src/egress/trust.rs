@@ -36,7 +36,7 @@ pub enum TrustError {
 /// # Errors
 ///
 /// `ca_certs` holds no usable certificate: the author has to mend it.
-pub(super) fn settings(ca_certs: Option<&str>) -> Result<Arc<ClientConfig>, TrustError> {
+pub fn settings(ca_certs: Option<&str>) -> Result<Arc<ClientConfig>, TrustError> {
     static MADE: Mutex<BTreeMap<String, Arc<ClientConfig>>> = Mutex::new(BTreeMap::new());
     let text = ca_certs.unwrap_or_default();
     let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -77,6 +77,7 @@ pub(super) fn add(sum: &mut TriggerAccount, row: &TriggerAccount) {
     sum.delivered += row.delivered;
     sum.dead_lettered += row.dead_lettered;
     sum.pending += row.pending;
+    sum.filter_errors += row.filter_errors;
     for (why, count) in &row.dropped {
         *sum.dropped.entry(why).or_insert(0) += count;
     }

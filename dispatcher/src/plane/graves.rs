@@ -110,6 +110,7 @@ mod tests {
             dead_lettered: 0,
             dropped: BTreeMap::from([("deleted", 2)]),
             pending: 0,
+            filter_errors: 0,
         }
     }
 

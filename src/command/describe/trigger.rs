@@ -5,7 +5,8 @@ use volley_spec::{
     Object, ObjectKind,
     defaults::{BROKER_DEFAULTS, Defaults, SYSTEM_NAMESPACE},
     kinds::{Broker, Trigger},
-    plan::delivery_of,
+    plan::{Limits, delivery_of},
+    route::Order,
 };
 
 use super::{Page, delivery, filter};
@@ -31,10 +32,38 @@ pub(super) async fn describe(
     let broker = broker_of(server, &trigger).await?;
     let dead_letters = status("deadLetterSinkUri");
     delivery::describe(page, &delivery_of(&trigger, broker.as_ref()), dead_letters);
+    limits(page, Limits::of(&trigger.metadata));
     if let Some(row) = row_of(server, &trigger, object).await? {
         books(page, &row);
     }
     Ok(())
+}
+
+/// Its order and limits as `-o json` shows them.
+pub(super) fn limits_of(object: &Value) -> Option<Limits> {
+    match Object::from_json(ObjectKind::Trigger, object.clone()) {
+        Ok(Object::Trigger(trigger)) => Some(Limits::of(&trigger.metadata)),
+        _ => None,
+    }
+}
+
+/// How its attempts go beside each other.
+fn limits(page: &mut Page, limits: Limits) {
+    let order = match limits.order {
+        Order::None => "side by side, in no order",
+        Order::Key => "one attempt at a time for each partitionkey",
+        Order::Partition => "one attempt at a time, in the order of the log",
+    };
+    page.within(1, order);
+    let most = limits.concurrency;
+    page.within(1, format!("at most {most} attempts in flight at once"));
+    if let Some(rate) = limits.rate {
+        let each = match rate {
+            rate if rate >= 1.0 => format!("{rate} attempts are started a second"),
+            rate => format!("one attempt is started every {:.0} s", 1.0 / rate),
+        };
+        page.within(1, format!("at most {each}"));
+    }
 }
 
 /// Its row in the books since the process started.
@@ -111,6 +140,15 @@ fn books(page: &mut Page, row: &Value) {
     page.within(1, format!("{:<15}{sum}{why}", "dropped"));
     page.within(1, format!("{:<15}{}", "pending", number("pending")));
     page.within(1, format!("{:<15}{}", "to be read", number("unread")));
+    if let errors @ 1.. = number("filterErrors") {
+        page.within(
+            1,
+            format!(
+                "{:<15}{errors} (volley filter test --explain says why its filter fails)",
+                "filter errors"
+            ),
+        );
+    }
     page.within(
         1,
         format!(

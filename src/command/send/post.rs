@@ -1,12 +1,14 @@
 //! Posting events one request after the other, and what became of them.
 
-use std::time::Duration;
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{Method, Request, StatusCode};
 use serde_json::json;
 use tokio::time::{self, Instant};
+use tokio_rustls::rustls::ClientConfig;
 use url::Url;
+use volley_dispatcher::egress::tls_settings;
 use volley_event::{Event, Wire};
 
 use crate::{
@@ -26,6 +28,8 @@ const TOLD: u64 = 10;
 #[derive(Debug)]
 pub(super) struct Post {
     to: Url,
+    /// For https: whom to trust.
+    tls: Option<Arc<ClientConfig>>,
     line: Option<Line>,
     pause: Option<f64>,
     begun: Option<Instant>,
@@ -36,19 +40,19 @@ pub(super) struct Post {
 }
 
 impl Post {
-    /// Events to `to`, `rate` of them a second.
+    /// Events to `to`, `rate` of them a second. Behind https the platform's roots are trusted, and
+    /// the certificates in the file `cacert` besides.
     ///
     /// # Errors
     ///
-    /// When `to` is a URL that this build can't reach.
-    pub(super) fn new(to: Url, rate: Option<f64>) -> Result<Self, Failure> {
-        if to.scheme() != "http" {
-            let message = format!("this command speaks no {}", to.scheme());
-            return Err(Failure::new(Kind::Invalid, message)
-                .hint("--dry-run curl prints a line that does it"));
-        }
+    /// When that file can't be used.
+    pub(super) fn new(to: Url, rate: Option<f64>, cacert: Option<&Path>) -> Result<Self, Failure> {
+        let tls = (to.scheme() == "https")
+            .then(|| trust(cacert))
+            .transpose()?;
         Ok(Self {
             to,
+            tls,
             line: None,
             pause: rate.map(|rate| 1.0 / rate),
             begun: None,
@@ -100,7 +104,7 @@ impl Post {
         };
         let mut line = match open {
             Some(line) if ready => line,
-            _ => Line::open(&self.to).await?,
+            _ => Line::open(&self.to, self.tls.as_ref()).await?,
         };
         let mut request = Request::new(Full::new(wire.body));
         *request.method_mut() = Method::POST;
@@ -157,6 +161,23 @@ impl Post {
         if self.accepted > 0 {
             message.push_str(&format!(", after {} events were accepted", self.accepted));
         }
-        Failure::new(Kind::Unreachable, message).hint("is something listening there?")
+        Failure::new(Kind::Unreachable, message).hint(match self.tls {
+            Some(_) => {
+                "does something listen there with TLS? --cacert FILE trusts the certificates in it"
+            }
+            None => "is something listening there?",
+        })
     }
+}
+
+fn trust(cacert: Option<&Path>) -> Result<Arc<ClientConfig>, Failure> {
+    let invalid = |why: String| {
+        Failure::new(Kind::Invalid, why).hint("--cacert takes a file of certificates in PEM")
+    };
+    let named = cacert.map(|path| (path, fs::read_to_string(path)));
+    let text = named.map(|(path, text)| {
+        text.map_err(|error| invalid(format!("{} can't be read: {error}", path.display())))
+    });
+    let text = text.transpose()?;
+    tls_settings(text.as_deref()).map_err(|error| invalid(error.to_string()))
 }

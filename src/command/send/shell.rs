@@ -8,8 +8,14 @@ use volley_event::Wire;
 
 /// A line that posts `wire` to `to` with curl. Data that is the body and came from `file` is read
 /// from there; data that no shell can hold goes through `base64`.
-pub(super) fn curl(to: &Url, wire: &Wire, file: Option<&Path>) -> String {
+pub(super) fn curl(to: &Url, wire: &Wire, file: Option<&Path>, cacert: Option<&Path>) -> String {
     let mut line = String::from("curl -sS -i -X POST");
+    if let Some(cacert) = cacert.filter(|_| to.scheme() == "https") {
+        line.push_str(&format!(
+            " --cacert {}",
+            quoted(&cacert.display().to_string())
+        ));
+    }
     let mut typed = false;
     for (name, value) in &wire.headers {
         typed |= name == "content-type";

@@ -15,6 +15,7 @@
 //! is reached through [`subject::Subject`]: either the `volley` binary, started for the run, or any
 //! other implementation by its URL.
 
+pub mod binary;
 pub mod books;
 pub mod cases;
 pub mod declare;

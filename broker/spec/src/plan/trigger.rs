@@ -7,6 +7,7 @@ use super::{
     broker::PlannedBroker,
     delivery,
     known::KnownTrigger,
+    limits::Limits,
     resolve::resolve,
     status::{BACKLOG_KEPT, DEAD_LETTER_SINK_RESOLVED, READY, Status, Truth, of_trigger},
 };
@@ -17,8 +18,6 @@ use crate::{
     route::{ObjectKey, Target, TriggerRoute},
 };
 
-/// Attempts of a Trigger in flight when it does not say.
-const CONCURRENCY: u32 = 100;
 /// What a filter without an anchor does.
 const UNINDEXED: &str =
     "asks for nothing that it could be looked up by, so it is tried for every event";
@@ -68,6 +67,7 @@ pub(super) fn plan(
     filter.inform(&mut status);
     inform(&mut status, dead_letter.is_some());
     let metadata = &trigger.metadata;
+    let limits = Limits::of(metadata);
     let route = served.map(|broker| TriggerRoute {
         uid: world.uid(ObjectKind::Trigger, key),
         key: key.clone(),
@@ -75,16 +75,9 @@ pub(super) fn plan(
         subscriber,
         dead_letter,
         delivery: delivery::of_trigger(own, broker.delivery.as_ref(), broker.class),
-        order: annotations::order_of(metadata),
-        concurrency: annotations::number_of(
-            metadata,
-            annotations::CONCURRENCY,
-            annotations::MAX_CONCURRENCY,
-        )
-        .unwrap_or(CONCURRENCY),
-        rate: metadata
-            .annotation(annotations::RATE)
-            .and_then(annotations::rate),
+        order: limits.order,
+        concurrency: limits.concurrency,
+        rate: limits.rate,
         overflow: annotations::overflow_of(metadata).or(broker.overflow),
         hold_when_refused: metadata.annotation(annotations::BREAKER) == Some("hold"),
     });

@@ -14,6 +14,8 @@ use std::{
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use super::Trace;
+
 /// What happened to an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -64,8 +66,14 @@ pub struct Moment {
     pub trigger: Option<String>,
     /// What happened.
     pub outcome: Happening,
-    /// The event's names; none where the event is not at hand any more.
+    /// To how many events: more than one only where a policy dropped many at once.
+    pub events: u64,
+    /// The event's names; none where the event is not at hand any more, or where they are many.
     pub event: Option<Names>,
+    /// The trace that its producer is part of.
+    pub trace: Option<Trace>,
+    /// When the attempt began, in milliseconds since 1970.
+    pub began_ms: Option<u64>,
     /// Which attempt at the subscriber this was, from 1.
     pub attempt: Option<u32>,
     /// The status that a sink answered with.
@@ -244,7 +252,10 @@ mod tests {
             broker: "b".into(),
             trigger: None,
             outcome: Happening::Unmatched,
+            events: 1,
             event: None,
+            trace: None,
+            began_ms: None,
             attempt: None,
             status: None,
             reason: None,

@@ -14,6 +14,7 @@ struct Row {
     dead_lettered: u64,
     dropped: u64,
     matched: u64,
+    filter_errors: u64,
     pending: u64,
     oldest_ms: u64,
     phase: Option<TriggerPhase>,
@@ -85,6 +86,7 @@ impl Row {
         self.dead_lettered += trigger.dead_lettered;
         self.dropped += trigger.dropped.values().sum::<u64>();
         self.matched += trigger.matched;
+        self.filter_errors += trigger.filter_errors;
         self.pending += trigger.pending;
         self.oldest_ms = self.oldest_ms.max(state.map_or(0, |state| state.oldest_ms));
         if named && trigger.state != TriggerPhase::Deleted {
@@ -114,6 +116,12 @@ fn outcomes(page: &mut Page, rows: &BTreeMap<Name<'_>, Row>) {
             let [a, b, c] = labels(name);
             page.sample(EVENTS, &[a, b, c, ("outcome", outcome)], count as f64);
         }
+    }
+    const ERRORS: &str = "volley_trigger_filter_errors_total";
+    let help = "Events for which an expression of the Trigger's filter failed or gave no boolean";
+    page.family(ERRORS, help, Shape::Counter);
+    for (name, row) in rows {
+        page.sample(ERRORS, &labels(name), row.filter_errors as f64);
     }
 }
 

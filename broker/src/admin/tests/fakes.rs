@@ -46,6 +46,7 @@ fn trigger(name: &str, state: TriggerPhase, delivered: u64) -> TriggerAccount {
         dead_lettered: 2,
         dropped: BTreeMap::from([("overflow", 1), ("ttl", 1)]),
         pending: 1,
+        filter_errors: 4,
     }
 }
 

@@ -16,6 +16,9 @@ fn moment(kind: &str, outcome: Happening) -> Moment {
         broker: "b".into(),
         trigger: Some("hello".into()),
         outcome,
+        events: 1,
+        trace: None,
+        began_ms: None,
         event: Some(Names {
             id: "1".into(),
             kind: kind.into(),

@@ -197,6 +197,10 @@ pub(super) fn kind(kind: &str) -> Option<Filter> {
     Some(Filter::compile(&Expr::exact([("type", kind)])).expect("a valid filter"))
 }
 
+pub(super) fn cesql(expression: &str) -> Option<Filter> {
+    Some(Filter::compile(&Expr::Cesql(expression.to_owned())).expect("a valid filter"))
+}
+
 /// A Trigger for the kind `a` without retries or dead letter, 100 attempts at once.
 pub(super) fn trigger(uid: u128) -> TriggerRoute {
     TriggerRoute {

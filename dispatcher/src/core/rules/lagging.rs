@@ -231,3 +231,61 @@ fn what_retention_took_is_counted_for_those_that_had_not_read_it() {
     assert_eq!(bench.positions(), [6]);
     assert_eq!(bench.row(1).unread, 0);
 }
+
+#[test]
+fn errors_of_a_filter_are_counted_once_a_trigger_with_the_head_and_behind_it() {
+    let mut bench = Bench::new(4);
+    let fails = || TriggerRoute {
+        filter: super::bench::cesql("type = 'a' OR INT(partitionkey) = 1"),
+        ..trigger(1)
+    };
+    let errors = |bench: &Bench| [1, 2].map(|uid| bench.row(uid).filter_errors);
+    // Its key is no number: the filter fails on each of the kind b.
+    let store = |bench: &mut Bench, kinds: &str| {
+        for kind in kinds.chars() {
+            let key = if kind == 'b' { 'x' } else { '-' };
+            bench.store(&kind.to_string(), key);
+        }
+    };
+    bench.declare(fails());
+    bench.declare(TriggerRoute {
+        uid: uuid::Uuid::from_u128(2),
+        ..fails()
+    });
+    store(&mut bench, "aaab");
+    bench.read();
+    assert_eq!(errors(&bench), [1, 1]);
+
+    let started = bench.starts();
+    let second = |start: &&crate::core::Start| start.route.uid.as_u128() == 2;
+    started
+        .iter()
+        .filter(second)
+        .for_each(|start| bench.succeeds(start));
+    store(&mut bench, "aabb");
+    bench.read();
+    assert_eq!(
+        errors(&bench),
+        [1, 3],
+        "the first one is full and reads by itself"
+    );
+
+    let later = bench.starts();
+    for start in started.iter().filter(|start| !second(start)).chain(&later) {
+        bench.succeeds(start);
+    }
+    bench.catch_up();
+    assert_eq!(errors(&bench), [3, 3]);
+    store(&mut bench, "b");
+    bench.read();
+    assert_eq!(errors(&bench), [4, 4], "both read with the head again");
+
+    bench.delete(1);
+    bench.declare(TriggerRoute {
+        uid: uuid::Uuid::from_u128(2),
+        ..trigger(1)
+    });
+    store(&mut bench, "b");
+    bench.read();
+    assert_eq!(errors(&bench), [4, 4], "what was counted stays");
+}
