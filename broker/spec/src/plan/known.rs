@@ -47,51 +47,38 @@ pub(super) struct KnownTrigger {
 impl Known {
     /// Notes objects that came or changed. Filters are compiled on all cores.
     pub(super) fn take_all(&mut self, objects: Vec<Object>) {
-        let filters = on_all_cores(&objects, |object| match object {
-            Object::Trigger(trigger) => Some(filters::compile(&trigger.spec)),
-            _ => None,
-        });
         let mut triggers = Vec::new();
-        for (object, filter) in objects.into_iter().zip(filters) {
-            match (object, filter) {
-                (Object::Trigger(object), Some(filter)) => {
-                    triggers.push(self.trigger(object, filter));
+        for object in objects {
+            let identity = object.identity();
+            let key = identity.key.clone();
+            match object {
+                Object::Trigger(object) => triggers.push(object),
+                Object::Broker(object) => {
+                    self.brokers.insert(key, object);
                 }
-                (other, _) => self.take(other),
+                Object::ConfigMap(object) => {
+                    self.config_maps.insert(key, object);
+                    self.others.insert(identity);
+                }
+                Object::Service(object) => {
+                    self.services.insert(key, object);
+                    self.others.insert(identity);
+                }
+                Object::Secret(_) => {
+                    self.others.insert(identity);
+                }
             }
         }
+        let filters = on_all_cores(&triggers, |trigger| filters::compile(&trigger.spec));
+        let triggers = triggers.into_iter().zip(filters);
+        let mut triggers: BTreeMap<_, _> = triggers
+            .map(|(object, filter)| self.trigger(object, filter))
+            .collect();
         if triggers.len() > self.triggers.len() {
-            // A table that is made of what is sorted has its nodes full.
-            self.triggers.append(&mut triggers.into_iter().collect());
+            // Put together from what is sorted, a table has its nodes full.
+            self.triggers.append(&mut triggers);
         } else {
             self.triggers.extend(triggers);
-        }
-    }
-
-    /// Notes that an object came or changed.
-    fn take(&mut self, object: Object) {
-        let identity = object.identity();
-        let key = identity.key.clone();
-        match object {
-            Object::Broker(object) => {
-                self.brokers.insert(key, object);
-            }
-            Object::Trigger(object) => {
-                let filter = filters::compile(&object.spec);
-                let (key, known) = self.trigger(object, filter);
-                self.triggers.insert(key, known);
-            }
-            Object::ConfigMap(object) => {
-                self.config_maps.insert(key, object);
-                self.others.insert(identity);
-            }
-            Object::Service(object) => {
-                self.services.insert(key, object);
-                self.others.insert(identity);
-            }
-            Object::Secret(_) => {
-                self.others.insert(identity);
-            }
         }
     }
 
