@@ -3,7 +3,9 @@
 //! Events are due 500 and 5,000 times a second, whether answers come or not, and count from the
 //! moment at which they were due: a broker that stands still for a while pays for every event of
 //! that while. In the same round the producer posts straight to the subscriber; what is above that
-//! is added by the broker. Beside the log stands what one `fdatasync` of 4 KiB takes.
+//! is added by the broker. Beside the log stands what one `fdatasync` of 4 KiB takes, and what the
+//! disk alone makes of the pace: a bare loop that syncs whatever has come due (`bare.RATE`). Where
+//! the disk stands still for a moment, both pay for every event of it.
 
 use crate::{
     bench::Setup,
@@ -30,6 +32,8 @@ const BARE_BYTES: u64 = 64 << 20;
 const SYNCS: usize = 2_000;
 const SYNCS_QUICK: usize = 200;
 const SYNC: &str = "fdatasync";
+/// What an event of the load takes in a frame, about.
+const RECORD: usize = 512;
 
 /// Measures the direct way, memory and log at each pace, once a round.
 pub(crate) async fn run(setup: &Setup) -> Result<Report, BenchError> {
@@ -47,10 +51,18 @@ pub(crate) async fn run(setup: &Setup) -> Result<Report, BenchError> {
                 continue;
             };
             let log = memory.on_disk(&setup.disk);
+            let events = pace.events.try_into().unwrap_or(u32::MAX);
+            let alone = bare.paced(RECORD, rate, events).await?;
+            let alone = report.tail(&format!("bare.{rate}"), alone);
             note(&mut report, "memory", memory, pace, &direct).await?;
             let added = note(&mut report, "log", &log, pace, &direct).await?;
             // The p99 is what has to stay within a sync and a little.
             report.figure(format!("log.{rate}.beyond.p99"), "us", added[1] - sync[1]);
+            report.figure(
+                format!("log.{rate}.beyond.bare.p99"),
+                "us",
+                added[1] - alone[1],
+            );
         }
         setup.note_floor(&mut report).await?;
     }

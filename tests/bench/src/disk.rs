@@ -5,12 +5,13 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::error::BenchError;
+use crate::{error::BenchError, timer::Timer};
 
 /// What the kernel calls its file systems in memory: tmpfs and ramfs.
 const IN_MEMORY: [u64; 2] = [0x0102_1994, 0x8584_58f6];
@@ -130,6 +131,37 @@ impl Bare {
         waits.map_err(BenchError::io("write and sync the bare loop's file"))
     }
 
+    /// Takes events of `bytes` (at most a page), `rate` a second, `count` of them, and syncs with
+    /// one commit all that have come due since the one before, as a log does: the microseconds
+    /// from when each was due until it was safe.
+    pub(crate) async fn paced(
+        &mut self,
+        bytes: usize,
+        rate: u32,
+        count: u32,
+    ) -> Result<Vec<f32>, BenchError> {
+        let failed = || BenchError::io("write and sync the bare loop's file");
+        let timer = Timer::new().map_err(failed())?;
+        let start = Instant::now();
+        let due = |event: u32| Duration::from_secs(1) * event / rate;
+        let mut waits = Vec::with_capacity(count as usize);
+        let mut next = 0;
+        while next < count {
+            timer.until(start + due(next)).await.map_err(failed())?;
+            let reached = start.elapsed();
+            let first = next;
+            while next < count && due(next) <= reached {
+                next += 1;
+            }
+            let length = bytes * (next - first) as usize;
+            let frame = vec![0x5a; length.next_multiple_of(SECTOR)];
+            self.commit(&frame).map_err(failed())?;
+            let safe = start.elapsed();
+            waits.extend((first..next).map(|event| (safe - due(event)).as_secs_f32() * 1e6));
+        }
+        Ok(waits)
+    }
+
     fn commit(&mut self, frame: &[u8]) -> std::io::Result<()> {
         let length = frame.len() as u64;
         if self.at + length > self.size {
@@ -152,6 +184,14 @@ mod tests {
         assert_eq!(bare.file.metadata().unwrap().len(), 2 * PIECE);
         let frame = 700_000_u64.next_multiple_of(SECTOR as u64);
         assert_eq!(bare.at, frame, "three rounds of two, and one more");
+    }
+
+    #[tokio::test(flavor = "local")]
+    async fn a_bare_loop_at_a_pace_times_every_event() {
+        let mut bare = Bare::zeroed(&beside_this_program().unwrap(), PIECE).unwrap();
+        let waits = bare.paced(1_000, 10_000, 200).await.unwrap();
+        assert_eq!(waits.len(), 200);
+        assert!(waits.iter().all(|wait| *wait > 0.0));
     }
 
     #[test]

@@ -25,11 +25,11 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Mutex,
-    task::{JoinSet, yield_now},
+    task::JoinSet,
     time::{Instant, sleep, timeout},
 };
 
-use crate::{bitmap::Bitmap, error::BenchError, event};
+use crate::{bitmap::Bitmap, error::BenchError, event, timer::Timer};
 
 /// How many requests are on their way at once, where a benchmark does not say otherwise.
 pub(crate) const CONNECTIONS: usize = 32;
@@ -114,7 +114,7 @@ struct Answers {
     /// Set while events are due at a pace.
     pace: RefCell<Option<Paced>>,
     /// Held by the producer whose event is due next: it alone looks at the clock.
-    metronome: Mutex<()>,
+    metronome: Mutex<Timer>,
     next: Cell<u64>,
     end: Cell<u64>,
     accepted_count: Rc<Cell<u64>>,
@@ -139,12 +139,13 @@ impl Load {
             let opened = Connection::open(target.address, target.path).await;
             connections.push(opened.map_err(BenchError::io(format!("connect to {name}")))?);
         }
+        let timer = Timer::new().map_err(BenchError::io("make a timer"))?;
         Ok(Self {
             name: name.to_owned(),
             connections,
             answers: Rc::new(Answers {
                 pace: RefCell::default(),
-                metronome: Mutex::default(),
+                metronome: Mutex::new(timer),
                 next: Cell::new(0),
                 end: Cell::new(0),
                 accepted_count: Rc::default(),
@@ -230,23 +231,24 @@ impl Answers {
     }
 
     /// The next event to send, when it may be sent, and since when it counts as sent.
-    async fn next(&self) -> Option<(u64, Instant)> {
+    async fn next(&self) -> io::Result<Option<(u64, Instant)>> {
         let paced = self.pace.borrow().clone();
         let Some(paced) = paced else {
-            let sequence = self.take()?;
+            let Some(sequence) = self.take() else {
+                return Ok(None);
+            };
             while self.backlog() > BACKLOG {
                 sleep(PAUSE).await;
             }
-            return Some((sequence, Instant::now()));
+            return Ok(Some((sequence, Instant::now())));
         };
-        let _alone = self.metronome.lock().await;
-        let sequence = self.take()?;
-        let due = paced.due(sequence)?;
-        // The runtime's timer has steps of a millisecond, and this core is ours.
-        while Instant::now() < due {
-            yield_now().await;
+        let timer = self.metronome.lock().await;
+        let next = self.take();
+        let next = next.and_then(|sequence| Some((sequence, paced.due(sequence)?)));
+        if let Some((_, due)) = next {
+            timer.until(due).await?;
         }
-        Some((sequence, due))
+        Ok(next)
     }
 
     /// Events that were accepted and wait for delivery.
@@ -269,7 +271,7 @@ impl Answers {
 }
 
 async fn produce(mut connection: Connection, answers: Rc<Answers>) -> io::Result<Connection> {
-    while let Some((sequence, sent)) = answers.next().await {
+    while let Some((sequence, sent)) = answers.next().await? {
         let status = timeout(PATIENCE, connection.post(sequence)).await;
         let status = status.map_err(|_| io::ErrorKind::TimedOut)??;
         answers.note(sequence, status, sent.elapsed());

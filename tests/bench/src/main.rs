@@ -41,6 +41,7 @@ mod report;
 mod run;
 mod sink;
 mod stats;
+mod timer;
 
 use std::{error::Error, path::PathBuf, process::ExitCode};
 

@@ -6,6 +6,7 @@ use super::State;
 use crate::{
     log::{
         disk::DiskFile,
+        format::SECTOR,
         index::SegmentIndex,
         manifest::{Listed, Manifest},
         segment::Segment,
@@ -24,6 +25,8 @@ const BESIDES: u64 = 5;
 /// one that is written, the next one, one that waits for its snapshot. They go round for ever,
 /// so what gives room back can always be written.
 const RESERVE: usize = 3;
+/// Into so many pieces a step of zeros is cut, each synced on its own: 128 KiB of the usual 8 MiB.
+const PIECES: u64 = 64;
 
 /// What upkeep keeps an eye on.
 #[derive(Debug, Default)]
@@ -171,17 +174,29 @@ impl State {
         }
     }
 
+    /// What is missing of the zeros ahead of the writer, a little at a time: a sync of the writer
+    /// waits for zeros that are on their way to the disk. A writer that is fast lets more go
+    /// missing meanwhile, so pieces grow with it.
     fn zero_ahead(&self) -> Option<Chore> {
         let segment = &self.segments[&self.open.base];
         let step = self.options.step_bytes;
+        let piece = (step / PIECES).max(SECTOR);
         let used = self.open.address + self.open.bytes.len() as u64;
-        let ahead = segment.ready.saturating_sub(used);
-        let wanted = ahead < step + self.options.reserve() || self.kept.blocked;
-        (segment.ready < segment.end() && wanted).then(|| Chore::Zero {
+        let ahead = step + self.options.reserve();
+        let (target, most) = match segment.ready.saturating_sub(used) {
+            _ if self.kept.blocked => (segment.ready + step, step),
+            left => (
+                (used + ahead) / piece * piece,
+                if left < ahead / 2 { step } else { piece * 4 },
+            ),
+        };
+        let to = target.min(segment.ready + most).min(segment.end());
+        let is_last = to == segment.end() && to > segment.ready;
+        (is_last || to >= segment.ready + piece).then(|| Chore::Zero {
             base: segment.base,
             file: Arc::clone(&segment.file),
             from: segment.ready,
-            to: (segment.ready + step).min(segment.end()),
+            to,
         })
     }
 

@@ -1,6 +1,6 @@
 //! What is kept, given back, used again, and found by time.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use super::*;
 use crate::Health;
@@ -423,5 +423,42 @@ fn a_retention_by_size_keeps_the_newest_that_nobody_needs() {
         );
         assert_eq!(kept.last().map(id_of), Some(1_000));
         assert!(rig.channel.space(POOL).used < 900_000);
+    });
+}
+
+#[test]
+fn zeros_go_to_the_disk_a_little_at_a_time() {
+    run(async {
+        let disk = SimulatedDisk::new(1);
+        let (shared, clock) = (Arc::new(disk.clone()), Clock::simulated(BEGUN_MS));
+        let (channel, mut driver) = LogChannel::over(shared, small(8 << 20), clock).unwrap();
+        let length = || {
+            let files = disk.contents();
+            let segments = files.iter().filter(|(name, _)| name.ends_with(".log"));
+            segments.map(|(_, bytes)| bytes.len()).max().unwrap_or(0)
+        };
+        let publishing = async {
+            prepare(&channel, POOL).await;
+            for id in 0..60 {
+                put(&channel, POOL, event(id, 1_000)).await.unwrap();
+            }
+        };
+        let mut publishing = pin!(publishing);
+        let (mut before, mut most) = (length(), 0);
+        loop {
+            let ended = tokio::select! { biased; () = &mut publishing => true, () = tokio::task::yield_now() => false };
+            while driver.turn() {
+                most = most.max(length() - before);
+                before = length();
+            }
+            if ended {
+                break;
+            }
+        }
+        assert!(
+            before > 90 << 10,
+            "zeros keep ahead of the writer: {before}"
+        );
+        assert!(most <= 4 << 10, "a sync waits for {most} bytes of zeros");
     });
 }
