@@ -32,7 +32,7 @@ mod paths;
 mod status;
 mod watch;
 
-pub use board::{Board, Check, Readiness};
+pub use board::{Asked, Board, Check, Listed, Readiness};
 pub use files::{Files, MAX_FILE_BYTES, Tree};
 pub use incarnations::{CONTROL, IncarnationError, Incarnations, LedgerIncarnations};
 pub use judge::{AGREEMENT, Judge, Verdict};

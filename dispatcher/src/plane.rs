@@ -19,6 +19,7 @@ use volley_channel::{
     planted::{self, Planted},
 };
 use volley_spec::{
+    Name,
     report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{BrokerRoute, Plan},
 };
@@ -497,18 +498,27 @@ impl Dispatcher {
     }
 
     async fn reports(&self, running: &Running) -> Vec<UnitReport> {
+        self.ask_units(running, Control::Report).await
+    }
+
+    /// What each unit of a Broker answers; those that have ended say nothing.
+    async fn ask_units<T>(
+        &self,
+        running: &Running,
+        ask: impl Fn(oneshot::Sender<T>) -> Control,
+    ) -> Vec<T> {
         let mut asked = Vec::new();
         for (_, control) in &running.units {
-            let (answer, report) = oneshot::channel();
-            if control.send(Control::Report(answer)).await.is_ok() {
-                asked.push(report);
+            let (answer, told) = oneshot::channel();
+            if control.send(ask(answer)).await.is_ok() {
+                asked.push(told);
             }
         }
-        let mut reports = Vec::new();
-        for report in asked {
-            reports.extend(report.await);
+        let mut answers = Vec::new();
+        for told in asked {
+            answers.extend(told.await);
         }
-        reports
+        answers
     }
 
     async fn all_accounts(&self) -> Vec<BrokerAccount> {
@@ -528,16 +538,31 @@ impl Dispatcher {
         accounts
     }
 
-    async fn all_states(&self) -> BTreeMap<Uuid, TriggerState> {
+    /// Of these Triggers, or of all.
+    async fn states_in_units(&self, of: Option<Arc<[u128]>>) -> BTreeMap<Uuid, TriggerState> {
         let mut states = BTreeMap::new();
         for running in self.running().values() {
-            for report in self.reports(running).await {
-                for (uid, state) in report.states {
-                    books::merge_state(&mut states, Uuid::from_u128(uid), state);
-                }
+            let ask = |answer| Control::States(of.clone(), answer);
+            for (uid, state) in self.ask_units(running, ask).await.into_iter().flatten() {
+                books::merge_state(&mut states, Uuid::from_u128(uid), state);
             }
         }
         states
+    }
+
+    async fn all_blocked(&self) -> BTreeMap<Uuid, Name> {
+        let mut blocked = BTreeMap::new();
+        for (uid, running) in self.running() {
+            let blockers = self.ask_units(&running, Control::Blocker).await;
+            blocked.extend(
+                blockers
+                    .into_iter()
+                    .flatten()
+                    .next()
+                    .map(|name| (uid, name)),
+            );
+        }
+        blocked
     }
 }
 
@@ -563,7 +588,16 @@ impl DataPlane for Dispatcher {
     }
 
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
-        Box::pin(self.all_states())
+        Box::pin(self.states_in_units(None))
+    }
+
+    fn states_of<'a>(&'a self, triggers: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {
+        let uids = triggers.iter().map(|uid| uid.as_u128()).collect();
+        Box::pin(self.states_in_units(Some(uids)))
+    }
+
+    fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {
+        Box::pin(self.all_blocked())
     }
 }
 

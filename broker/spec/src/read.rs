@@ -84,6 +84,14 @@ impl Declared {
         &self.piece.objects[self.at as usize]
     }
 
+    /// Whether this is what `other` was: of the same text, at the same place. It compares no texts,
+    /// and may say no where the two are the same.
+    pub fn is_unmoved(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.piece, &other.piece)
+            && (self.at, self.lines_before) == (other.at, other.lines_before)
+            && self.file == other.file
+    }
+
     /// The line on which the object begins.
     pub fn line(&self) -> u32 {
         self.placed()

@@ -12,7 +12,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::route::Plan;
+use crate::{name::Name, route::Plan};
 
 pub use tap::{Happening, Listener, Listening, Moment, Names, Tap};
 pub use trace::Trace;
@@ -36,6 +36,14 @@ pub trait DataPlane: Send + Sync {
 
     /// What each running Trigger is doing, by uid.
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+
+    /// What these Triggers are doing, by uid; those that do not run are left out. It costs as much
+    /// as they are many, however many others run.
+    fn states_of<'a>(&'a self, triggers: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>>;
+
+    /// The Brokers, by uid, whose producers wait now because of a Trigger's backlog, each with the
+    /// name of such a Trigger.
+    fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>>;
 
     /// Where it tells what happens, for whoever looks on.
     fn tap(&self) -> &Arc<Tap>;

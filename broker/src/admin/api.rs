@@ -35,10 +35,9 @@ pub(super) async fn list(
     uri: Uri,
 ) -> Result<Json<Part<Value>>, Problem> {
     let kind = kind(&kinds)?;
-    let wanted = Wanted::of(&uri)?;
-    let (namespace, name) = (wanted.namespace.as_deref(), wanted.name.as_deref());
-    let objects = admin.ask(admin.objects.list(kind, namespace, name)).await?;
-    Ok(Json(wanted.part(objects, key_of)))
+    let asked = Wanted::of(&uri)?.of_kind(kind);
+    let listed = admin.ask(admin.objects.list(&asked)).await?;
+    Ok(Json(listed.into()))
 }
 
 /// The declared objects of kinds that this build does not serve.

@@ -1,21 +1,14 @@
 //! What the admin port asks the declared objects.
 
 use serde_json::Value;
-use volley_spec::{Identity, ObjectKind, report::Answer};
+use volley_spec::{Identity, report::Answer};
 
-use crate::objects::{Board, Readiness};
+use crate::objects::{Asked, Board, Listed, Readiness};
 
 /// The declared objects, to be shown.
 pub trait Objects: Send + Sync + 'static {
-    /// The objects of `kind`, in the order of namespace and name, each as written with
-    /// `metadata.uid` and `status`; those of one namespace or name if one is given. Secrets'
-    /// values are hidden.
-    fn list<'a>(
-        &'a self,
-        kind: ObjectKind,
-        namespace: Option<&'a str>,
-        name: Option<&'a str>,
-    ) -> Answer<'a, Vec<Value>>;
+    /// The objects that are asked for, a page of them. Secrets' values are hidden.
+    fn list<'a>(&'a self, asked: &'a Asked) -> Answer<'a, Listed>;
 
     /// One object, as in a list.
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>>;
@@ -29,13 +22,8 @@ pub trait Objects: Send + Sync + 'static {
 }
 
 impl Objects for Board {
-    fn list<'a>(
-        &'a self,
-        kind: ObjectKind,
-        namespace: Option<&'a str>,
-        name: Option<&'a str>,
-    ) -> Answer<'a, Vec<Value>> {
-        Box::pin(Self::list(self, kind, namespace, name))
+    fn list<'a>(&'a self, asked: &'a Asked) -> Answer<'a, Listed> {
+        Box::pin(Self::list(self, asked))
     }
 
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {

@@ -4,7 +4,11 @@ use axum::extract::Query;
 use http::{StatusCode, Uri};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
+use serde_json::Value;
+use volley_spec::{ObjectKind, route::ObjectKey};
+
 use super::problem::Problem;
+use crate::objects::{Asked, Listed};
 
 /// How many items a page has if nothing is said, and at most.
 const LIMIT: usize = 1_000;
@@ -44,6 +48,17 @@ pub(super) struct Part<T> {
     next: Option<String>,
 }
 
+impl From<Listed> for Part<Value> {
+    fn from(listed: Listed) -> Self {
+        Self {
+            items: listed.items,
+            next: listed
+                .next
+                .map(|key| format!("{}/{}", key.namespace, key.name)),
+        }
+    }
+}
+
 impl Wanted {
     /// Reads a query string.
     pub(super) fn of(uri: &Uri) -> Result<Self, Problem> {
@@ -68,6 +83,25 @@ impl Wanted {
         Ok(wanted)
     }
 
+    /// The objects of a kind, for whoever can begin behind a key and end at the limit.
+    pub(super) fn of_kind(self, kind: ObjectKind) -> Asked {
+        let after = self
+            .after
+            .as_deref()
+            .and_then(|after| after.split_once('/'));
+        Asked {
+            kind,
+            after: after.map(|(namespace, name)| ObjectKey::new(namespace, name)),
+            limit: self.limit(),
+            namespace: self.namespace,
+            name: self.name,
+        }
+    }
+
+    fn limit(&self) -> usize {
+        self.limit.unwrap_or(LIMIT).min(MAX_LIMIT)
+    }
+
     /// Does an object of this namespace and name belong to the list?
     pub(super) fn takes(&self, namespace: &str, name: &str) -> bool {
         self.namespace
@@ -88,7 +122,7 @@ impl Wanted {
             let seen = items.partition_point(|item| key(item) <= after);
             items.drain(..seen);
         }
-        let mut end = self.limit.unwrap_or(LIMIT).min(MAX_LIMIT);
+        let mut end = self.limit();
         let mut next = None;
         if end < items.len() {
             let last = key(&items[end - 1]);

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    ops::Bound,
     sync::{Arc, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
@@ -24,6 +25,74 @@ use super::{
     judge::Verdict,
     status::{self, Entry},
 };
+
+/// Which objects a list is to show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// Of this kind.
+    pub kind: ObjectKind,
+    /// Only of this namespace.
+    pub namespace: Option<String>,
+    /// Only of this name.
+    pub name: Option<String>,
+    /// Only those behind this one, by namespace and name.
+    pub after: Option<ObjectKey>,
+    /// At most so many.
+    pub limit: usize,
+}
+
+impl Asked {
+    /// All objects of a kind.
+    pub fn all(kind: ObjectKind) -> Self {
+        Self {
+            kind,
+            namespace: None,
+            name: None,
+            after: None,
+            limit: usize::MAX,
+        }
+    }
+
+    /// Where the first of them may stand, in the order of all objects.
+    fn start(&self) -> Bound<Identity> {
+        let namespace = self.namespace.as_deref().unwrap_or_default();
+        let name = self.namespace.as_ref().and(self.name.as_deref());
+        let first = Identity::new(self.kind, namespace, name.unwrap_or_default());
+        let after = self.after.as_ref().map(|key| Identity {
+            kind: self.kind,
+            key: key.clone(),
+        });
+        match after {
+            Some(after) if after >= first => Bound::Excluded(after),
+            _ => Bound::Included(first),
+        }
+    }
+
+    /// Whether there may be one of them here or behind.
+    fn is_near(&self, identity: &Identity) -> bool {
+        let Some(namespace) = &self.namespace else {
+            return identity.kind == self.kind;
+        };
+        identity.kind == self.kind
+            && identity.key.namespace == namespace.as_str()
+            && self.takes_name(identity)
+    }
+
+    fn takes_name(&self, identity: &Identity) -> bool {
+        let name = self.name.as_deref();
+        name.is_none_or(|name| identity.key.name == name)
+    }
+}
+
+/// A part of a list.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Listed {
+    /// The objects, in the order of namespace and name, each as written with `metadata.uid` and
+    /// `status`.
+    pub items: Vec<Value>,
+    /// The last of them, if there are more behind it.
+    pub next: Option<ObjectKey>,
+}
 
 /// Every object and how it is doing.
 pub struct Board {
@@ -83,46 +152,47 @@ impl Board {
         })
     }
 
-    /// The objects of `kind` as the API shows them, in the order of namespace and name; those of
-    /// one namespace if one is given, and of one name.
-    pub async fn list(
-        &self,
-        kind: ObjectKind,
-        namespace: Option<&str>,
-        name: Option<&str>,
-    ) -> Vec<Value> {
-        let states = self.plane.states().await;
-        let now_ms = self.clock.wall_ms();
-        let mut state = self.write();
-        let said = Said {
-            blocked: state.blocked_by(&states),
-            damage: self.plane.damage(),
-            failure: self.plane.failure(),
-            states,
-        };
-        if let (Some(namespace), Some(name)) = (namespace, name) {
-            let identity = Identity::new(kind, namespace, name);
-            let found = state.entries.get_mut(&identity);
-            let shown = found.map(|entry| entry.show(&identity, &said, now_ms));
-            return shown.into_iter().collect();
+    /// The objects that are asked for as the API shows them, in the order of namespace and name.
+    pub async fn list(&self, asked: &Asked) -> Listed {
+        let (found, more) = self.read().find(asked);
+        Listed {
+            items: self.show(asked.kind, &found).await,
+            next: found
+                .last()
+                .filter(|_| more)
+                .map(|(identity, _)| identity.key.clone()),
         }
-        let wanted = |identity: &Identity| {
-            identity.kind == kind
-                && namespace.is_none_or(|namespace| namespace == identity.key.namespace)
-                && name.is_none_or(|name| name == identity.key.name)
-        };
-        let entries = state.entries.iter_mut();
-        entries
-            .filter(|(identity, _)| wanted(identity))
-            .map(|(identity, entry)| entry.show(identity, &said, now_ms))
-            .collect()
     }
 
     /// One object as the API shows it.
     pub async fn get(&self, identity: &Identity) -> Option<Value> {
-        let key = &identity.key;
-        let found = self.list(identity.kind, Some(&key.namespace), Some(&key.name));
-        found.await.pop()
+        let found = self.read().entries.get(identity).map(|entry| entry.uid);
+        let found = [(identity.clone(), found?)];
+        self.show(identity.kind, &found).await.pop()
+    }
+
+    /// Shows objects of a kind; those that have gone meanwhile are left out.
+    async fn show(&self, kind: ObjectKind, objects: &[(Identity, Uuid)]) -> Vec<Value> {
+        let mut said = Said {
+            damage: self.plane.damage(),
+            failure: self.plane.failure(),
+            ..Said::default()
+        };
+        match kind {
+            ObjectKind::Trigger => {
+                let uids: Vec<Uuid> = objects.iter().map(|(_, uid)| *uid).collect();
+                said.states = self.plane.states_of(&uids).await;
+            }
+            ObjectKind::Broker => said.blocked = self.plane.blocked().await,
+            _ => {}
+        }
+        let now_ms = self.clock.wall_ms();
+        let mut state = self.write();
+        let shown = objects.iter().filter_map(|(identity, _)| {
+            let entry = state.entries.get_mut(identity)?;
+            Some(entry.show(identity, &said, now_ms))
+        });
+        shown.collect()
     }
 
     /// Everything wrong with the files now, warnings included.
@@ -306,35 +376,23 @@ fn summary(errors: &[&Problem]) -> String {
 }
 
 impl State {
-    /// The Brokers that take no events, and a Trigger whose backlog is why.
-    fn blocked_by(&self, states: &BTreeMap<Uuid, TriggerState>) -> BTreeMap<ObjectKey, Name> {
-        if !states.values().any(|state| state.blocks_publish) {
-            return BTreeMap::new();
-        }
-        let mut blocked = BTreeMap::new();
-        for (identity, entry) in &self.entries {
-            let Object::Trigger(trigger) = &entry.object else {
-                continue;
-            };
-            if states
-                .get(&entry.uid)
-                .is_some_and(|state| state.blocks_publish)
-            {
-                let namespace = &identity.key.namespace;
-                let broker = ObjectKey::new(namespace, trigger.broker_name());
-                blocked
-                    .entry(broker)
-                    .or_insert_with(|| identity.key.name.clone());
-            }
-        }
-        blocked
+    /// The objects that are asked for, and whether there are more behind them.
+    fn find(&self, asked: &Asked) -> (Vec<(Identity, Uuid)>, bool) {
+        let behind = self.entries.range((asked.start(), Bound::Unbounded));
+        let near = behind.take_while(|(identity, _)| asked.is_near(identity));
+        let mut found = near.filter(|(identity, _)| asked.takes_name(identity));
+        let page = found.by_ref().take(asked.limit);
+        let page = page.map(|(identity, entry)| (identity.clone(), entry.uid));
+        (page.collect(), found.next().is_some())
     }
 }
 
 /// What the data plane says now.
+#[derive(Default)]
 struct Said {
     states: BTreeMap<Uuid, TriggerState>,
-    blocked: BTreeMap<ObjectKey, Name>,
+    /// Brokers, and the Trigger for which each waits.
+    blocked: BTreeMap<Uuid, Name>,
     damage: u64,
     failure: Option<String>,
 }
@@ -346,7 +404,7 @@ impl Entry {
             status.observe(state);
         }
         if identity.kind == ObjectKind::Broker {
-            if let Some(trigger) = said.blocked.get(&identity.key) {
+            if let Some(trigger) = said.blocked.get(&self.uid) {
                 status.observe_blocked_by(Some(trigger));
             }
             if said.damage > 0 {

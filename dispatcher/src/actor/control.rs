@@ -1,6 +1,6 @@
 //! What the plane asks of an actor: changes, books, an orderly end.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::sync::oneshot;
 use tracing::warn;
@@ -8,7 +8,7 @@ use volley_channel::{
     Bounds, Health, ReadError,
     planted::{self, Planted},
 };
-use volley_spec::report::TriggerState;
+use volley_spec::{Name, report::TriggerState};
 
 use super::Actor;
 use crate::core::{Change, UnitAccount};
@@ -21,6 +21,10 @@ pub(crate) enum Control {
     GiveUpAbsent(oneshot::Sender<usize>),
     /// Says what it has done.
     Report(oneshot::Sender<UnitReport>),
+    /// Says what Triggers are doing: these, by uid, or all.
+    States(Option<Arc<[u128]>>, oneshot::Sender<States>),
+    /// Says which Trigger's backlog blocks the Broker's producers, if one does.
+    Blocker(oneshot::Sender<Option<Name>>),
     /// Ends: with all work done if `finish`, else with what is in flight done; at `deadline` in
     /// any case. Answered with what is left.
     Drain {
@@ -37,8 +41,10 @@ pub(crate) enum Control {
 pub(crate) struct UnitReport {
     pub(crate) account: UnitAccount,
     pub(crate) bounds: Bounds,
-    pub(crate) states: BTreeMap<u128, TriggerState>,
 }
+
+/// What Triggers are doing, each with its uid.
+pub(crate) type States = Vec<(u128, TriggerState)>;
 
 /// An orderly end that is under way.
 pub(super) struct Drain {
@@ -64,6 +70,13 @@ impl Actor {
                 let report = self.report().await;
                 // Who asked may be gone.
                 answer.send(report).ok();
+            }
+            Control::States(of, answer) => {
+                let now_ms = self.around.clock.wall_ms();
+                answer.send(self.core.states(of.as_deref(), now_ms)).ok();
+            }
+            Control::Blocker(answer) => {
+                answer.send(self.core.blocker().cloned()).ok();
             }
             Control::Drain {
                 finish,
@@ -147,7 +160,6 @@ impl Actor {
         UnitReport {
             account: self.core.account(bounds.next_ordinal),
             bounds,
-            states: self.core.states(self.around.clock.wall_ms()),
         }
     }
 

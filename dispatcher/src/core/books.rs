@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use volley_channel::Position;
-use volley_spec::report::{TriggerAccount, TriggerPhase, TriggerState};
+use volley_spec::{
+    Name,
+    report::{TriggerAccount, TriggerPhase, TriggerState},
+};
 
 use super::{
     Core, Slot,
@@ -255,14 +258,30 @@ impl Core {
         self.graves.push(Grave::of(&row, trigger.counts.clone()));
     }
 
-    /// What each Trigger is doing; `now_ms` is the time since 1970.
-    pub fn states(&self, now_ms: u64) -> BTreeMap<u128, TriggerState> {
-        self.live()
-            .map(|(_, trigger)| {
-                let uid = trigger.route.uid.as_u128();
-                (uid, self.state(trigger, now_ms))
-            })
-            .collect()
+    /// What Triggers are doing, with their uids: those `of` these uids that live here, or all of
+    /// them; `now_ms` is the time since 1970.
+    pub fn states(&self, of: Option<&[u128]>, now_ms: u64) -> Vec<(u128, TriggerState)> {
+        let told = |trigger: &Trigger| {
+            let uid = trigger.route.uid.as_u128();
+            (uid, self.state(trigger, now_ms))
+        };
+        match of {
+            None => self.live().map(|(_, trigger)| told(trigger)).collect(),
+            Some(uids) => {
+                let slots = uids.iter().filter_map(|uid| self.slot_of(*uid));
+                let living = slots.filter_map(|slot| self.triggers.get(slot as usize)?.as_ref());
+                living.map(told).collect()
+            }
+        }
+    }
+
+    /// A Trigger whose backlog is why the Broker's producers wait now.
+    pub fn blocker(&self) -> Option<&Name> {
+        self.blocked_by_space?;
+        let mut blocking = self
+            .live()
+            .filter(|(_, trigger)| self.blocks_publish(trigger));
+        blocking.next().map(|(_, trigger)| &trigger.route.key.name)
     }
 
     fn state(&self, trigger: &Trigger, now_ms: u64) -> TriggerState {

@@ -42,18 +42,28 @@ pub(super) fn warnings(plan: &Plan) -> Vec<Warning> {
     told
 }
 
+/// Whether a ring could go over this Trigger.
+pub(super) fn leads_to_broker(trigger: &TriggerRoute) -> bool {
+    let mut ways = ways(trigger).into_iter();
+    ways.any(|(target, _)| matches!(target, Some(Target::Broker { .. })))
+}
+
+/// Where a Trigger leads, and the fields that say so.
+fn ways(trigger: &TriggerRoute) -> [(&Option<Target>, &'static [&'static str]); 2] {
+    [
+        (
+            &trigger.dead_letter,
+            &["spec", "delivery", "deadLetterSink"],
+        ),
+        (&trigger.subscriber, &["spec", "subscriber"]),
+    ]
+}
+
 fn edges(plan: &Plan) -> Edges<'_> {
     let mut edges = Edges::new();
     for (from, broker) in &plan.brokers {
         for trigger in broker.triggers.values() {
-            let ways = [
-                (
-                    &trigger.dead_letter,
-                    &["spec", "delivery", "deadLetterSink"][..],
-                ),
-                (&trigger.subscriber, &["spec", "subscriber"][..]),
-            ];
-            for (target, field) in ways {
+            for (target, field) in ways(trigger) {
                 if let Some(Target::Broker { uid: to, .. }) = target
                     && plan.brokers.contains_key(to)
                 {

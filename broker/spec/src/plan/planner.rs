@@ -12,7 +12,7 @@ use std::{
 use uuid::Uuid;
 
 use super::{
-    Facts, Outcome, World,
+    Facts, Outcome, Warning, World,
     broker::{self, PlannedBroker},
     cycles, dependency,
     known::{Known, KnownTrigger},
@@ -36,6 +36,9 @@ pub struct Planner {
     /// Brokers with their routes, which have no Triggers yet.
     brokers: BTreeMap<ObjectKey, PlannedBroker>,
     plan: Plan,
+    /// What there is to say of rings of Brokers; `None`: something changed that may close or open
+    /// one.
+    rings: Option<Vec<Warning>>,
 }
 
 /// How many Triggers are planned on all cores before their conditions, which most of them share,
@@ -91,10 +94,13 @@ impl Planner {
         self.end(outcome)
     }
 
-    fn end(&self, outcome: Outcome) -> Outcome {
+    fn end(&mut self, outcome: Outcome) -> Outcome {
+        let rings = self.rings.take();
+        let rings = rings.unwrap_or_else(|| cycles::warnings(&self.plan));
+        self.rings = Some(rings.clone());
         Outcome {
             plan: self.plan.clone(),
-            warnings: cycles::warnings(&self.plan),
+            warnings: rings,
             ..outcome
         }
     }
@@ -117,6 +123,7 @@ impl Planner {
         for identity in &self.known.others {
             outcome.judge(identity.clone(), facts, Status::default());
         }
+        self.rings = None;
         let before = self.plan_brokers(facts);
         let mut triggers = Vec::with_capacity(self.known.triggers.len());
         let mut routes: BTreeMap<Uuid, Vec<(Uuid, Arc<TriggerRoute>)>> = BTreeMap::new();
@@ -213,6 +220,14 @@ impl Planner {
         {
             let known = home.triggers.get(&route.uid);
             if known.is_none_or(|known| **known != route) {
+                let before = known.map(Arc::as_ref);
+                if before
+                    .into_iter()
+                    .chain([&route])
+                    .any(cycles::leads_to_broker)
+                {
+                    self.rings = None;
+                }
                 let home = Arc::make_mut(home);
                 home.triggers.insert(route.uid, Arc::new(route));
             }
@@ -228,7 +243,10 @@ impl Planner {
         if let Some((broker, uid)) = known.and_then(|known| known.placed.take())
             && let Some(home) = self.plan.brokers.get_mut(&broker)
         {
-            Arc::make_mut(home).triggers.remove(&uid);
+            let gone = Arc::make_mut(home).triggers.remove(&uid);
+            if gone.is_some_and(|route| cycles::leads_to_broker(&route)) {
+                self.rings = None;
+            }
         }
     }
 }

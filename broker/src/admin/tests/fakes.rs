@@ -11,17 +11,17 @@ use std::{
 use serde_json::{Value, json};
 use uuid::Uuid;
 use volley_spec::{
-    Identity, ObjectKind,
+    Identity, Name, ObjectKind,
     report::{
         Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, Tap, TriggerAccount, TriggerPhase,
         TriggerState,
     },
-    route::Plan,
+    route::{ObjectKey, Plan},
 };
 
 use crate::{
     admin::Objects,
-    objects::{Check, Readiness},
+    objects::{Asked, Check, Listed, Readiness},
 };
 
 pub(super) const UID: &str = "00000000-0000-0000-0000-000000000007";
@@ -101,6 +101,14 @@ impl DataPlane for FakePlane {
         };
         Box::pin(async move { BTreeMap::from([(UID.parse().expect("a uid"), state)]) })
     }
+
+    fn states_of<'a>(&'a self, _: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {
+        self.states()
+    }
+
+    fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {
+        Box::pin(async { BTreeMap::new() })
+    }
 }
 
 #[derive(Default)]
@@ -113,20 +121,28 @@ fn object(namespace: &str, name: &str) -> Value {
 }
 
 impl Objects for FakeObjects {
-    fn list<'a>(
-        &'a self,
-        kind: ObjectKind,
-        namespace: Option<&'a str>,
-        name: Option<&'a str>,
-    ) -> Answer<'a, Vec<Value>> {
+    fn list<'a>(&'a self, asked: &'a Asked) -> Answer<'a, Listed> {
         let all = [("a", "x"), ("a", "y"), ("b", "x")];
+        let after = asked.after.as_ref();
+        let after = after.map(|key| (key.namespace.as_str(), key.name.as_str()));
         let wanted = all.into_iter().filter(move |(ns, n)| {
-            kind == ObjectKind::Trigger
-                && namespace.is_none_or(|wanted| wanted == *ns)
-                && name.is_none_or(|wanted| wanted == *n)
+            asked.kind == ObjectKind::Trigger
+                && asked
+                    .namespace
+                    .as_deref()
+                    .is_none_or(|wanted| wanted == *ns)
+                && asked.name.as_deref().is_none_or(|wanted| wanted == *n)
+                && after.is_none_or(|after| after < (*ns, *n))
         });
-        let found = wanted.map(|(ns, n)| object(ns, n)).collect();
-        Box::pin(async move { found })
+        let mut found: Vec<_> = wanted.collect();
+        let more = found.len() > asked.limit;
+        found.truncate(asked.limit);
+        let last = found.last().filter(|_| more);
+        let listed = Listed {
+            next: last.map(|(ns, n)| ObjectKey::new(*ns, *n)),
+            items: found.into_iter().map(|(ns, n)| object(ns, n)).collect(),
+        };
+        Box::pin(async move { listed })
     }
 
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {

@@ -16,7 +16,7 @@ use url::Url;
 use uuid::Uuid;
 use volley_channel::{Clock, Fut, LedgerError};
 use volley_spec::{
-    Identity, ObjectKind,
+    Identity, Name, ObjectKind,
     report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{Backend, Plan},
 };
@@ -35,6 +35,7 @@ pub(super) struct Record {
     told: Mutex<Vec<String>>,
     pub(super) refuse: Mutex<Vec<Refused>>,
     pub(super) states: Mutex<BTreeMap<Uuid, TriggerState>>,
+    pub(super) blocked: Mutex<BTreeMap<Uuid, Name>>,
     pub(super) plans: Mutex<Vec<Arc<Plan>>>,
     /// Applies wait for a permit each when there is a gate.
     gate: Mutex<Option<Arc<Semaphore>>>,
@@ -100,6 +101,17 @@ impl DataPlane for Record {
     fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
         let states = self.states.lock().unwrap().clone();
         Box::pin(async { states })
+    }
+
+    fn states_of<'a>(&'a self, triggers: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {
+        let mut states = self.states.lock().unwrap().clone();
+        states.retain(|uid, _| triggers.contains(uid));
+        Box::pin(async { states })
+    }
+
+    fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {
+        let blocked = self.blocked.lock().unwrap().clone();
+        Box::pin(async { blocked })
     }
 }
 

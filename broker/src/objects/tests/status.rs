@@ -5,7 +5,10 @@ use uuid::Uuid;
 use volley_spec::{
     ObjectKind,
     report::{SinkHealth, TriggerPhase, TriggerState},
+    route::ObjectKey,
 };
+
+use crate::objects::Asked;
 
 use super::stage::{Stage, broker, condition, trigger, uid};
 
@@ -62,6 +65,13 @@ async fn what_the_data_plane_sees_is_shown_with_the_time_of_its_change() {
         ..state()
     };
     stage.record.states.lock().unwrap().insert(id, failing);
+    let shop = Uuid::parse_str(&uid(&stage.broker("shop").await)).expect("a uid");
+    stage
+        .record
+        .blocked
+        .lock()
+        .unwrap()
+        .insert(shop, "t".into());
     let first = stage.trigger("t").await;
     assert_eq!(condition(&first, "SinkHealthy"), "False DeliveryFails");
     assert_eq!(condition(&first, "BacklogKept"), "True BlocksPublish");
@@ -112,20 +122,45 @@ async fn lists_are_by_namespace_and_name() {
             |object: &serde_json::Value| object["metadata"]["name"].as_str().map(str::to_owned);
         list.iter().filter_map(name).collect()
     };
-    let all = stage.board.list(ObjectKind::Broker, None, None).await;
-    assert_eq!(names(all), ["a", "c", "b"]);
-    let some = stage
-        .board
-        .list(ObjectKind::Broker, Some("elsewhere"), None)
-        .await;
-    assert_eq!(names(some), ["b"]);
-    assert!(
-        stage
-            .board
-            .list(ObjectKind::Trigger, None, None)
-            .await
-            .is_empty()
+    let list = async |asked: Asked| {
+        let listed = stage.board.list(&asked).await;
+        (names(listed.items), listed.next.map(|key| key.to_string()))
+    };
+    let all = Asked::all(ObjectKind::Broker);
+    let (shown, next) = list(all.clone()).await;
+    assert_eq!(
+        (shown, next),
+        (vec!["a".into(), "c".into(), "b".into()], None)
     );
+    let elsewhere = Asked {
+        namespace: Some("elsewhere".into()),
+        ..all.clone()
+    };
+    assert_eq!(list(elsewhere.clone()).await.0, ["b"]);
+    let before_it = Asked {
+        after: Some(ObjectKey::new("default", "c")),
+        ..elsewhere
+    };
+    assert_eq!(
+        list(before_it).await.0,
+        ["b"],
+        "a namespace begins at its first"
+    );
+    let one = Asked {
+        name: Some("c".into()),
+        ..all.clone()
+    };
+    assert_eq!(list(one).await.0, ["c"]);
+    let mut asked = Asked { limit: 1, ..all };
+    for (name, more) in [("a", true), ("c", true), ("b", false)] {
+        let listed = stage.board.list(&asked).await;
+        assert_eq!(
+            (names(listed.items), listed.next.is_some()),
+            (vec![name.into()], more)
+        );
+        asked.after = listed.next;
+    }
+    assert!(list(Asked::all(ObjectKind::Trigger)).await.0.is_empty());
 }
 
 #[tokio::test(start_paused = true)]
