@@ -17,6 +17,9 @@ use crate::{core::AttemptKey, egress::ReplyRoom};
 const EVERY: Duration = Duration::from_secs(1);
 /// And after so many bytes of events were read, so that the channel can forget them.
 const BYTES: usize = 4 << 20;
+/// Or so many for each Trigger, where that is more: an image looks at each of them, which takes
+/// some 80 ms for a million.
+const BYTES_EACH: usize = 64;
 
 pub(super) struct Progress {
     pub(super) epoch: Epoch,
@@ -116,7 +119,8 @@ impl Actor {
             return;
         }
         let late = self.progress.due.is_some_and(|due| due <= now);
-        if self.progress.wanted || (self.progress.dirty && (late || self.progress.bytes >= BYTES)) {
+        let many = BYTES.max(self.core.trigger_count() * BYTES_EACH);
+        if self.progress.wanted || (self.progress.dirty && (late || self.progress.bytes >= many)) {
             return self.write_image(now);
         }
         if self.progress.dirty && self.progress.due.is_none() {

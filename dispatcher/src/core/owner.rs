@@ -24,6 +24,11 @@ impl Core {
             })
     }
 
+    /// How many Triggers live here.
+    pub fn trigger_count(&self) -> usize {
+        self.by_uid.len()
+    }
+
     /// The slot of the Trigger with this uid.
     pub fn slot_of(&self, uid: u128) -> Option<Slot> {
         self.by_uid.get(&uid).copied()
