@@ -17,8 +17,7 @@ use crate::{core::AttemptKey, egress::ReplyRoom};
 const EVERY: Duration = Duration::from_secs(1);
 /// And after so many bytes of events were read, so that the channel can forget them.
 const BYTES: usize = 4 << 20;
-/// Or so many for each Trigger, where that is more: an image looks at each of them, which takes
-/// some 80 ms for a million.
+/// Or so many for each Trigger, where that is more: an image looks at each of them.
 const BYTES_EACH: usize = 64;
 
 pub(super) struct Progress {
