@@ -30,6 +30,7 @@ mod roll;
 mod room;
 mod shelf;
 mod trigger;
+mod unsettled;
 
 #[cfg(test)]
 mod model;
@@ -139,6 +140,9 @@ pub struct Core {
     triggers: Vec<Option<Trigger>>,
     free: Vec<Slot>,
     by_uid: BTreeMap<u128, Slot>,
+    /// Triggers that are not simply complete below the head, and some that were not (see
+    /// [`unsettled`]).
+    unsettled: BTreeSet<Slot>,
     roll: RollCall,
     absent: BTreeMap<u128, Exception>,
     /// The lowest position that an absent Trigger needs.
@@ -201,6 +205,7 @@ impl Core {
             triggers: Vec::new(),
             free: Vec::new(),
             by_uid: BTreeMap::new(),
+            unsettled: BTreeSet::new(),
             roll: RollCall::new(),
             absent: BTreeMap::new(),
             absent_floor: None,
@@ -577,6 +582,9 @@ impl Core {
         let (before, now) = (trigger.weighed, trigger.pending.held_bytes());
         trigger.weighed = now;
         self.weight = self.weight - before + now;
+        if !self.altered(Altered::PendingForgotten) {
+            self.unsettle(slot);
+        }
     }
 
     fn live(&self) -> impl Iterator<Item = (Slot, &Trigger)> {

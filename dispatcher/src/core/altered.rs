@@ -21,6 +21,8 @@ pub(crate) enum Altered {
     BaseBeforeExceptions,
     /// Exceptions carry no pending list.
     NoPendingList,
+    /// An image does not look at a Trigger that matched something since it was settled.
+    PendingForgotten,
     /// The ledger does not keep a deposed owner's writes out.
     NoFencing,
     /// A dead letter that its sink refused counts as done.

@@ -279,7 +279,7 @@ impl Core {
     pub fn blocker(&self) -> Option<&Name> {
         self.blocked_by_space?;
         let mut blocking = self
-            .live()
+            .unsettled()
             .filter(|(_, trigger)| self.blocks_publish(trigger));
         blocking.next().map(|(_, trigger)| &trigger.route.key.name)
     }

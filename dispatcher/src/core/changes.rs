@@ -77,6 +77,7 @@ impl Core {
         });
         self.triggers[slot as usize] = Some(trigger);
         self.by_uid.insert(uid, slot);
+        self.unsettle(slot);
         slot
     }
 
@@ -247,6 +248,7 @@ impl Core {
         self.index.remove(slot);
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
+        self.unsettled.remove(&slot);
         self.weight -= trigger.weighed;
         let pending = std::mem::replace(&mut trigger.pending, Pending::new(Order::None));
         let events = pending.len() as u64;

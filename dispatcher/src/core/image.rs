@@ -265,24 +265,21 @@ impl Core {
     pub fn checkpoint(&mut self, limit: usize) -> Image {
         self.delta.clear();
         self.sequence += 1;
-        let head = self.head;
-        for trigger in self.triggers.iter_mut().flatten() {
-            trigger.forget_done(head);
-        }
+        self.settle();
         let roll = self.write_roll(limit);
         self.image(roll)
     }
 
     /// The whole progress as of now: what the next owner would start from.
     fn image(&self, roll: Roll) -> Image {
-        let exceptions = self.live().filter_map(|(_, trigger)| {
+        let exceptions = self.unsettled().filter_map(|(_, trigger)| {
             let exception = self.exception(trigger)?;
             Some((trigger.route.uid.as_u128(), exception))
         });
         let exceptions = exceptions.chain(self.absent_exceptions()).collect();
         let mut facts = self.shelf.needed();
         // Of an event that was given back only the attempt in flight still knows.
-        for (_, trigger) in self.live() {
+        for (_, trigger) in self.unsettled() {
             let begun = trigger.pending.begun().iter();
             let doomed = begun.filter(|(_, entry)| entry.doomed);
             facts.extend(doomed.map(|(position, entry)| (*position, entry.facts)));
@@ -307,9 +304,7 @@ impl Core {
             Reading::Attached { from } if from > self.head => {
                 (from, trigger.start_ordinal.max(self.head_ordinal))
             }
-            Reading::Attached { .. } if trigger.pending.is_empty() && trigger.done.is_empty() => {
-                return None;
-            }
+            Reading::Attached { .. } if trigger.is_settled(self.head) => return None,
             Reading::Attached { .. } => (self.head, self.head_ordinal),
             Reading::Detached { read, ordinal } => (read, ordinal),
         };

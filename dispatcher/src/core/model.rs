@@ -100,6 +100,7 @@ altered_rules! {
     a_base_written_before_its_exceptions_is_caught: BaseBeforeExceptions;
     an_exception_removed_before_its_image_is_caught: ExceptionRemovedEarly;
     exceptions_without_a_pending_list_are_caught: NoPendingList;
+    an_image_that_passes_over_what_is_pending_is_caught: PendingForgotten;
     a_ledger_without_fencing_is_caught: NoFencing;
     a_lost_dead_letter_is_caught: DeadLetterFailureIsDone;
     a_lane_that_skips_a_waiting_entry_is_caught: LaneSkipsWaiting;

@@ -19,7 +19,7 @@ impl Core {
     /// Whether nothing is pending and everything below `next_ordinal` is read.
     pub fn is_done(&self, next_ordinal: u64) -> bool {
         self.head_ordinal >= next_ordinal
-            && self.triggers.iter().flatten().all(|trigger| {
+            && self.unsettled().all(|(_, trigger)| {
                 trigger.pending.is_empty() && !matches!(trigger.reading, Reading::Detached { .. })
             })
     }

@@ -36,6 +36,7 @@ impl Core {
         self.settle_filter_errors(slot);
         self.trigger_mut(slot).reading = Reading::Detached { read, ordinal };
         self.detached.insert((read, slot));
+        self.unsettle(slot);
         self.refresh_eligible(slot);
     }
 

@@ -25,7 +25,7 @@ impl Core {
             .map(|_| (until, default));
         let until = blocker.map_or(until, |floor| floor.min(until));
         let behind: Vec<Slot> = self
-            .live()
+            .unsettled()
             .filter(|(_, trigger)| {
                 !(spares && blocks(trigger, default))
                     && trigger.floor().is_some_and(|floor| floor < until)
@@ -43,7 +43,7 @@ impl Core {
     }
 
     fn blocking_floor(&self, default: Overflow) -> Option<Position> {
-        self.live()
+        self.unsettled()
             .filter(|(_, trigger)| blocks(trigger, default))
             .filter_map(|(_, trigger)| trigger.floor())
             .min()

@@ -58,6 +58,8 @@ pub(crate) struct Trigger {
     /// Ordinal where its reading started in this process.
     pub(crate) start_ordinal: u64,
     pub(crate) pending: Pending,
+    /// Its core keeps it among those that are not settled.
+    pub(crate) unsettled: bool,
     /// What was last counted of the memory that `pending` takes.
     pub(crate) weighed: usize,
     pub(crate) pace: Option<Pace>,
@@ -86,6 +88,7 @@ impl Trigger {
             route,
             reading,
             start_ordinal,
+            unsettled: false,
             weighed: 0,
             done: Positions::default(),
             drop_below: Position(0),
@@ -160,6 +163,13 @@ impl Trigger {
     pub(crate) fn owes_dead_letter(&self, position: Position) -> bool {
         let entry = self.pending.entry(position);
         entry.is_some_and(|entry| entry.dead.is_some())
+    }
+
+    /// Whether it is complete below `head` and misses nothing above: nothing need be said of it.
+    pub(crate) fn is_settled(&self, head: Position) -> bool {
+        matches!(self.reading, Reading::Attached { from } if from <= head)
+            && self.pending.is_empty()
+            && self.done.is_empty()
     }
 
     /// The lowest position that it needs, if it needs any below `head`.
