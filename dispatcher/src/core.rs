@@ -43,7 +43,7 @@ use std::{
     time::Duration,
 };
 
-pub use books::{Counts, Dropped, Ending, Finished, Lost, UnitAccount};
+pub use books::{Counts, Dropped, Ending, Finished, Lost, Part, UnitAccount};
 pub use changes::Change;
 pub use heard::{Fate, Flying, Heard};
 pub use image::{Delta, Exception, Image, ImageError};

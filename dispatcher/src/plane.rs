@@ -1,6 +1,7 @@
 //! The data plane of one process: an actor for every unit, placed on the cores, and what they
 //! have to say.
 
+mod answers;
 mod books;
 mod diff;
 mod graves;
@@ -20,12 +21,12 @@ use volley_channel::{
 };
 use volley_spec::{
     Name,
-    report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
+    report::{Answer, BooksOf, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{BrokerRoute, Plan},
 };
 
 use crate::{
-    actor::{Actor, Birth, Control, Surroundings, Teller, UnitReport},
+    actor::{Actor, Birth, Control, Surroundings, Teller},
     budget::Memory,
     core::{Core, Delta, Image, Settings},
     egress::{Egress, EgressOptions, Network},
@@ -496,74 +497,6 @@ impl Dispatcher {
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    async fn reports(&self, running: &Running) -> Vec<UnitReport> {
-        self.ask_units(running, Control::Report).await
-    }
-
-    /// What each unit of a Broker answers; those that have ended say nothing.
-    async fn ask_units<T>(
-        &self,
-        running: &Running,
-        ask: impl Fn(oneshot::Sender<T>) -> Control,
-    ) -> Vec<T> {
-        let mut asked = Vec::new();
-        for (_, control) in &running.units {
-            let (answer, told) = oneshot::channel();
-            if control.send(ask(answer)).await.is_ok() {
-                asked.push(told);
-            }
-        }
-        let mut answers = Vec::new();
-        for told in asked {
-            answers.extend(told.await);
-        }
-        answers
-    }
-
-    async fn all_accounts(&self) -> Vec<BrokerAccount> {
-        let mut accounts = self.state().graves.accounts();
-        for running in self.running().values() {
-            let tally = self.publisher.tally(running.pool);
-            let accepted = tally.accepted();
-            let reports = self.reports(running).await;
-            accounts.push(books::account(
-                running,
-                &tally,
-                accepted,
-                reports,
-                self.publisher.channel().caps().name,
-            ));
-        }
-        accounts
-    }
-
-    /// Of these Triggers, or of all.
-    async fn states_in_units(&self, of: Option<Arc<[u128]>>) -> BTreeMap<Uuid, TriggerState> {
-        let mut states = BTreeMap::new();
-        for running in self.running().values() {
-            let ask = |answer| Control::States(of.clone(), answer);
-            for (uid, state) in self.ask_units(running, ask).await.into_iter().flatten() {
-                books::merge_state(&mut states, Uuid::from_u128(uid), state);
-            }
-        }
-        states
-    }
-
-    async fn all_blocked(&self) -> BTreeMap<Uuid, Name> {
-        let mut blocked = BTreeMap::new();
-        for (uid, running) in self.running() {
-            let blockers = self.ask_units(&running, Control::Blocker).await;
-            blocked.extend(
-                blockers
-                    .into_iter()
-                    .flatten()
-                    .next()
-                    .map(|name| (uid, name)),
-            );
-        }
-        blocked
-    }
 }
 
 impl DataPlane for Dispatcher {
@@ -571,8 +504,8 @@ impl DataPlane for Dispatcher {
         Box::pin(self.take_up(plan))
     }
 
-    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
-        Box::pin(self.all_accounts())
+    fn accounts<'a>(&'a self, of: &'a BooksOf) -> Answer<'a, Vec<BrokerAccount>> {
+        Box::pin(self.accounts_of(of))
     }
 
     fn tap(&self) -> &Arc<Tap> {
@@ -587,13 +520,9 @@ impl DataPlane for Dispatcher {
         self.publisher.channel().failure()
     }
 
-    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
-        Box::pin(self.states_in_units(None))
-    }
-
     fn states_of<'a>(&'a self, triggers: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {
         let uids = triggers.iter().map(|uid| uid.as_u128()).collect();
-        Box::pin(self.states_in_units(Some(uids)))
+        Box::pin(self.states_in_units(uids))
     }
 
     fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {

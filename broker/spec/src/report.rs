@@ -31,11 +31,8 @@ pub trait DataPlane: Send + Sync {
     /// The answer names what could not be taken up, by the object's uid; the rest is live.
     fn apply(&self, plan: Arc<Plan>) -> Answer<'_, Vec<Refused>>;
 
-    /// The books of every Broker that this process has run, deleted Triggers included.
-    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>>;
-
-    /// What each running Trigger is doing, by uid.
-    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>>;
+    /// The books of the Brokers `of` those that this process has run, deleted Triggers included.
+    fn accounts<'a>(&'a self, of: &'a BooksOf) -> Answer<'a, Vec<BrokerAccount>>;
 
     /// What these Triggers are doing, by uid; those that do not run are left out. It costs as much
     /// as they are many, however many others run.
@@ -56,6 +53,36 @@ pub trait DataPlane: Send + Sync {
     /// Why no event can be stored any more until the process is started again, if that is so.
     fn failure(&self) -> Option<String> {
         None
+    }
+}
+
+/// Which books are asked for; by default all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BooksOf {
+    /// Only Brokers of this namespace.
+    pub namespace: Option<String>,
+    /// Only Brokers of this name.
+    pub name: Option<String>,
+    /// How many running Triggers have rows of their own, those with the lowest uids first. The
+    /// others of each Broker are one row called [`OTHER`].
+    pub triggers: usize,
+}
+
+impl Default for BooksOf {
+    fn default() -> Self {
+        Self {
+            namespace: None,
+            name: None,
+            triggers: usize::MAX,
+        }
+    }
+}
+
+impl BooksOf {
+    /// Are the books of this Broker among them?
+    pub fn takes(&self, namespace: &str, name: &str) -> bool {
+        let is = |wanted: &Option<String>, found| wanted.as_ref().is_none_or(|it| it == found);
+        is(&self.namespace, namespace) && is(&self.name, name)
     }
 }
 
@@ -121,8 +148,8 @@ pub enum BrokerPhase {
     Deleted,
 }
 
-/// The name of a row of the books that sums up deleted Triggers or Brokers, so that the books stay
-/// bounded. The second and third law hold for it as they do for each of them.
+/// The name of a row of the books that sums up Triggers or Brokers, so that they stay bounded: the
+/// ones deleted first, or those beyond a number that was asked for. The second and third law hold for it as they do for each of them.
 pub const OTHER: &str = "_other";
 
 /// The books of one Trigger since this process started.
@@ -158,6 +185,34 @@ pub struct TriggerAccount {
     /// How often an expression of its filter failed or gave no boolean while an event was judged.
     /// Outside the laws: such an event is counted as any other that its filter let pass or not.
     pub filter_errors: u64,
+    /// Age of its oldest unfinished event in milliseconds; 0 when there is none. Not in the books,
+    /// which say how much and not how long.
+    #[serde(skip)]
+    pub oldest_ms: u64,
+}
+
+impl TriggerAccount {
+    /// Adds the figures of another row: the same Trigger in another unit, or one to be summed up.
+    pub fn add(&mut self, row: &Self) {
+        // A Trigger is attached only if it is so everywhere.
+        if self.state == TriggerPhase::Attached {
+            self.state = row.state;
+        }
+        self.before += row.before;
+        self.seen += row.seen;
+        self.filtered += row.filtered;
+        self.matched += row.matched;
+        self.unread += row.unread;
+        self.recovered += row.recovered;
+        self.delivered += row.delivered;
+        self.dead_lettered += row.dead_lettered;
+        self.pending += row.pending;
+        self.filter_errors += row.filter_errors;
+        self.oldest_ms = self.oldest_ms.max(row.oldest_ms);
+        for (why, count) in &row.dropped {
+            *self.dropped.entry(why).or_insert(0) += count;
+        }
+    }
 }
 
 /// What a Trigger is doing.

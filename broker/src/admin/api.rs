@@ -22,8 +22,7 @@ pub(super) async fn accounts(
     uri: Uri,
 ) -> Result<Json<Part<BrokerAccount>>, Problem> {
     let wanted = Wanted::of(&uri)?;
-    let mut accounts = admin.ask(admin.plane.accounts()).await?;
-    accounts.retain(|account| wanted.takes(&account.namespace, &account.name));
+    let accounts = admin.ask(admin.plane.accounts(&wanted.books())).await?;
     let key = |account: &BrokerAccount| (account.namespace.clone(), account.name.clone());
     Ok(Json(wanted.part(accounts, key)))
 }

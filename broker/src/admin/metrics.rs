@@ -1,8 +1,8 @@
 //! The page of `/metrics`: what is counted anyway, in Prometheus' text format.
 //!
 //! Nothing is kept here. Labels are bounded: namespaces, Brokers and Triggers that are declared,
-//! never anything that an event says; what belongs to no Broker is `_other`, and so are Triggers
-//! beyond a number.
+//! never anything that an event says; what belongs to no Broker is `_other`, and so are a Broker's
+//! Triggers beyond a number.
 
 mod page;
 mod triggers;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use http::{HeaderName, header::CONTENT_TYPE};
+use volley_spec::report::BooksOf;
 
 pub use page::{Page, Shape};
 
@@ -24,8 +25,11 @@ const OTHER: &str = "_other";
 pub(super) async fn show(
     State(admin): State<Arc<Admin>>,
 ) -> Result<([(HeaderName, &'static str); 1], String), Problem> {
-    let accounts = admin.ask(admin.plane.accounts()).await?;
-    let states = admin.ask(admin.plane.states()).await?;
+    let books = BooksOf {
+        triggers: admin.options.max_triggers,
+        ..BooksOf::default()
+    };
+    let accounts = admin.ask(admin.plane.accounts(&books)).await?;
     let mut page = Page::default();
     page.family("volley_build_info", "Which build this is", Shape::Gauge);
     page.sample(
@@ -35,7 +39,7 @@ pub(super) async fn show(
     );
     ingress(&mut page, &admin.ingress);
     channels(&mut page, &admin.ingress);
-    triggers::write(&mut page, &accounts, &states, admin.options.max_triggers);
+    triggers::write(&mut page, &accounts, admin.options.max_triggers);
     for more in &admin.more {
         more(&mut page);
     }

@@ -5,7 +5,7 @@ use http::{StatusCode, Uri};
 use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 use serde_json::Value;
-use volley_spec::{ObjectKind, route::ObjectKey};
+use volley_spec::{ObjectKind, report::BooksOf, route::ObjectKey};
 
 use super::problem::Problem;
 use crate::objects::{Asked, Listed};
@@ -95,6 +95,15 @@ impl Wanted {
             limit: self.limit(),
             namespace: self.namespace,
             name: self.name,
+        }
+    }
+
+    /// The books of the Brokers of this namespace and name.
+    pub(super) fn books(&self) -> BooksOf {
+        BooksOf {
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            ..BooksOf::default()
         }
     }
 

@@ -11,7 +11,7 @@ use volley_channel::{
 use volley_spec::{Name, report::TriggerState};
 
 use super::Actor;
-use crate::core::{Change, UnitAccount};
+use crate::core::{Change, Part, UnitAccount};
 
 /// A question or an order.
 pub(crate) enum Control {
@@ -19,10 +19,10 @@ pub(crate) enum Control {
     Changes(Vec<Change>, oneshot::Sender<()>),
     /// Gives up what Triggers left that no file declares; answered with how many there were.
     GiveUpAbsent(oneshot::Sender<usize>),
-    /// Says what it has done.
-    Report(oneshot::Sender<UnitReport>),
-    /// Says what Triggers are doing: these, by uid, or all.
-    States(Option<Arc<[u128]>>, oneshot::Sender<States>),
+    /// Says what it has done: a part at a time, so that events go on between them.
+    Report(Part, oneshot::Sender<UnitReport>),
+    /// Says what Triggers are doing: these, by uid.
+    States(Arc<[u128]>, oneshot::Sender<States>),
     /// Says which Trigger's backlog blocks the Broker's producers, if one does.
     Blocker(oneshot::Sender<Option<Name>>),
     /// Ends: with all work done if `finish`, else with what is in flight done; at `deadline` in
@@ -41,6 +41,8 @@ pub(crate) enum Control {
 pub(crate) struct UnitReport {
     pub(crate) account: UnitAccount,
     pub(crate) bounds: Bounds,
+    /// No Trigger came or went between its parts.
+    pub(crate) whole: bool,
 }
 
 /// What Triggers are doing, each with its uid.
@@ -66,14 +68,14 @@ impl Actor {
                 // Who asked may be gone.
                 answer.send(gone).ok();
             }
-            Control::Report(answer) => {
-                let report = self.report().await;
+            Control::Report(part, answer) => {
+                let report = self.report(part).await;
                 // Who asked may be gone.
                 answer.send(report).ok();
             }
             Control::States(of, answer) => {
                 let now_ms = self.around.clock.wall_ms();
-                answer.send(self.core.states(of.as_deref(), now_ms)).ok();
+                answer.send(self.core.states(&of, now_ms)).ok();
             }
             Control::Blocker(answer) => {
                 answer.send(self.core.blocker().cloned()).ok();
@@ -92,7 +94,7 @@ impl Actor {
             }
             Control::Retire(answer) => {
                 self.core.remove_all();
-                let report = self.report().await;
+                let report = self.report(Part::WHOLE).await;
                 self.stopped = true;
                 answer.send(report).ok();
             }
@@ -155,11 +157,13 @@ impl Actor {
         }
     }
 
-    async fn report(&mut self) -> UnitReport {
+    async fn report(&mut self, part: Part) -> UnitReport {
         let bounds = self.bounds().await;
+        let now_ms = self.around.clock.wall_ms();
         UnitReport {
-            account: self.core.account(bounds.next_ordinal),
+            account: self.core.account(part, bounds.next_ordinal, now_ms),
             bounds,
+            whole: true,
         }
     }
 
@@ -196,12 +200,12 @@ impl Actor {
     }
 
     async fn end_drain(&mut self) {
-        let report = self.report().await;
+        let report = self.report(Part::WHOLE).await;
         let left = report
             .account
             .triggers
             .iter()
-            .map(|(row, _)| (row.name.clone(), row.pending + row.unread));
+            .map(|row| (row.name.clone(), row.pending + row.unread));
         let left = left.filter(|(_, count)| *count > 0).collect();
         self.stopped = true;
         if let Some(answer) = self.drain.as_mut().and_then(|drain| drain.answer.take()) {

@@ -1,11 +1,11 @@
 //! The unit's half of the books: what each Trigger has read and how its deliveries ended.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::Bound};
 
 use volley_channel::Position;
 use volley_spec::{
     Name,
-    report::{TriggerAccount, TriggerPhase, TriggerState},
+    report::{OTHER, TriggerAccount, TriggerPhase, TriggerState},
 };
 
 use super::{
@@ -151,29 +151,74 @@ pub struct UnitAccount {
     pub unmatched: u64,
     /// Triggers that progress knows and no file declares.
     pub absent: u64,
-    /// A row a Trigger, deleted ones first, with its attempts and replies.
-    pub triggers: Vec<(TriggerAccount, Counts)>,
+    /// A row a Trigger, deleted ones last; those that were not to be named as one.
+    pub triggers: Vec<TriggerAccount>,
+    /// The last Trigger that was looked at, if there are more.
+    pub more: Option<u128>,
+    /// How often Triggers came, changed or went: parts make a whole if it stays.
+    pub changes: u64,
+}
+
+/// A part of a unit's books.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part {
+    /// Begins behind the Trigger with this uid.
+    pub after: Option<u128>,
+    /// Looks at so many Triggers; deleted ones come with the last part.
+    pub most: usize,
+    /// So many of them get a row of their own.
+    pub named: usize,
+}
+
+impl Part {
+    /// All of it.
+    pub const WHOLE: Self = Self {
+        after: None,
+        most: usize::MAX,
+        named: usize::MAX,
+    };
 }
 
 impl Core {
-    /// The books as of now. `next_ordinal` is the ordinal that the channel gives next, which the
-    /// head may not have reached.
-    pub fn account(&self, next_ordinal: u64) -> UnitAccount {
-        let graves = self
-            .graves
-            .iter()
-            .map(|grave| (grave.row(), grave.counts.clone()));
-        let live = self.live().map(|(slot, trigger)| {
-            (
-                self.row(slot, trigger, next_ordinal),
-                trigger.counts.clone(),
-            )
-        });
+    /// A part of the books as of now. `next_ordinal` is the ordinal that the channel gives next,
+    /// which the head may not have reached; `now_ms` is the time since 1970.
+    pub fn account(&self, part: Part, next_ordinal: u64, now_ms: u64) -> UnitAccount {
+        let mut triggers = Vec::new();
+        let mut others: Option<TriggerAccount> = None;
+        let mut last = None;
+        let from = part.after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut left = self.by_uid.range((from, Bound::Unbounded));
+        for (uid, slot) in left.by_ref().take(part.most) {
+            last = Some(*uid);
+            let Some(trigger) = self.triggers[*slot as usize].as_ref() else {
+                continue;
+            };
+            let mut row = self.figures(*slot, trigger, next_ordinal);
+            row.oldest_ms = self.oldest_ms(trigger, now_ms);
+            if triggers.len() < part.named {
+                triggers.push(name(row, trigger));
+                continue;
+            }
+            match &mut others {
+                Some(others) => others.add(&row),
+                None => others = Some(row),
+            }
+        }
+        triggers.extend(others.map(|row| TriggerAccount {
+            name: OTHER.to_owned(),
+            ..row
+        }));
+        let more = last.filter(|_| left.next().is_some());
+        if more.is_none() {
+            triggers.extend(self.graves.iter().map(Grave::row));
+        }
         UnitAccount {
             head_ordinal: self.head_ordinal,
             unmatched: self.unmatched,
             absent: self.absent.len() as u64,
-            triggers: graves.chain(live).collect(),
+            triggers,
+            more,
+            changes: self.changes,
         }
     }
 
@@ -224,7 +269,8 @@ impl Core {
         }
     }
 
-    fn row(&self, slot: Slot, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
+    /// A Trigger's row without its name and uid, which cost more than all the rest.
+    fn figures(&self, slot: Slot, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
         let (before, read) = match trigger.reading {
             Reading::Unstarted => (next_ordinal, next_ordinal),
             Reading::Attached { .. } => (
@@ -240,8 +286,8 @@ impl Core {
             filter_errors: trigger.counts.filter_errors
                 + self.uncounted_filter_errors(slot, trigger),
             ..account(
-                &trigger.route.key.name,
-                trigger.route.uid.to_string(),
+                "",
+                String::new(),
                 phase(trigger),
                 before,
                 seen,
@@ -254,25 +300,21 @@ impl Core {
     ///
     /// Its filter has left the index, and what that had counted is in its counts.
     pub(super) fn bury(&mut self, slot: Slot, trigger: &Trigger) {
-        let row = self.row(slot, trigger, self.head_ordinal);
+        let row = name(self.figures(slot, trigger, self.head_ordinal), trigger);
         self.graves.push(Grave::of(&row, trigger.counts.clone()));
     }
 
-    /// What Triggers are doing, with their uids: those `of` these uids that live here, or all of
-    /// them; `now_ms` is the time since 1970.
-    pub fn states(&self, of: Option<&[u128]>, now_ms: u64) -> Vec<(u128, TriggerState)> {
-        let told = |trigger: &Trigger| {
-            let uid = trigger.route.uid.as_u128();
-            (uid, self.state(trigger, now_ms))
-        };
-        match of {
-            None => self.live().map(|(_, trigger)| told(trigger)).collect(),
-            Some(uids) => {
-                let slots = uids.iter().filter_map(|uid| self.slot_of(*uid));
-                let living = slots.filter_map(|slot| self.triggers.get(slot as usize)?.as_ref());
-                living.map(told).collect()
-            }
-        }
+    /// What Triggers are doing, with their uids: those `of` these uids that live here; `now_ms` is
+    /// the time since 1970.
+    pub fn states(&self, of: &[u128], now_ms: u64) -> Vec<(u128, TriggerState)> {
+        let slots = of
+            .iter()
+            .filter_map(|uid| Some((*uid, self.slot_of(*uid)?)));
+        let living = slots
+            .filter_map(|(uid, slot)| Some((uid, self.triggers.get(slot as usize)?.as_ref()?)));
+        living
+            .map(|(uid, trigger)| (uid, self.state(trigger, now_ms)))
+            .collect()
     }
 
     /// A Trigger whose backlog is why the Broker's producers wait now.
@@ -284,13 +326,17 @@ impl Core {
         blocking.next().map(|(_, trigger)| &trigger.route.key.name)
     }
 
-    fn state(&self, trigger: &Trigger, now_ms: u64) -> TriggerState {
+    /// The age of a Trigger's oldest unfinished event; 0 without one.
+    fn oldest_ms(&self, trigger: &Trigger, now_ms: u64) -> u64 {
         let oldest = trigger.pending.first().and_then(|position| {
             let entry = trigger.pending.entry(position);
             let facts = entry.map(|entry| entry.facts);
             facts.or_else(|| self.shelf.facts(position))
         });
-        let oldest = oldest.map(|facts| now_ms.saturating_sub(facts.at_ms));
+        oldest.map_or(0, |facts| now_ms.saturating_sub(facts.at_ms))
+    }
+
+    fn state(&self, trigger: &Trigger, now_ms: u64) -> TriggerState {
         TriggerState {
             phase: phase(trigger),
             sink: trigger.sink.clone(),
@@ -303,9 +349,17 @@ impl Core {
                 .unwrap_or(0),
             blocks_publish: self.blocks_publish(trigger),
             pending: trigger.pending.len() as u64,
-            oldest_ms: oldest.unwrap_or(0),
+            oldest_ms: self.oldest_ms(trigger, now_ms),
             filter_from: trigger.filter_from.map(|Position(at)| at),
         }
+    }
+}
+
+fn name(row: TriggerAccount, trigger: &Trigger) -> TriggerAccount {
+    TriggerAccount {
+        name: trigger.route.key.name.to_string(),
+        uid: trigger.route.uid.to_string(),
+        ..row
     }
 }
 
@@ -343,5 +397,6 @@ pub(super) fn account(
         dropped: counts.dropped.clone(),
         pending: 0,
         filter_errors: counts.filter_errors,
+        oldest_ms: 0,
     }
 }

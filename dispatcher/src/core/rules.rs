@@ -4,6 +4,7 @@
 //! [model](super::model) is where the rules meet each other.
 
 mod bench;
+mod books;
 mod changing;
 mod cost;
 mod lagging;

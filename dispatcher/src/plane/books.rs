@@ -25,7 +25,7 @@ pub(super) fn account(
     let read = reports
         .iter()
         .all(|report| report.account.head_ordinal == report.bounds.next_ordinal);
-    let whole = reports.len() == running.units.len();
+    let whole = reports.len() == running.units.len() && reports.iter().all(|report| report.whole);
     let settled =
         whole && read && accepted == tally.accepted() && stored == running.carried + accepted;
     let unmatched = reports.iter().map(|report| report.account.unmatched).sum();
@@ -33,15 +33,13 @@ pub(super) fn account(
     let absent = reports.iter().map(|report| report.account.absent);
     let orphans = absent.max().unwrap_or(0);
     let mut triggers: BTreeMap<String, TriggerAccount> = BTreeMap::new();
-    for (row, _) in reports
-        .into_iter()
-        .flat_map(|report| report.account.triggers)
-    {
+    let rows = reports.into_iter();
+    for row in rows.flat_map(|report| report.account.triggers) {
         match triggers.entry(row.uid.clone()) {
             Entry::Vacant(place) => {
                 place.insert(row);
             }
-            Entry::Occupied(mut sum) => add(sum.get_mut(), &row),
+            Entry::Occupied(mut sum) => sum.get_mut().add(&row),
         }
     }
     let mut triggers: Vec<_> = triggers.into_values().collect();
@@ -62,24 +60,6 @@ pub(super) fn account(
         unmatched,
         orphans,
         triggers,
-    }
-}
-
-/// Adds another row's figures.
-pub(super) fn add(sum: &mut TriggerAccount, row: &TriggerAccount) {
-    sum.state = behind(sum.state, row.state);
-    sum.before += row.before;
-    sum.seen += row.seen;
-    sum.filtered += row.filtered;
-    sum.matched += row.matched;
-    sum.unread += row.unread;
-    sum.recovered += row.recovered;
-    sum.delivered += row.delivered;
-    sum.dead_lettered += row.dead_lettered;
-    sum.pending += row.pending;
-    sum.filter_errors += row.filter_errors;
-    for (why, count) in &row.dropped {
-        *sum.dropped.entry(why).or_insert(0) += count;
     }
 }
 

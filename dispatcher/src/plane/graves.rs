@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use volley_spec::report::{BrokerAccount, BrokerPhase, OTHER, TriggerAccount, TriggerPhase};
 
-use super::books::add;
-
 /// How many deleted Brokers keep books of their own.
 const MOST_BROKERS: usize = 1_024;
 /// How many rows their Triggers keep between them, besides one a Broker.
@@ -57,7 +55,7 @@ impl Graves {
 fn fold(rows: &mut Vec<TriggerAccount>) {
     let mut each = std::mem::take(rows).into_iter();
     let Some(mut sum) = each.next() else { return };
-    each.for_each(|row| add(&mut sum, &row));
+    each.for_each(|row| sum.add(&row));
     rows.push(TriggerAccount {
         name: OTHER.to_owned(),
         uid: String::new(),
@@ -111,6 +109,7 @@ mod tests {
             dropped: BTreeMap::from([("deleted", 2)]),
             pending: 0,
             filter_errors: 0,
+            oldest_ms: 0,
         }
     }
 

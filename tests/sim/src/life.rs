@@ -23,7 +23,7 @@ use volley_dispatcher::{Dispatcher, Options, Permits, Worker, core::Settings, eg
 use volley_spec::{
     plan::{Facts, plan},
     read::{Declarations, Pieces, read_file},
-    report::{BrokerAccount, DataPlane as _},
+    report::{BooksOf, BrokerAccount, DataPlane as _},
     route::{Backend, Plan},
 };
 
@@ -184,7 +184,7 @@ impl Life {
     async fn settle(&self, flipped: bool) {
         let latest = self.trace.watch.now() + SETTLED_WITHIN;
         loop {
-            let books = self.plane.accounts().await;
+            let books = self.plane.accounts(&BooksOf::default()).await;
             // Where events are damaged the books need not settle.
             if books.iter().all(|books| is_done(books, flipped)) {
                 return;
@@ -215,7 +215,7 @@ impl Life {
     pub(crate) async fn end(mut self, last: bool) {
         self.close_port().await;
         if last {
-            for books in self.plane.accounts().await {
+            for books in self.plane.accounts(&BooksOf::default()).await {
                 self.trace.note(Fact::Books(Box::new(books)));
             }
         }

@@ -1,9 +1,8 @@
-//! Metrics of Brokers and their Triggers, from the books and the states.
+//! Metrics of Brokers and their Triggers, from the books.
 
 use std::collections::BTreeMap;
 
-use uuid::Uuid;
-use volley_spec::report::{BrokerAccount, TriggerAccount, TriggerPhase, TriggerState};
+use volley_spec::report::{BrokerAccount, TriggerAccount, TriggerPhase};
 
 use super::{OTHER, Page, Shape};
 
@@ -24,12 +23,7 @@ struct Row {
 type Name<'a> = [&'a str; 3];
 
 /// Writes the families of Brokers and Triggers.
-pub(super) fn write(
-    page: &mut Page,
-    accounts: &[BrokerAccount],
-    states: &BTreeMap<Uuid, TriggerState>,
-    most: usize,
-) {
+pub(super) fn write(page: &mut Page, accounts: &[BrokerAccount], most: usize) {
     const UNMATCHED: &str = "volley_unmatched_total";
     page.family(UNMATCHED, "Events that no Trigger wanted", Shape::Counter);
     for ([namespace, broker], unmatched) in unmatched(accounts) {
@@ -39,7 +33,7 @@ pub(super) fn write(
             unmatched as f64,
         );
     }
-    let rows = rows(accounts, states, most);
+    let rows = rows(accounts, most);
     outcomes(page, &rows);
     gauges(page, &rows);
 }
@@ -54,26 +48,21 @@ fn unmatched(accounts: &[BrokerAccount]) -> BTreeMap<[&str; 2], u64> {
     sums
 }
 
-fn rows<'a>(
-    accounts: &'a [BrokerAccount],
-    states: &BTreeMap<Uuid, TriggerState>,
-    most: usize,
-) -> BTreeMap<Name<'a>, Row> {
-    let mut rows: BTreeMap<Name<'a>, Row> = BTreeMap::new();
+fn rows(accounts: &[BrokerAccount], most: usize) -> BTreeMap<Name<'_>, Row> {
+    let mut rows: BTreeMap<Name<'_>, Row> = BTreeMap::new();
+    let mut named = 0;
     for account in accounts {
         for trigger in &account.triggers {
             let (namespace, broker) = (account.namespace.as_str(), account.name.as_str());
             let mut name = [namespace, broker, trigger.name.as_str()];
-            if !rows.contains_key(&name) && rows.len() >= most {
-                name = [OTHER; 3];
+            let known = trigger.name == OTHER || rows.contains_key(&name);
+            if !known && named == most {
+                name = [namespace, broker, OTHER];
+            } else if !known {
+                named += 1;
             }
-            let state = trigger
-                .uid
-                .parse()
-                .ok()
-                .and_then(|uid: Uuid| states.get(&uid));
-            let named = name != [OTHER; 3];
-            rows.entry(name).or_default().add(trigger, state, named);
+            let named = name[2] != OTHER;
+            rows.entry(name).or_default().add(trigger, named);
         }
     }
     rows
@@ -81,14 +70,14 @@ fn rows<'a>(
 
 impl Row {
     /// A Trigger that was deleted and made again has two rows and one name.
-    fn add(&mut self, trigger: &TriggerAccount, state: Option<&TriggerState>, named: bool) {
+    fn add(&mut self, trigger: &TriggerAccount, named: bool) {
         self.delivered += trigger.delivered;
         self.dead_lettered += trigger.dead_lettered;
         self.dropped += trigger.dropped.values().sum::<u64>();
         self.matched += trigger.matched;
         self.filter_errors += trigger.filter_errors;
         self.pending += trigger.pending;
-        self.oldest_ms = self.oldest_ms.max(state.map_or(0, |state| state.oldest_ms));
+        self.oldest_ms = self.oldest_ms.max(trigger.oldest_ms);
         if named && trigger.state != TriggerPhase::Deleted {
             self.phase = Some(trigger.state);
         }

@@ -13,8 +13,8 @@ use uuid::Uuid;
 use volley_spec::{
     Identity, Name, ObjectKind,
     report::{
-        Answer, BrokerAccount, BrokerPhase, DataPlane, Refused, Tap, TriggerAccount, TriggerPhase,
-        TriggerState,
+        Answer, BooksOf, BrokerAccount, BrokerPhase, DataPlane, Refused, Tap, TriggerAccount,
+        TriggerPhase, TriggerState,
     },
     route::{ObjectKey, Plan},
 };
@@ -47,6 +47,11 @@ fn trigger(name: &str, state: TriggerPhase, delivered: u64) -> TriggerAccount {
         dropped: BTreeMap::from([("overflow", 1), ("ttl", 1)]),
         pending: 1,
         filter_errors: 4,
+        oldest_ms: if state == TriggerPhase::Deleted {
+            0
+        } else {
+            2_500
+        },
     }
 }
 
@@ -83,27 +88,14 @@ impl DataPlane for FakePlane {
         Box::pin(async { Vec::new() })
     }
 
-    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
+    fn accounts<'a>(&'a self, of: &'a BooksOf) -> Answer<'a, Vec<BrokerAccount>> {
         let names = [("z", "b"), ("default", "b"), ("default", "a")];
-        Box::pin(async move { names.map(|(ns, name)| account(ns, name)).to_vec() })
-    }
-
-    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
-        let state = TriggerState {
-            phase: TriggerPhase::Attached,
-            sink: None,
-            dead_letter_sink: None,
-            dropped_overflow: 0,
-            blocks_publish: false,
-            pending: 1,
-            oldest_ms: 2_500,
-            filter_from: None,
-        };
-        Box::pin(async move { BTreeMap::from([(UID.parse().expect("a uid"), state)]) })
+        let wanted = names.into_iter().filter(|(ns, name)| of.takes(ns, name));
+        Box::pin(async move { wanted.map(|(ns, name)| account(ns, name)).collect() })
     }
 
     fn states_of<'a>(&'a self, _: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {
-        self.states()
+        Box::pin(async { BTreeMap::new() })
     }
 
     fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {

@@ -17,7 +17,7 @@ use uuid::Uuid;
 use volley_channel::{Clock, Fut, LedgerError};
 use volley_spec::{
     Identity, Name, ObjectKind,
-    report::{Answer, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
+    report::{Answer, BooksOf, BrokerAccount, DataPlane, Refused, Tap, TriggerState},
     route::{Backend, Plan},
 };
 
@@ -94,13 +94,8 @@ impl DataPlane for Record {
         })
     }
 
-    fn accounts(&self) -> Answer<'_, Vec<BrokerAccount>> {
+    fn accounts<'a>(&'a self, _: &'a BooksOf) -> Answer<'a, Vec<BrokerAccount>> {
         Box::pin(async { Vec::new() })
-    }
-
-    fn states(&self) -> Answer<'_, BTreeMap<Uuid, TriggerState>> {
-        let states = self.states.lock().unwrap().clone();
-        Box::pin(async { states })
     }
 
     fn states_of<'a>(&'a self, triggers: &'a [Uuid]) -> Answer<'a, BTreeMap<Uuid, TriggerState>> {

@@ -11,7 +11,7 @@ use super::{
     ledger::{Queue, Step},
     truth::Truth,
 };
-use crate::core::{Core, Ending, PASSES, ReplyToStore, Roll, Start, trigger::Reading};
+use crate::core::{Core, Ending, PASSES, Part, ReplyToStore, Roll, Start, trigger::Reading};
 
 /// One process that runs the unit, or still believes that it does.
 pub(super) struct Owner {
@@ -140,7 +140,7 @@ impl Owner {
 
     /// The three laws of the books, and that each number is what happened.
     pub(super) fn check_books(&self, truth: &Truth, stored: u64) -> Result<(), String> {
-        for (row, _) in self.core.account(stored).triggers {
+        for row in self.core.account(Part::WHOLE, stored, 0).triggers {
             if row.name == OTHER {
                 continue;
             }

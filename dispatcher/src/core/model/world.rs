@@ -12,7 +12,7 @@ use super::{
     owner::Owner,
     truth::Truth,
 };
-use crate::core::{Core, PASSES, Settings};
+use crate::core::{Core, PASSES, Part, Settings};
 
 /// What happens in a run besides events, crashes and failures.
 #[derive(Debug, Clone, Copy)]
@@ -131,7 +131,10 @@ impl World {
             }
             self.act()?;
         }
-        let account = self.owner.core.account(self.log.len() as u64);
+        let account = self
+            .owner
+            .core
+            .account(Part::WHOLE, self.log.len() as u64, 0);
         Err(format!("not everything ended: {:?}", account.triggers))
     }
 

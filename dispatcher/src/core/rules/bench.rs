@@ -12,7 +12,7 @@ use volley_spec::{
 };
 
 use crate::{
-    core::{Change, Core, PASSES, Settings, Start, Work},
+    core::{Change, Core, PASSES, Part, Settings, Start, Work},
     outcome::{FailedKind, Outcome},
 };
 
@@ -164,8 +164,8 @@ impl Bench {
     pub(super) fn row(&self, uid: u128) -> TriggerAccount {
         let stored = self.log.len() as u64;
         let uid = Uuid::from_u128(uid).to_string();
-        let account = self.core.account(stored);
-        let mut rows = account.triggers.into_iter().map(|(row, _)| row);
+        let account = self.core.account(Part::WHOLE, stored, 0);
+        let mut rows = account.triggers.into_iter();
         let row = rows.find(|row| row.uid == uid).expect("it has a row");
         assert_eq!(row.seen, row.filtered + row.matched, "{row:?}");
         let ends = row.delivered + row.dead_lettered + row.dropped.values().sum::<u64>();

@@ -43,7 +43,7 @@ fn a_detached_trigger_applies_a_new_filter_to_what_it_has_not_read_and_says_from
     bench.store("b", '-');
     bench.store("a", '-');
     bench.declare(wanting("b"));
-    assert_eq!(bench.core.states(Some(&[1]), 0)[0].1.filter_from, Some(3));
+    assert_eq!(bench.core.states(&[1], 0)[0].1.filter_from, Some(3));
     bench.store("b", '-');
     for start in &flying {
         bench.succeeds(start);
