@@ -15,10 +15,12 @@
 //! Progress goes to stderr; the last line on stdout is one JSON object. Exit code 1 when something
 //! was lost, came twice or did not add up, or when a run was not possible.
 
+mod admin;
 mod b1;
 mod b2;
 mod b2w;
 mod b3;
+mod b3c;
 mod b3f;
 mod b4;
 mod b5;
@@ -85,7 +87,7 @@ struct Command {
     /// B2, B2w, B5, B7, B8, B8c: where folders for data are made, on a disk [default: beside this program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// B3: how many Triggers there are besides the one that wants the events.
+    /// B3, B3c: how many Triggers there are besides the one that wants the events.
     #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     triggers: u32,
     /// B4, B6: one address (port) for all subscribers, or one for each. Default: B4 shared, B6 own.
@@ -107,6 +109,9 @@ enum Bench {
     /// One Trigger alone and among a million others, end to end.
     #[value(name = "B3")]
     B3,
+    /// A Trigger that comes and goes among a million, while events flow.
+    #[value(name = "B3c")]
+    B3c,
     /// The filter alone, among up to a million Triggers.
     #[value(name = "B3f")]
     B3f,
@@ -141,7 +146,9 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B3 | Self::B4 | Self::B5 | Self::B6 | Self::B8c => &[Party::Volley, Party::Floor],
+            Self::B3 | Self::B3c | Self::B4 | Self::B5 | Self::B6 | Self::B8c => {
+                &[Party::Volley, Party::Floor]
+            }
             Self::B2 => &[Party::Volley, Party::Floor, Party::Jetstream, Party::Fjall],
             Self::B7 | Self::B8 => &[Party::Volley],
             Self::B2w | Self::B3f | Self::C1 | Self::Echo => &[],
@@ -211,6 +218,7 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B2 => b2::run(setup).await,
         Bench::B2w => b2w::run(setup).await,
         Bench::B3 => b3::run(setup).await,
+        Bench::B3c => b3c::run(setup).await,
         Bench::B3f => b3f::run(setup),
         Bench::B4 => b4::run(setup).await,
         Bench::B5 => b5::run(setup).await,
