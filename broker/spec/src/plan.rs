@@ -128,11 +128,7 @@ impl Plan {
                 *broker = Arc::clone(before);
                 continue;
             }
-            for (uid, trigger) in &mut Arc::make_mut(broker).triggers {
-                if let Some(before) = before.triggers.get(uid).filter(|before| *before == trigger) {
-                    *trigger = Arc::clone(before);
-                }
-            }
+            Arc::make_mut(broker).triggers.reuse(&before.triggers);
         }
     }
 }

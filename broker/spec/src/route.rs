@@ -4,11 +4,15 @@
 //! reference to a file, an annotation or another object, so that the same code serves one binary
 //! and a fleet. A [`Plan`] is whole: what is not in it is deleted.
 
+mod table;
+
 use std::{collections::BTreeMap, fmt, sync::Arc, time::Duration};
 
 use serde::Serialize;
 use uuid::Uuid;
 use volley_filter::Filter;
+
+pub use table::Table;
 
 use crate::name::Name;
 
@@ -65,7 +69,7 @@ pub struct BrokerRoute {
     /// What is kept although nobody needs it any more.
     pub retention: Retention,
     /// Its Triggers by uid. One that is missing here has been deleted.
-    pub triggers: BTreeMap<Uuid, Arc<TriggerRoute>>,
+    pub triggers: Table<TriggerRoute>,
 }
 
 /// How long events are kept although nobody needs them any more. What is beyond either limit goes;

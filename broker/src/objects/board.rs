@@ -116,10 +116,15 @@ struct State {
     held: BTreeMap<Identity, String>,
     /// The first plan is live.
     started: bool,
-    /// How many objects are not Ready, as of the latest plan that is live.
+    /// How many objects are not Ready, those among them that a plan has just brought.
     not_ready: usize,
     /// A plan was handed to the data plane that has not answered yet.
     changing: bool,
+}
+
+/// Whether an object says of itself that it is not Ready.
+fn is_not_ready(entry: &Entry) -> bool {
+    !entry.status.conditions.is_empty() && !entry.status.is_ready()
 }
 
 /// Whether the objects are live or known not to be.
@@ -261,11 +266,13 @@ impl Board {
         let mut state = self.write();
         state.problems.clone_from(&verdict.problems);
         state.skipped.clone_from(&verdict.skipped);
-        state.held.clone_from(&verdict.held);
         state.warnings = warnings;
+        let before = std::mem::replace(&mut state.held, verdict.held.clone());
         let State { entries, held, .. } = &mut *state;
-        for (identity, entry) in entries {
-            entry.held = held.get(identity).cloned();
+        for identity in before.keys().chain(verdict.held.keys()) {
+            if let Some(entry) = entries.get_mut(identity) {
+                entry.held = held.get(identity).cloned();
+            }
         }
     }
 
@@ -281,23 +288,33 @@ impl Board {
         let mut state = self.write();
         state.changing = true;
         for identity in gone {
-            state.entries.remove(identity);
+            let entry = state.entries.remove(identity);
+            state.not_ready -= entry.iter().filter(|entry| is_not_ready(entry)).count();
         }
         let mut new = Vec::new();
         for (identity, judged) in &outcome.objects {
             let Some(declared) = holding.get(identity) else {
                 continue;
             };
-            let held = state.held.get(identity).cloned();
-            let Some(entry) = state.entries.get_mut(identity) else {
+            let State {
+                entries,
+                held,
+                not_ready,
+                ..
+            } = &mut *state;
+            let held = held.get(identity).cloned();
+            let Some(entry) = entries.get_mut(identity) else {
                 let mut entry = Entry::new(declared.object().clone(), judged.uid, now_ms);
                 entry.held = held;
+                *not_ready += usize::from(is_not_ready(&entry));
                 new.push((identity.clone(), entry));
                 continue;
             };
             if entry.uid != judged.uid {
                 // Deleted and made again between two plans.
+                *not_ready -= usize::from(is_not_ready(entry));
                 *entry = Entry::new(declared.object().clone(), judged.uid, now_ms);
+                *not_ready += usize::from(is_not_ready(entry));
             }
             if entry.object != *declared.object() {
                 entry.object = declared.object().clone();
@@ -342,13 +359,13 @@ impl Board {
             let Some(entry) = state.entries.get_mut(&identity) else {
                 continue;
             };
+            let before = is_not_ready(entry);
             entry.transitions.note_plan(&entry.status, &status, now_ms);
             entry.status = status;
             entry.observed = entry.generation;
+            let now = is_not_ready(entry);
+            state.not_ready = state.not_ready + usize::from(now) - usize::from(before);
         }
-        let not_ready =
-            |entry: &&Entry| !entry.status.conditions.is_empty() && !entry.status.is_ready();
-        state.not_ready = state.entries.values().filter(not_ready).count();
     }
 
     fn read(&self) -> RwLockReadGuard<'_, State> {

@@ -104,7 +104,7 @@ mod tests {
         Clock,
         memory::{MemoryChannel, MemoryOptions},
     };
-    use volley_spec::route::{Backend, BrokerRoute};
+    use volley_spec::route::{Backend, BrokerRoute, Table};
 
     use super::*;
     use crate::ingress::{IngressOptions, Kind};
@@ -118,7 +118,7 @@ mod tests {
                 key: ObjectKey::new("default", name),
                 backend: Backend::Memory,
                 partitions: 1,
-                triggers: BTreeMap::new(),
+                triggers: Table::default(),
             };
             (uid, Arc::new(route))
         };

@@ -17,7 +17,7 @@ use crate::{
     kinds::{Broker, ConfigMap, DeliverySpec},
     object::ObjectKind,
     read::yaml,
-    route::{Backend, BrokerRoute, ObjectKey, Overflow, Target},
+    route::{Backend, BrokerRoute, ObjectKey, Overflow, Table, Target},
 };
 
 /// A Broker with what its Triggers take from it.
@@ -74,7 +74,7 @@ pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
                     .annotation(annotations::RETENTION)
                     .and_then(annotations::retention)
                     .unwrap_or_default(),
-                triggers: BTreeMap::new(),
+                triggers: Table::default(),
             })
         }
         Err(gap) => {

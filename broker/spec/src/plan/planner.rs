@@ -148,7 +148,7 @@ impl Planner {
         }
         for (broker, routes) in routes {
             if let Some(home) = self.plan.brokers.get_mut(&broker) {
-                // Made at once, its nodes are full.
+                // Made at once, its parts are full.
                 Arc::make_mut(home).triggers = routes.into_iter().collect();
             }
         }
