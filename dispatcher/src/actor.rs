@@ -7,6 +7,7 @@
 
 mod attempts;
 mod control;
+mod dead_letter;
 mod drops;
 mod progress;
 mod reading;

@@ -58,8 +58,10 @@ pub enum FailedKind {
     TimedOut,
     /// The connection broke, or what came was no HTTP.
     Broken,
-    /// The event can't be sent to this sink at all: trying again can't help.
+    /// This event can't be sent to anybody as it is to be sent: trying again can't help.
     Unsendable,
+    /// Nothing can be sent to this sink, as it is declared.
+    Unusable,
     /// The reply could not be stored in time.
     ReplyNotStored,
 }

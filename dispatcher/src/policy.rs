@@ -89,7 +89,7 @@ fn judge(outcome: &Outcome) -> Verdict {
         } => Verdict::Worth,
         Outcome::Answered { .. } => Verdict::Final,
         Outcome::Failed(Failed {
-            kind: FailedKind::Unsendable,
+            kind: FailedKind::Unsendable | FailedKind::Unusable,
             ..
         }) => Verdict::Final,
         Outcome::Failed(_) => Verdict::Worth,

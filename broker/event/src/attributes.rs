@@ -76,12 +76,22 @@ pub(crate) fn check_value(version: SpecVersion, name: &str, value: &str) -> Resu
     Err(EventError::value(name, complaint, value))
 }
 
-/// Refuses control characters.
+/// Refuses control characters and noncharacters of Unicode (CloudEvents 1.0.2, type system, String).
 pub(crate) fn check_characters(name: &str, value: &str) -> Result<(), EventError> {
-    if value.chars().any(char::is_control) {
-        return Err(EventError::value(name, "holds a control character", value));
-    }
-    Ok(())
+    let complaint = if value.chars().any(char::is_control) {
+        "holds a control character"
+    } else if !value.is_ascii() && value.chars().any(is_noncharacter) {
+        "holds a code point that Unicode keeps from being a character"
+    } else {
+        return Ok(());
+    };
+    Err(EventError::value(name, complaint, value))
+}
+
+/// The 66 code points of Unicode, section 23.7.
+fn is_noncharacter(c: char) -> bool {
+    let code = u32::from(c);
+    (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe
 }
 
 pub(crate) fn missing(name: &str) -> EventError {
@@ -121,6 +131,16 @@ mod tests {
             longer.as_str(),
         ] {
             assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_character_is_refused() {
+        for text in ["a\u{fffe}", "\u{fdd0}", "\u{10ffff}", "a\nb", "\u{85}"] {
+            assert!(check_characters("subject", text).is_err(), "{text:?}");
+        }
+        for text in ["", "\u{fffd}", "\u{fdf0}", "\u{1f600}", "a b"] {
+            assert_eq!(check_characters("subject", text), Ok(()), "{text:?}");
         }
     }
 

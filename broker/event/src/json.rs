@@ -58,6 +58,16 @@ impl<'a> Text<'a> {
         out.push_str(rest);
         Ok(Cow::Owned(out))
     }
+
+    /// Whether it stands for a text.
+    pub(crate) fn check(self) -> Result<(), LoneSurrogate> {
+        let mut rest = self.raw;
+        while let (true, Some(at)) = (self.escaped, rest.find('\\')) {
+            let (_, length) = escape(&rest[at..])?;
+            rest = &rest[at + length..];
+        }
+        Ok(())
+    }
 }
 
 /// The character that an escape stands for, and the escape's length. Its syntax was checked.

@@ -167,18 +167,39 @@ fn payload<'a>(envelope: &Envelope<'a>, version: SpecVersion) -> Result<Payload<
 }
 
 fn check_data(envelope: &Envelope<'_>, version: SpecVersion) -> Result<(), EventError> {
-    if let Payload::Base64(value) = payload(envelope, version)? {
-        let name = if version == SpecVersion::V10 {
-            DATA_BASE64
-        } else {
-            DATA
-        };
-        let text = envelope::text(name, value)?;
-        if !is_base64(text.as_bytes()) {
-            return Err(EventError::attribute(name, "is not base64"));
+    match payload(envelope, version)? {
+        Payload::Base64(value) => {
+            let name = match version {
+                SpecVersion::V10 => DATA_BASE64,
+                SpecVersion::V03 => DATA,
+            };
+            let text = envelope::text(name, value)?;
+            if !is_base64(text.as_bytes()) {
+                return Err(EventError::attribute(name, "is not base64"));
+            }
+            Ok(())
         }
+        Payload::Json(value) => check_text(envelope, value),
+        Payload::None => Ok(()),
     }
-    Ok(())
+}
+
+/// A string that stands for text of another type than JSON has to be text: it could never be sent
+/// in binary mode. JSON may say what it likes, it stays as it is.
+fn check_text(envelope: &Envelope<'_>, value: &str) -> Result<(), EventError> {
+    let Some(text) = json::string(value) else {
+        return Ok(());
+    };
+    let content_type = envelope.present(CONTENT_TYPE);
+    let content_type =
+        content_type.map(|member| envelope::text(CONTENT_TYPE, envelope.value(member)));
+    let is_json = content_type
+        .transpose()?
+        .is_none_or(|kind| media::is_json(&kind));
+    if is_json || text.check().is_ok() {
+        return Ok(());
+    }
+    Err(EventError::attribute(DATA, "holds half a surrogate pair"))
 }
 
 /// Four characters at a time, the last of which may be padding.

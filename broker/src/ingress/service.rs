@@ -4,8 +4,8 @@ use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
 use http::{
-    HeaderMap, Method, Request, Response, StatusCode, Uri,
-    header::{CONTENT_ENCODING, USER_AGENT},
+    HeaderMap, Method, Request, Response, StatusCode, Uri, Version,
+    header::{CONTENT_ENCODING, HOST, TRANSFER_ENCODING, USER_AGENT},
     request::Parts,
 };
 use http_body::Body;
@@ -103,6 +103,7 @@ enum Place<'a> {
 /// The checks that need no body, in their order. `Err` is any answer that comes this early.
 fn check_head<'a>(ingress: &'a Ingress, head: &'a Parts, known: bool) -> Result<Place<'a>, Answer> {
     check_size(head)?;
+    check_message(head)?;
     if is_health_check(head) {
         return Err(Answer::health(ingress.phase() == Phase::Serving));
     }
@@ -142,6 +143,23 @@ fn check_size(head: &Parts) -> Result<(), Answer> {
     if head.headers.iter().map(field).sum::<usize>() > MAX_HEADER_BYTES {
         let text = format!("the headers are larger than {MAX_HEADER_BYTES} bytes");
         return Err(Answer::refusal(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text).closing());
+    }
+    Ok(())
+}
+
+/// What RFC 9112 asks of every server: one `Host` with HTTP/1.1 (3.2), and a refusal of transfer
+/// codings that it does not know, since the body would be stored coded (6.1).
+fn check_message(head: &Parts) -> Result<(), Answer> {
+    let hosts = head.headers.get_all(HOST).iter().take(2).count();
+    if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
+        let text = "an HTTP/1.1 request has one Host header";
+        return Err(Answer::refusal(StatusCode::BAD_REQUEST, text).closing());
+    }
+    let plain = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
+    let mut codings = head.headers.get_all(TRANSFER_ENCODING).iter();
+    if !codings.all(|value| value.as_bytes().split(|b| *b == b',').all(plain)) {
+        let text = "Transfer-Encoding may be chunked alone: send the body as it is";
+        return Err(Answer::refusal(StatusCode::NOT_IMPLEMENTED, text).closing());
     }
     Ok(())
 }

@@ -320,8 +320,13 @@ impl Found {
                 Ok(metadata) if metadata.is_dir() || is_declaration(&path) => {
                     self.take(&path, &metadata, depth + 1);
                 }
-                // A link to nowhere, such as an editor's lock, declares nothing.
-                Err(error) if error.kind() != io::ErrorKind::NotFound && is_declaration(&path) => {
+                // It is gone since the folder was listed.
+                Err(error)
+                    if error.kind() == io::ErrorKind::NotFound
+                        && fs::symlink_metadata(&path).is_err() => {}
+                // What a link leads to is not there just now: that deletes nothing. A link without
+                // an ending may have led to a folder.
+                Err(error) if is_declaration(&path) || path.extension().is_none() => {
                     self.problems.push(unreadable(&path, &error));
                 }
                 _ => {}

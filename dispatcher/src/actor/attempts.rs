@@ -3,21 +3,19 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 use volley_channel::{Class, Position, PublishError, Put};
-use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Written, read_request};
+use volley_event::{Event, Format as WireFormat, Overlay, Written};
 use volley_spec::route::{Format, Target, TriggerRoute};
 
-use super::{Actor, Done, telling::Told};
+use super::{Actor, Done, dead_letter, telling::Told};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint, Opening},
     exits::{Exits, Spread},
     meters::{Meters, TriggerMeters},
     outcome::{Answer, FailedKind, Outcome},
-    policy::Failure,
     scheduler::{Applicant, Granted, Permit},
 };
 
@@ -162,6 +160,11 @@ fn authority(url: &str) -> &str {
     &url[..end]
 }
 
+/// Where the event went that is a dead letter now.
+fn subscriber(start: &Start) -> &str {
+    start.route.subscriber.as_ref().map_or("", Target::url)
+}
+
 fn wire_format(format: Format) -> WireFormat {
     match format {
         Format::Json => WireFormat::Json,
@@ -261,12 +264,18 @@ impl Actor {
             },
         );
         let launched = match sink {
-            Sink::Http(endpoint, opening, _) => self.send(&start, endpoint, opening, core),
-            Sink::Broker(uid) => self.publish_to(&start, uid, now),
-            Sink::Unusable(why) => Err(why.to_string()),
+            Sink::Http(endpoint, opening, _) => self
+                .send(&start, endpoint, opening, core)
+                .map_err(|why| (FailedKind::Unsendable, why)),
+            Sink::Broker(uid) => {
+                self.publish_to(&start, uid, now);
+                Ok(())
+            }
+            // It is the sink that has to change: a dead letter waits for that.
+            Sink::Unusable(why) => Err((FailedKind::Unusable, why.to_string())),
         };
-        if let Err(why) = launched {
-            let outcome = Outcome::failed(FailedKind::Unsendable, why);
+        if let Err((kind, why)) = launched {
+            let outcome = Outcome::failed(kind, why);
             let ended = Ended {
                 key: start.key,
                 outcome,
@@ -292,9 +301,9 @@ impl Actor {
                 (self.sinks.write(position, event, delivery.format)?, true)
             }
             Work::DeadLetter(failure) => {
-                let overlay = dead_letter_overlay(&start.route, failure);
-                let written = event.write(delivery.format.map(wire_format), &overlay);
-                (Arc::new(written.map_err(|error| error.to_string())?), false)
+                let format = delivery.format.map(wire_format);
+                let written = dead_letter::written(event, format, subscriber(start), failure)?;
+                (Arc::new(written), false)
             }
         };
         let attempt = Attempt {
@@ -310,7 +319,7 @@ impl Actor {
     }
 
     /// The sink is a Broker of this process: the event enters it without HTTP.
-    fn publish_to(&mut self, start: &Start, uid: Uuid, now: Duration) -> Result<(), String> {
+    fn publish_to(&mut self, start: &Start, uid: Uuid, now: Duration) {
         let key = start.key;
         let Some(place) = self.around.places.of(uid) else {
             self.later(std::future::ready(Done::Local(
@@ -318,13 +327,13 @@ impl Actor {
                 now,
                 Err(PublishError::Gone),
             )));
-            return Ok(());
+            return;
         };
         let event = &start.event.event;
         let (event, class) = match &start.work {
             Work::Deliver => (event.clone(), Class::Producer),
             Work::DeadLetter(failure) => (
-                with_overlay(event, &dead_letter_overlay(&start.route, failure))?,
+                dead_letter::event(event, subscriber(start), failure),
                 Class::Delivery,
             ),
         };
@@ -346,7 +355,6 @@ impl Actor {
             }));
             Done::Local(key, now, answer.map(|_| ()))
         });
-        Ok(())
     }
 
     pub(super) fn local_ended(
@@ -436,28 +444,6 @@ impl Actor {
                 Done::Reply(reply.key, answer.map(|_| ()))
             });
         }
-    }
-}
-
-/// The three attributes that say why an event is in a dead-letter sink.
-fn dead_letter_overlay(route: &TriggerRoute, failure: &Failure) -> Overlay {
-    let mut overlay = Overlay::default();
-    let destination = route.subscriber.as_ref().map_or("", Target::url);
-    overlay.set("knativeerrordest", destination);
-    overlay.set("knativeerrorcode", failure.code.to_string());
-    overlay.set("knativeerrordata", STANDARD.encode(&failure.data));
-    overlay
-}
-
-/// The event with the overlay made part of it.
-fn with_overlay(event: &Event, overlay: &Overlay) -> Result<Event, String> {
-    let wire = event
-        .encode(None, overlay)
-        .map_err(|error| error.to_string())?;
-    match read_request(&wire.headers, wire.body) {
-        Ok(Incoming::One(event)) => Ok(event),
-        Ok(Incoming::Batch(_)) => Err("a dead letter is one event".into()),
-        Err(error) => Err(error.to_string()),
     }
 }
 

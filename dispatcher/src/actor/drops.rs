@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use tracing::warn;
 
 use super::Actor;
-use crate::core::{Dropped, Ending, Finished, Lost};
+use crate::core::{Ending, Finished, Lost};
 
 /// How long further drops of a Trigger are counted before they are told.
 const EVERY: Duration = Duration::from_secs(1);
@@ -34,6 +34,8 @@ struct Note {
 struct Example {
     position: Option<u64>,
     id: Option<String>,
+    /// The Trigger, where nobody knows its name any more when it is told.
+    trigger: Option<String>,
 }
 
 impl Drops {
@@ -88,18 +90,18 @@ impl Actor {
                 let example = Example {
                     position: Some(ended.position.0),
                     id: near.map(|stored| stored.event.id().to_owned()),
+                    trigger: None,
                 };
                 self.drops.note(ended.uid, now, why.name(), 1, example);
             }
         }
         for lost in lost {
-            if lost.why == Dropped::Deleted {
-                // Its author asked for that: it is in the books.
-                continue;
-            }
-            let why = lost.why.name();
+            let example = Example {
+                trigger: Some(lost.trigger.clone()),
+                ..Example::default()
+            };
             self.drops
-                .note(lost.uid, now, why, lost.events, Example::default());
+                .note(lost.uid, now, lost.why.name(), lost.events, example);
         }
         self.tell_drops(now);
     }
@@ -110,7 +112,7 @@ impl Actor {
             let (namespace, broker) = (&self.around.teller.namespace, &self.around.teller.broker);
             let trigger = match uid {
                 0 => Some("(several)"),
-                uid => self.core.name_of(uid),
+                uid => self.core.name_of(uid).or(example.trigger.as_deref()),
             };
             warn!(
                 broker = %format_args!("{namespace}/{broker}"), trigger, events, why,

@@ -110,7 +110,15 @@ impl Core {
         if entry.doomed {
             return self.finish(key.slot, key.position, Ending::Dropped(Dropped::Overflow));
         }
-        if removed {
+        // What can't be sent at all would be tried for ever, and hold back what is behind it.
+        let hopeless = matches!(
+            outcome,
+            Outcome::Failed(Failed {
+                kind: FailedKind::Unsendable,
+                ..
+            })
+        );
+        if removed || hopeless {
             return self.finish(
                 key.slot,
                 key.position,

@@ -32,9 +32,9 @@ fn survives(map: &HeaderMap, body: &[u8]) {
         event
             .encode(Some(Format::Json), &overlay)
             .expect("JSON can always be written");
-        if let Err(error) = event.encode(Some(Format::Binary), &overlay) {
-            assert!(error.to_string().contains("surrogate"), "{error}");
-        }
+        event
+            .encode(Some(Format::Binary), &overlay)
+            .expect("what was taken has data that binary mode can have");
     }
 }
 

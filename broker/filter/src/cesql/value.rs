@@ -72,14 +72,16 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Text of ASCII digits with or without a sign, within 32 bits; true is 1.
+    /// Text of ASCII digits with or without a sign, within 32 bits; true is 1. Text beyond a length is
+    /// no integer, however many zeros stand in front: to look at all of it could cost as much as the
+    /// event is long, in each expression.
     pub(crate) fn into_integer(self) -> Result<i32, Reason<'a>> {
         match &self {
             Self::Boolean(value) => Ok(i32::from(*value)),
             Self::Integer(value) => Ok(*value),
-            Self::String(text) => match text.parse() {
-                Ok(value) => Ok(value),
-                Err(_) => Err(Reason::Cast(self, Type::Integer)),
+            Self::String(text) => match bounded(text).and_then(|text| text.parse().ok()) {
+                Some(value) => Ok(value),
+                None => Err(Reason::Cast(self, Type::Integer)),
             },
         }
     }
@@ -151,13 +153,20 @@ impl fmt::Display for Reason<'_> {
     }
 }
 
+/// The longest text that can be an integer, in bytes.
+const LONGEST_INTEGER: usize = 64;
+
+fn bounded(text: &str) -> Option<&str> {
+    (text.len() <= LONGEST_INTEGER).then_some(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn text_is_cast_only_when_it_says_nothing_else() {
-        let integer = |text| Value::of_text(text).into_integer().ok();
+        let integer = |text: &str| Value::of_text(text).into_integer().ok();
         assert_eq!(integer("-2147483648"), Some(i32::MIN));
         assert_eq!(integer("+7"), Some(7));
         assert_eq!(integer("007"), Some(7));
@@ -173,6 +182,9 @@ mod tests {
         ] {
             assert_eq!(integer(text), None, "{text}");
         }
+        let zeros = "0".repeat(LONGEST_INTEGER - 1);
+        assert_eq!(integer(&(zeros.clone() + "7")), Some(7));
+        assert_eq!(integer(&(zeros + "07")), None, "nobody looks at so much");
         let boolean = |text| Value::of_text(text).into_boolean().ok();
         assert_eq!(boolean("tRuE"), Some(true));
         assert_eq!(boolean("FALSE"), Some(false));

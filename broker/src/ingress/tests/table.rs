@@ -160,6 +160,22 @@ async fn events_and_encodings() {
             415,
         ),
         ("gzip to nobody", post("/ns/nobody", &gzip, "x"), 415),
+        (
+            "a transfer coding",
+            format!("POST /ns/b HTTP/1.1\r\nhost: x\r\n{EVENT}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+            501,
+        ),
+        (
+            "no host",
+            format!("POST /ns/b HTTP/1.1\r\n{EVENT}content-length: 0\r\n\r\n"),
+            400,
+        ),
+        (
+            "an older version without a host",
+            format!("POST /ns/b HTTP/1.0\r\n{EVENT}content-length: 0\r\n\r\n"),
+            202,
+        ),
+        ("two hosts", post("/ns/b", &format!("{EVENT}host: y\r\n"), ""), 400),
         ("no event", post("/ns/b", "", "x"), 400),
         ("no envelope", post("/ns/b", STRUCTURED, ""), 400),
         ("hops used up", post("/ns/b", &hops, "x"), 400),
@@ -267,7 +283,7 @@ async fn a_batch_is_stored_whole_or_refused_whole() {
 
 #[tokio::test]
 async fn framing_that_two_parsers_could_read_in_two_ways_ends_the_connection() {
-    let smuggled = "POST /ns/b HTTP/1.1\r\n\r\n";
+    let smuggled = "POST /ns/b HTTP/1.1\r\nhost: x\r\n\r\n";
     for (framing, body, stored) in [
         (
             "content-length: 4\r\ntransfer-encoding: chunked\r\n",
@@ -288,7 +304,8 @@ async fn framing_that_two_parsers_could_read_in_two_ways_ends_the_connection() {
         ("content-length: 0x1\r\n", "x", 0),
     ] {
         let mut stage = Stage::new().await;
-        let request = format!("POST /ns/b HTTP/1.1\r\n{EVENT}{framing}\r\n{body}{smuggled}");
+        let request =
+            format!("POST /ns/b HTTP/1.1\r\nhost: x\r\n{EVENT}{framing}\r\n{body}{smuggled}");
         let answer = stage.ask(request).await;
         let wanted = if stored == 1 { 202 } else { 400 };
         assert_eq!(status(&answer), wanted, "{framing}: {answer}");

@@ -64,11 +64,37 @@ async fn a_file_that_is_named_is_read_whatever_its_ending_and_nothing_is_read_tw
     fs::write(root.join("b.yaml"), broker("b")).unwrap();
     symlink(root, root.join("loop")).unwrap();
     symlink(root.join("b.yaml"), root.join("z.yaml")).unwrap();
-    symlink(root.join("nowhere"), root.join("lock.yaml")).unwrap();
+    symlink(root.join("nowhere"), root.join(".#b.yaml")).unwrap();
     let roots = vec![root.join("objects"), root.to_owned(), root.join("b.yaml")];
     let tree = Files::new(roots, Clock::simulated(0)).read();
     assert_eq!(names(&tree, root), ["objects", "b.yaml"]);
     assert!(tree.whole, "{:?}", tree.unreadable);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_that_has_lost_its_target_makes_the_tree_incomplete() {
+    let (folder, targets) = (scratch(), scratch());
+    let (root, away) = (folder.path(), targets.path());
+    fs::create_dir(away.join("team")).unwrap();
+    fs::write(away.join("team/b.yaml"), broker("b")).unwrap();
+    fs::write(away.join("a"), broker("a")).unwrap();
+    fs::write(away.join("notes"), "").unwrap();
+    symlink(away.join("a"), root.join("a.yaml")).unwrap();
+    symlink(away.join("team"), root.join("team")).unwrap();
+    symlink(away.join("notes"), root.join("notes.txt")).unwrap();
+    let mut files = files(root);
+    assert!(files.read().whole);
+    for (name, whole) in [("a", false), ("team", false), ("notes", true)] {
+        fs::rename(away.join(name), away.join("elsewhere")).unwrap();
+        let tree = files.read();
+        assert_eq!(
+            (tree.whole, tree.unreadable.is_empty()),
+            (whole, whole),
+            "{name}"
+        );
+        fs::rename(away.join("elsewhere"), away.join(name)).unwrap();
+        assert!(files.read().whole);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use volley_channel::{Bounds, PublishError};
+use volley_channel::{Bounds, Position, PublishError};
 use volley_event::Event;
 use volley_spec::route::{Order, Target, TriggerRoute};
 
 use super::bench::{Bench, is_dead_letter, positions, retrying, sink, trigger};
 use crate::{
     core::{Core, Image, Settings},
-    outcome::{Answer, Outcome},
+    outcome::{Answer, FailedKind, Outcome},
 };
 
 fn reply() -> Outcome {
@@ -128,6 +128,36 @@ fn retries_wait_longer_each_time_and_then_the_dead_letter_is_due() {
     bench.succeeds(&again);
     let row = bench.row(1);
     assert_eq!((row.dead_lettered, row.pending), (1, 0));
+}
+
+#[test]
+fn a_dead_letter_that_cannot_be_sent_at_all_ends_and_lets_its_lane_go_on() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        dead_letter: Some(sink("dead")),
+        order: Order::Partition,
+        ..trigger(1)
+    });
+    bench.publish("--");
+    bench.read();
+    let attempt = bench.one();
+    bench.fails(&attempt);
+    bench.wait(0);
+    let dead = bench.one();
+    assert!(is_dead_letter(&dead));
+    bench.ends(
+        &dead,
+        &Outcome::failed(FailedKind::Unusable, "no certificates"),
+    );
+    assert!(bench.starts().is_empty(), "its sink may yet change");
+    bench.wait(10_000);
+    let dead = bench.one();
+    bench.ends(
+        &dead,
+        &Outcome::failed(FailedKind::Unsendable, "no such data"),
+    );
+    assert_eq!(bench.dropped(1)["retriesExhausted"], 1);
+    assert_eq!(bench.one().event.position, Position(2));
 }
 
 #[test]
