@@ -32,6 +32,10 @@ planted! {
     LastFrameTrusted,
     /// A start takes a torn frame for a whole one.
     TornFrameTaken,
+    /// A start takes a frame for the next one although another one stood before it.
+    ChainIgnored,
+    /// A start cuts off an end that it can't read.
+    UnreadTailCut,
     /// A record's checksum is not looked at.
     RecordUnchecked,
     /// The ledger answers before its commit.
