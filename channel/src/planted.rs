@@ -64,6 +64,16 @@ planted! {
     FailureIsTaken,
     /// A start forgets what was finished since the last image.
     DeltasIgnored,
+    /// A Trigger that gives way drops all that it has, not only the oldest.
+    DropsTooFar,
+    /// Who forwards to another Broker spends two hops.
+    HopsSpentTwice,
+    /// The dispatcher's rule of this name is left out.
+    OverflowUncounted,
+    /// The dispatcher's rule of this name is left out.
+    AbsentNotKept,
+    /// The dispatcher's rule of this name is left out.
+    RollIncomplete,
     /// The dispatcher's rule of this name is left out.
     KeepTooHigh,
     /// The dispatcher's rule of this name is left out.

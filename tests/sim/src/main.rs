@@ -9,9 +9,11 @@
 
 mod checks;
 mod disk;
+mod harm;
 mod life;
 #[cfg(feature = "planted")]
 mod mutants;
+mod planner;
 mod producer;
 mod schedule;
 mod sinks;

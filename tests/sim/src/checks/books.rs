@@ -141,10 +141,17 @@ fn they_say_what_the_sinks_saw(
             taken(true)
         ));
     }
-    if last > 0 || schedule.flips > 0 {
+    if last > 0 || schedule.harms() {
         return;
     }
-    let (mut must, mut may) = (0, 0);
+    let (mut must, mut may) = history.without_hops(who);
+    let spent = row.dropped.get("ttl").copied().unwrap_or(0);
+    if spent < must || spent > must + may {
+        broken.push(format!(
+            "{who} could not forward {must} to {} events; the books say {row:?}",
+            must + may
+        ));
+    }
     for id in history.ids_of(broker_of(&who.trigger)) {
         let wanted = history.wanted(who, id);
         (must, may) = (must + wanted.0, may + wanted.1);

@@ -25,6 +25,8 @@ pub(crate) struct Trigger {
     pub life: u64,
     pub wants: Want,
     pub sink: usize,
+    /// Its subscriber is the other Broker, not a sink.
+    pub forwards: bool,
     pub dead_letter: Option<usize>,
     pub retry: u32,
     pub linear: bool,
@@ -145,12 +147,40 @@ fn change(rng: &mut Rng, now: &mut Declared, lives: &mut BTreeMap<String, u64>) 
     }
 }
 
+/// The Triggers that forward to the other Broker, one of each.
+pub(super) const FORWARDERS: [&str; 2] = ["t6", "t7"];
+
+/// The Broker that forwarders of `broker` publish to.
+pub(crate) fn other_broker(broker: &str) -> &'static str {
+    BROKERS[usize::from(broker == BROKERS[0])]
+}
+
+/// The Trigger that would forward to `broker`.
+pub(crate) fn forwarder_to(broker: &str) -> &'static str {
+    FORWARDERS[usize::from(broker == BROKERS[0])]
+}
+
 impl Trigger {
+    /// One that forwards events of producers to the other Broker.
+    pub(super) fn forwarding(rng: &mut Rng) -> Self {
+        let wants = match rng.bool() {
+            true => Want::Kind(*pick(rng, &KINDS)),
+            false => Want::Prefix("order."),
+        };
+        Self {
+            wants,
+            forwards: true,
+            order: Order::None,
+            ..Self::any(rng, 1)
+        }
+    }
+
     fn any(rng: &mut Rng, life: u64) -> Self {
         Self {
             life,
             wants: Want::any(rng),
             sink: rng.usize(0..SUBSCRIBERS),
+            forwards: false,
             dead_letter: rng.bool().then(|| rng.usize(SUBSCRIBERS..SINKS)),
             retry: *pick(rng, &[0, 1, 3, 10]),
             linear: rng.bool(),
@@ -203,13 +233,21 @@ impl Trigger {
             )
             .expect("a string takes everything");
         }
+        let subscriber = match self.forwards {
+            true => format!(
+                "ref: {{apiVersion: eventing.knative.dev/v1, kind: Broker, name: {}}}",
+                other_broker(broker_of(name))
+            ),
+            false => format!(
+                "uri: 'http://sink{}.world/t/{name}/{}'",
+                self.sink, self.life
+            ),
+        };
         format!(
             "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\n\
              metadata: {{name: {name}, annotations: {{{notes}}}}}\nspec:\n  broker: {}\n\
-             \x20 subscriber: {{uri: 'http://sink{}.world/t/{name}/{}'}}\n{}  delivery: {{{delivery}}}\n",
+             \x20 subscriber: {{{subscriber}}}\n{}  delivery: {{{delivery}}}\n",
             broker_of(name),
-            self.sink,
-            self.life,
             self.wants.yaml(),
         )
     }
