@@ -304,7 +304,7 @@ fn an_end_that_cannot_be_read_is_no_torn_tail() {
 // wrote zeros over it.
 #[test]
 fn a_last_frame_that_goes_bad_while_a_start_reads_it_is_not_written_over() {
-    for reads in 0..8 {
+    for reads in 0..40 {
         run(async {
             let (disk, name, frame) = killed().await;
             let before = disk.contents();
