@@ -3,9 +3,11 @@
 //!
 //! `VOLLEY_WORLD_SEEDS` says how many schedules run, `VOLLEY_WORLD_FROM` from which seed.
 
+use std::time::Duration;
+
 use crate::{
     checks::{judge, losses_and_repeats},
-    schedule::{How, Schedule},
+    schedule::{End, How, Schedule},
     trace::{self, Fact},
     world,
 };
@@ -128,6 +130,32 @@ fn a_clock_that_is_set_changes_nothing() {
         tried += 1;
     }
     assert!(tried > 20, "only {tried} schedules set the clock");
+}
+
+// What waited for a Broker when the process ended was refused with 404 by the next one, if it
+// delivered before that Broker was taken up; with `retry: 0` it was dropped.
+#[test]
+fn what_waits_for_another_broker_finds_it_at_every_start() {
+    let kills = (1..8).map(|turn| End {
+        at: Duration::from_millis(150 * turn),
+        after_calls: None,
+        how: How::Kill,
+        pause: Duration::from_millis(10),
+    });
+    let kills: Vec<End> = kills.collect();
+    let forwarding = (0..100).map(Schedule::of).filter(Schedule::forwards);
+    for mut schedule in forwarding {
+        (schedule.troubles, schedule.ends) = (Vec::new(), kills.clone());
+        let declared = schedule
+            .worlds
+            .iter_mut()
+            .flat_map(|(_, it)| it.values_mut());
+        for trigger in declared.filter(|trigger| trigger.forwards) {
+            (trigger.retry, trigger.dead_letter, trigger.rate) = (0, None, Some(20));
+        }
+        let broken = judge(&schedule, &world::run(&schedule)).broken;
+        assert_eq!(broken, Vec::<String>::new(), "seed {}", schedule.seed);
+    }
 }
 
 fn dropped(books: &volley_spec::report::BrokerAccount, why: &str) -> bool {
