@@ -18,7 +18,8 @@ use serde_json::json;
 use self::ledger::{Attempt, Deeds, History, Record, Wanted};
 use crate::{
     schedule::{
-        BROKEN, Keeping, REPLY_KIND, Sample, Schedule, broker_of, data, forwarder_to, other_broker,
+        BROKEN, Keeping, REPLY_KIND, Sample, Schedule, broker_of, data, forwarder_to, name_of,
+        other_broker,
     },
     sinks::{REPLY_DATA, REPLY_SOURCE},
     trace::{Facts, Seen, Who},
@@ -125,10 +126,11 @@ pub(crate) fn judge(schedule: &Schedule, facts: &Facts) -> Verdict {
         );
         verdict.broken.push(text);
     }
+    books::rows_add_up(&history, &mut verdict.broken);
     if history.start_told {
         // What was damaged may be lost, and with the newest events of a unit their numbers: then
         // the books do not tell; what was known of deliveries may be lost too. That it was said is
-        // all that is owed.
+        // all that is owed, and that each row adds up.
         return verdict;
     }
     nothing_comes_again(&history, &mut verdict);
@@ -185,11 +187,13 @@ fn grace(schedule: &Schedule) -> Duration {
 fn answers_are_kept(history: &History, verdict: &mut Verdict) {
     for (line, broker, ids, status) in &history.answers {
         for id in ids {
-            let (sure, perhaps) = history.times_stored(broker, id);
+            let (sure, perhaps) = history.times_stored_by_name(broker, id);
             match status {
                 Some(202) if !history.is_stored_before(broker, id, *line) => {
                     verdict.lost(format!("{id} was answered 202 and not stored"));
                 }
+                // It was asked before, perhaps, when there was a Broker of that name.
+                Some(404) if history.is_deleted_once(broker) => {}
                 Some(400..=499) if sure + perhaps > 0 => {
                     verdict.invented(format!("{id} was answered {status:?} and stored"));
                 }
@@ -253,7 +257,7 @@ fn may_be_in(schedule: &Schedule, record: &Record, posted_to: &str, sample: &Sam
         }
         (broker, hops) = (other_broker(broker), hops + 1);
     }
-    hops == sample.hops_at_first() && broker == posted_to
+    hops == sample.hops_at_first() && name_of(broker) == posted_to
 }
 
 /// Whether what came is what was sent: by a producer, or by a sink as a reply.

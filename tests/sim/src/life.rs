@@ -11,7 +11,7 @@ use tokio::{
 };
 use volley_broker::{
     ingress::{self, Ingress, IngressOptions, Phase},
-    objects::{IngressPaths, Paths as _},
+    objects::IngressPaths,
 };
 use volley_channel::{
     NodeId, Publisher, SharedChannel,
@@ -116,14 +116,13 @@ impl Life {
         core.spawn(async move { worker.run().await.expect("no task of the data plane dies") });
         let ingress = Ingress::new(IngressOptions::default(), clock);
         let backend = log.as_ref().map_or(Backend::Memory, |_| Backend::Log);
-        let mut planner = Planner::new(outside, backend, &plane, trace);
+        let paths = IngressPaths::new(Arc::clone(&ingress), publisher);
+        let mut planner = Planner::new(outside, backend, &plane, paths, trace);
         let now = trace.watch.begun;
         let standing = schedule.worlds.iter().rfind(|(at, _)| *at <= now);
         let standing = &standing.unwrap_or(&schedule.worlds[0]).1;
         planner.miss(outside, standing);
         planner.declare(standing).await;
-        let paths = IngressPaths::new(Arc::clone(&ingress), publisher);
-        paths.set(&planner.last);
         let (port, dial) = open_port(&ingress);
         Some(Self {
             trace: trace.clone(),

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::time::sleep;
 use url::Url;
+use volley_broker::objects::{IngressPaths, Paths as _};
 use volley_dispatcher::Dispatcher;
 use volley_spec::{
     plan::{Facts, plan},
@@ -31,10 +32,11 @@ pub(crate) struct Planner {
     annotations: String,
     backend: Backend,
     pieces: Pieces,
-    pub(crate) last: Arc<Plan>,
+    last: Arc<Plan>,
     plane: Arc<Dispatcher>,
     trace: Trace,
     known: Arc<Mutex<BTreeSet<Who>>>,
+    paths: IngressPaths,
     /// Who is left out in this life, and until when.
     absent: Vec<(Who, Duration)>,
 }
@@ -44,6 +46,7 @@ impl Planner {
         outside: &Outside,
         backend: Backend,
         plane: &Arc<Dispatcher>,
+        paths: IngressPaths,
         trace: &Trace,
     ) -> Self {
         Self {
@@ -54,6 +57,7 @@ impl Planner {
             plane: Arc::clone(plane),
             trace: trace.clone(),
             known: Arc::clone(&outside.known),
+            paths,
             absent: Vec::new(),
         }
     }
@@ -98,9 +102,9 @@ impl Planner {
             let mut away = away.iter();
             away.any(|who| who.trigger == name && who.life == life)
         };
-        let there = declared.iter();
-        let there = there.filter(|(name, trigger)| !is_away(name, trigger.life));
-        there.map(|(name, it)| (name.clone(), it.clone())).collect()
+        let mut files = declared.clone();
+        files.retain(|name, trigger| !is_away(name, trigger.life));
+        files
     }
     /// Takes up `declared`; back once it is live.
     pub(crate) async fn declare(&mut self, declared: &Declared) {
@@ -122,7 +126,8 @@ impl Planner {
             .collect();
         let life = |identity: &volley_spec::Identity| {
             let trigger = declared.get(identity.key.name.as_str());
-            trigger.map_or(1, |trigger| trigger.life)
+            let broker = || declared.life_of(identity.key.name.as_str());
+            trigger.map_or_else(|| broker().unwrap_or(1), |trigger| trigger.life)
         };
         let url = Url::parse("http://127.0.0.1:8080").expect("a URL");
         let mut outcome = plan(
@@ -146,6 +151,7 @@ impl Planner {
         known.extend(there);
         drop(known);
         self.trace.note(Fact::Live);
+        self.paths.set(&self.last);
     }
 }
 

@@ -12,12 +12,15 @@ use fastrand::Rng;
 use volley_channel::Jump;
 
 use self::{
-    declared::{FORWARDERS, worlds},
+    declared::{FORWARDERS, delete_and_make_again, worlds},
     posts::{LARGE, SIZES, posts},
 };
 
 pub(crate) use self::{
-    declared::{Declared, Order, Trigger, broker_of, forwarder_to, other_broker, yaml},
+    declared::{
+        Declared, HEIR, MORTAL, Order, Trigger, broker_of, forwarder_to, name_of, other_broker,
+        yaml,
+    },
     faults::{Disk, End, How, Keeping, Trouble},
     posts::{BROKEN, Form, Post, Sample, data},
 };
@@ -135,6 +138,12 @@ impl Schedule {
         let mut rng = Rng::with_seed(seed ^ 0xf0a4_a2d5_b20c_e125);
         if rng.u8(0..5) == 0 && !schedule.harms() && !schedule.drops_oldest {
             schedule.add_forwarders(&mut rng);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0xde1e_7edb_20ce_2a6a);
+        if rng.u8(0..8) == 0 && !schedule.harms() && !schedule.forwards() {
+            let gone = within(&mut rng, schedule.calm / 2);
+            let back = gone + within(&mut rng, schedule.calm / 3);
+            delete_and_make_again(&mut rng, &mut schedule.worlds, gone, back);
         }
         let mut rng = Rng::with_seed(seed ^ 0xc10c_5e77_1a6b_0b5e);
         if rng.u8(0..3) == 0 {

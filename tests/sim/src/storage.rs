@@ -15,8 +15,10 @@ use volley_channel::{
     Space, Start, Stored, Unit,
 };
 
+use volley_spec::{Identity, object::ObjectKind};
+
 use crate::{
-    schedule::Schedule,
+    schedule::{HEIR, MORTAL, Schedule},
     trace::{Fact, Seen, Trace},
 };
 
@@ -33,6 +35,8 @@ pub(crate) struct Storage {
     rng: Mutex<Rng>,
     /// Whose pools they are.
     brokers: Mutex<BTreeMap<PoolId, String>>,
+    /// The pool of the first Broker that is called like the one that may be deleted.
+    first_mortal: PoolId,
     /// Who asks that what is oldest be dropped is noted.
     notes_pressure: bool,
     tasks: Mutex<JoinSet<()>>,
@@ -46,6 +50,11 @@ impl Storage {
             down: schedule.channel_down.clone(),
             rng: Mutex::new(Rng::with_seed(schedule.seed ^ 0x5707_a6e0)),
             brokers: Mutex::default(),
+            first_mortal: PoolId(
+                Identity::new(ObjectKind::Broker, "default", MORTAL)
+                    .uid(1)
+                    .as_u128(),
+            ),
             notes_pressure: schedule.drops_oldest,
             tasks: Mutex::default(),
         })
@@ -231,6 +240,10 @@ impl Channel for Storage {
 
     fn prepare(&self, pool: &PoolSpec) -> Fut<'_, Result<PoolState, PublishError>> {
         let name = pool.name.rsplit('/').next().unwrap_or_default();
+        let name = match (name == MORTAL, pool.pool == self.first_mortal) {
+            (true, false) => HEIR,
+            _ => name,
+        };
         let mut brokers = self.brokers.lock().expect("nobody panics with it");
         brokers.insert(pool.pool, name.to_owned());
         drop(brokers);

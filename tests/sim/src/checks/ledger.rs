@@ -10,7 +10,10 @@ use volley_spec::report::BrokerAccount;
 
 use super::counts;
 use crate::{
-    schedule::{Declared, How, Order, Sample, Schedule, Trigger, broker_of, data, forwarder_to},
+    schedule::{
+        Declared, HEIR, How, MORTAL, Order, Sample, Schedule, Trigger, broker_of, data,
+        forwarder_to, name_of,
+    },
     storage::UNKNOWN,
     trace::{Fact, Facts, Seen, Who},
 };
@@ -329,7 +332,7 @@ impl History {
     /// Whether a producer posts an event so; else it was forwarded.
     pub(super) fn is_posted(&self, broker: &str, id: &str, hops: u8) -> bool {
         let posted = self.posted.get(id);
-        posted.is_some_and(|(of, sample)| *of == broker && sample.hops_at_first() == hops)
+        posted.is_some_and(|(of, sample)| *of == name_of(broker) && sample.hops_at_first() == hops)
     }
 
     /// A Trigger of the other Broker publishes to this one: its attempt, of which no sink knows.
@@ -543,6 +546,17 @@ impl History {
         at.into_iter().flatten().map(|at| &self.records[*at])
     }
 
+    /// The same for what a producer posted, who knows the name alone.
+    pub(super) fn times_stored_by_name(&self, name: &str, id: &str) -> (u64, u64) {
+        let (sure, perhaps) = self.times_stored(name, id);
+        let heir = if name == MORTAL {
+            self.times_stored(HEIR, id)
+        } else {
+            (0, 0)
+        };
+        (sure + heir.0, perhaps + heir.1)
+    }
+
     /// How often it was certainly stored, and how often perhaps.
     pub(super) fn times_stored(&self, broker: &str, id: &str) -> (u64, u64) {
         self.records_of(broker, id)
@@ -554,8 +568,11 @@ impl History {
 
     /// Whether the channel had said that it stored `id` when fact `line` was noted.
     pub(super) fn is_stored_before(&self, broker: &str, id: &str, line: usize) -> bool {
-        let at = self.stored_at.get(&(broker.to_owned(), id.to_owned()));
-        at.is_some_and(|at| *at < line)
+        let stored = |broker: &str| {
+            let at = self.stored_at.get(&(broker.to_owned(), id.to_owned()));
+            at.is_some_and(|at| *at < line)
+        };
+        stored(broker) || (broker == MORTAL && stored(HEIR))
     }
 
     pub(super) fn times_refused(&self, broker: &str, id: &str) -> u64 {
@@ -580,10 +597,23 @@ impl History {
         })
     }
 
+    /// The Brokers declared at the end, as this world calls them.
+    pub(super) fn brokers(&self) -> Vec<&'static str> {
+        let last = self.changes.last();
+        last.map(|change| change.declared.brokers())
+            .unwrap_or_default()
+    }
+
+    /// Whether the Broker of this name was ever deleted.
+    pub(super) fn is_deleted_once(&self, name: &str) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.declared.life_of(name) != Some(1))
+    }
+
     /// The Triggers declared at the end.
     pub(super) fn alive(&self) -> Vec<Who> {
         let last = self.changes.last();
-        let declared = last.into_iter().flat_map(|change| &*change.declared);
+        let declared = last.into_iter().flat_map(|change| change.declared.iter());
         declared
             .map(|(name, trigger)| Who {
                 trigger: name.clone(),
