@@ -136,7 +136,8 @@ pub(crate) fn judge(schedule: &Schedule, facts: &Facts) -> Verdict {
     nothing_comes_again(&history, &mut verdict);
     replies_are_stored(&history, &mut verdict);
     let dropped = books::hold(schedule, &history, &mut verdict);
-    for who in history.alive() {
+    let alive = history.alive().into_iter();
+    for who in alive.filter(|_| !history.has_lost_books()) {
         each_event_has_an_end(schedule, &history, &who, dropped.get(&who), &mut verdict);
     }
     if !history.drained {

@@ -20,7 +20,7 @@ use volley_channel::{
 };
 use volley_dispatcher::{Dispatcher, Options, Permits, Worker, core::Settings, egress::Network};
 use volley_spec::{
-    report::{BrokerAccount, DataPlane as _},
+    report::{BrokerAccount, BrokerPhase, DataPlane as _},
     route::Backend,
 };
 
@@ -323,7 +323,9 @@ fn options(schedule: &Schedule, life: usize) -> Options {
 
 fn is_done(books: &BrokerAccount, flipped: bool) -> bool {
     let done = |pending: u64, unread: u64| pending == 0 && unread == 0;
-    (books.settled || flipped)
+    // What was on its way into a Broker when that was deleted never settles.
+    let ended = books.state == BrokerPhase::Deleted;
+    (books.settled || flipped || ended)
         && books
             .triggers
             .iter()

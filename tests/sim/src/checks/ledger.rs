@@ -148,8 +148,8 @@ pub(super) struct History {
     /// Whether a start said that something of the log is damaged, or (where bytes were changed, which
     /// may look so) was cut off, after it had been harmed.
     pub(super) start_told: bool,
-    /// Whether a process said later on that something is damaged.
-    pub(super) reader_told: bool,
+    /// The first life whose readers said that something is damaged.
+    readers_told: Option<usize>,
     /// Damage was told of a log that nothing had harmed.
     pub(super) false_alarms: u64,
     /// What was safe was harmed: bytes were changed, or something else befell it.
@@ -157,6 +157,8 @@ pub(super) struct History {
     harmed: bool,
     /// Damage that the start of this life told of.
     at_start: u64,
+    /// The disk fails this life for good, or is about to.
+    failing: bool,
     /// When each life ended, and how.
     lives: Vec<(Duration, How)>,
     progress: Vec<Progress>,
@@ -248,6 +250,8 @@ impl History {
         for record in std::mem::take(&mut self.open).into_values().flatten() {
             self.records[record].to = line;
         }
+        // An orderly end waits for nothing that a failed log would have to write.
+        let how = if self.failing { How::Kill } else { how };
         self.lives.push((at, how));
     }
 
@@ -410,14 +414,17 @@ impl History {
                 // What an earlier life said at its end it said too early.
                 self.books.clear();
                 self.left.clear();
-                (self.drained, self.at_start) = (false, 0);
+                (self.drained, self.at_start, self.failing) = (false, 0, false);
             }
+            Fact::Befallen(trouble) => self.failing |= trouble.is_final(),
             Fact::Flipped { .. } => (self.flipped, self.harmed) = (true, true),
             Fact::WriteLost { .. } | Fact::Spoiled { .. } => self.harmed = true,
             Fact::Opened { damaged, torn } => self.opened(*damaged, *torn),
             Fact::Told { damaged } => {
                 let later = damaged.saturating_sub(self.at_start);
-                self.reader_told |= self.harmed && later > 0;
+                if self.harmed && later > 0 {
+                    self.readers_told.get_or_insert(life);
+                }
                 self.false_alarms += if self.harmed { 0 } else { later };
             }
             Fact::Pressed {
@@ -587,6 +594,12 @@ impl History {
             (Some(record), None) if record.sure => Some(record),
             _ => None,
         }
+    }
+
+    /// Whether losses were counted in books that ended with their process.
+    pub(super) fn has_lost_books(&self) -> bool {
+        self.readers_told
+            .is_some_and(|life| life < self.last_life())
     }
 
     /// Whether an event lies where the channel once asked that nothing be kept.

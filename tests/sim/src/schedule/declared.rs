@@ -256,9 +256,11 @@ pub(crate) fn forwarder_to(broker: &str) -> &'static str {
 impl Trigger {
     /// One that forwards events of producers to the other Broker.
     pub(super) fn forwarding(rng: &mut Rng) -> Self {
-        let wants = match rng.bool() {
-            true => Want::Kind(*pick(rng, &KINDS)),
-            false => Want::Prefix("order."),
+        let wants = if rng.bool() {
+            let kind = *pick(rng, &KINDS);
+            Want::Kind(kind)
+        } else {
+            Want::Prefix("order.")
         };
         Self {
             wants,
