@@ -17,8 +17,14 @@ pub struct Clock {
 #[derive(Debug, Clone, Copy)]
 enum Wall {
     System,
-    From { unix_ms: u64 },
+    From {
+        unix_ms: u64,
+        jumps: &'static [Jump],
+    },
 }
+
+/// When somebody sets the clock of a simulated machine, and by how many milliseconds.
+pub type Jump = (Duration, i64);
 
 impl Clock {
     /// The machine's clock.
@@ -33,8 +39,22 @@ impl Clock {
     pub fn simulated(unix_ms: u64) -> Self {
         Self {
             origin: Instant::now(),
-            wall: Wall::From { unix_ms },
+            wall: Wall::From {
+                unix_ms,
+                jumps: &[],
+            },
         }
+    }
+
+    /// A simulated clock whose wall time is set while it runs, as a machine's may be. The times of
+    /// the jumps are those of [`now`](Self::now).
+    #[must_use]
+    pub fn with_jumps(self, jumps: &'static [Jump]) -> Self {
+        let wall = match self.wall {
+            Wall::System => Wall::System,
+            Wall::From { unix_ms, .. } => Wall::From { unix_ms, jumps },
+        };
+        Self { wall, ..self }
     }
 
     /// Time since this clock was made. Never goes back.
@@ -51,8 +71,11 @@ impl Clock {
     pub fn wall_ms(&self) -> u64 {
         match self.wall {
             Wall::System => system_wall_ms(),
-            Wall::From { unix_ms } => {
-                unix_ms + u64::try_from(self.now().as_millis()).unwrap_or(u64::MAX / 2)
+            Wall::From { unix_ms, jumps } => {
+                let now = self.now();
+                let going = unix_ms + u64::try_from(now.as_millis()).unwrap_or(u64::MAX / 2);
+                let set = jumps.iter().filter(|(at, _)| *at <= now);
+                set.fold(going, |time, (_, by)| time.saturating_add_signed(*by))
             }
         }
     }

@@ -32,7 +32,7 @@ mod stored;
 use std::{future::Future, pin::Pin, sync::Arc};
 
 pub use caps::{Caps, Cost, Durability, Fencing, Replay};
-pub use clock::Clock;
+pub use clock::{Clock, Jump};
 pub use error::{Advice, LedgerError, PublishError, ReadError};
 pub use ledger::{Claim, Epoch, Ledger, NodeId, Side, SideKey};
 pub use publisher::{Publisher, Tally};

@@ -32,6 +32,10 @@ planted! {
     LastFrameTrusted,
     /// A start takes a torn frame for a whole one.
     TornFrameTaken,
+    /// A start takes a frame for the next one although another one stood before it.
+    ChainIgnored,
+    /// A start cuts off an end that it can't read.
+    UnreadTailCut,
     /// A record's checksum is not looked at.
     RecordUnchecked,
     /// The ledger answers before its commit.
@@ -56,10 +60,22 @@ planted! {
     DrainForgetsReplies,
     /// A Broker that could be taken up in part leaves that part running.
     PartlyTakenUp,
+    /// A Broker runs before the others are known to which it forwards.
+    NeighbourUnknown,
     /// A 5xx counts as taken.
     FailureIsTaken,
     /// A start forgets what was finished since the last image.
     DeltasIgnored,
+    /// A Trigger that gives way drops all that it has, not only the oldest.
+    DropsTooFar,
+    /// Who forwards to another Broker spends two hops.
+    HopsSpentTwice,
+    /// The dispatcher's rule of this name is left out.
+    OverflowUncounted,
+    /// The dispatcher's rule of this name is left out.
+    AbsentNotKept,
+    /// The dispatcher's rule of this name is left out.
+    RollIncomplete,
     /// The dispatcher's rule of this name is left out.
     KeepTooHigh,
     /// The dispatcher's rule of this name is left out.

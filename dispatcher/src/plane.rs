@@ -148,6 +148,12 @@ struct Running {
     since: Duration,
 }
 
+/// A Broker whose actors don't run yet, each with the core it is for.
+struct Begun {
+    running: Running,
+    born: Vec<(usize, Actor)>,
+}
+
 impl std::fmt::Debug for Dispatcher {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Dispatcher")
@@ -284,27 +290,54 @@ impl Dispatcher {
         {
             self.retire(*uid, broker).await;
         }
+        let mut refuse = |uid: Uuid, route: &BrokerRoute, message: String| {
+            error!(broker = %route.key, %message, "this broker could not be taken up");
+            refused.push(Refused { uid, message });
+        };
+        let mut begun = BTreeMap::new();
         for (uid, route) in &plan.brokers {
-            if let Err(message) = self.take_up_broker(*uid, route).await {
-                error!(broker = %route.key, %message, "this broker could not be taken up");
-                refused.push(Refused { uid: *uid, message });
+            if self.state().brokers.contains_key(uid) {
+                continue;
+            }
+            match self.begin(*uid, route).await {
+                Ok(new) => drop(begun.insert(*uid, new)),
+                Err(message) => refuse(*uid, route, message),
+            }
+        }
+        // Before one of them runs: what it forwards at once to another one would else find nobody.
+        for (uid, new) in &begun {
+            if !planted::is(Planted::NeighbourUnknown) {
+                self.places.add(*uid, new.running.pool);
+            }
+        }
+        for (uid, route) in &plan.brokers {
+            let new = begun.remove(uid);
+            if let Err(message) = self.take_up_broker(*uid, route, new).await {
+                refuse(*uid, route, message);
             }
         }
         self.state().plan = plan;
         refused
     }
 
-    async fn take_up_broker(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<(), String> {
+    async fn take_up_broker(
+        &self,
+        uid: Uuid,
+        route: &Arc<BrokerRoute>,
+        begun: Option<Begun>,
+    ) -> Result<(), String> {
         let known = self.state().brokers.get(&uid).cloned();
         if matches!(&known, Some(known) if Arc::ptr_eq(&known.route, route)) {
             return Ok(());
         }
-        let (mut running, old) = match known {
-            Some(running) => {
+        let (mut running, old) = match (known, begun) {
+            (Some(running), _) => {
                 let old = Arc::clone(&running.route);
                 (running, Some(old))
             }
-            None => (self.begin(uid, route).await?, None),
+            (None, Some(begun)) => (self.run(begun).await, None),
+            // It could not begin.
+            (None, None) => return Ok(()),
         };
         if old
             .as_ref()
@@ -336,8 +369,8 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Makes a Broker's storage ready and starts an actor for each of its units.
-    async fn begin(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<Running, String> {
+    /// Makes a Broker's storage ready and an actor for each of its units.
+    async fn begin(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<Begun, String> {
         let channel = self.publisher.channel();
         let pool = PoolId(uid.as_u128());
         let state = channel
@@ -365,13 +398,22 @@ impl Dispatcher {
             }
             running.units.push((unit, control));
         }
-        // All or none: an actor that runs while the next attempt claims its unit delivers too.
+        Ok(Begun { running, born })
+    }
+
+    /// Starts the actors, all or none: one that runs while the next attempt claims its unit delivers
+    /// too.
+    async fn run(&self, begun: Begun) -> Running {
+        let Begun { running, born } = begun;
         for actor in born {
             self.place(actor).await;
         }
-        self.places.add(uid, pool);
-        info!(broker = %route.key, units = running.units.len(), "broker taken up");
-        Ok(running)
+        if planted::is(Planted::NeighbourUnknown) {
+            let uid = Uuid::from_u128(running.pool.0);
+            self.places.add(uid, running.pool);
+        }
+        info!(broker = %running.route.key, units = running.units.len(), "broker taken up");
+        running
     }
 
     async fn actor(

@@ -112,6 +112,11 @@ impl<'a> Recovery<'a> {
                 }
                 Ok(None)
             }
+            // It is there and can't be read: a bad sector.
+            Err(_) if self.disk.open(manifest::NAME, false).is_ok() => {
+                self.damage(manifest::NAME, 0, "the list of segments can't be read")?;
+                self.listed_by_headers().map(Some)
+            }
             Err(cause) => Err(io_error(self.options, manifest::NAME, cause)),
             Ok(bytes) => match Manifest::decode(&bytes) {
                 Ok(manifest) => Ok(Some(manifest)),

@@ -26,6 +26,8 @@ pub(super) struct Window {
     limit: u64,
     /// Bytes read from the file, ever.
     pub(super) read: u64,
+    /// Whether something could not be read.
+    failed: bool,
 }
 
 impl Window {
@@ -39,6 +41,7 @@ impl Window {
             piece: PIECE,
             limit: segment.end(),
             read: 0,
+            failed: false,
         }
     }
 
@@ -61,6 +64,11 @@ impl Window {
         &rest[..length.min(rest.len())]
     }
 
+    /// Whether something could not be read: there are zeros in its place.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     fn fill(&mut self, address: u64, length: usize) {
         self.from = address;
         let most = usize::try_from(self.limit.saturating_sub(address)).unwrap_or(usize::MAX);
@@ -69,7 +77,10 @@ impl Window {
         let read = match read_full(&*self.file, &mut self.bytes, offset) {
             Ok(read) => read,
             // What can't be read counts as damaged: its checksum will not be right.
-            Err(_) => read_around(&*self.file, &mut self.bytes, offset),
+            Err(_) => {
+                self.failed = true;
+                read_around(&*self.file, &mut self.bytes, offset)
+            }
         };
         self.read += read as u64;
         self.bytes.truncate(read);

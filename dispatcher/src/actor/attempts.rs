@@ -5,7 +5,10 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
-use volley_channel::{Class, Position, PublishError, Put};
+use volley_channel::{
+    Class, Position, PublishError, Put,
+    planted::{self, Planted},
+};
 use volley_event::{Event, Format as WireFormat, Overlay, Written};
 use volley_spec::route::{Format, Target, TriggerRoute};
 
@@ -337,7 +340,8 @@ impl Actor {
                 Class::Delivery,
             ),
         };
-        let hops = start.event.event.hops().saturating_sub(1);
+        let spent = 1 + u8::from(planted::is(Planted::HopsSpentTwice));
+        let hops = start.event.event.hops().saturating_sub(spent);
         let put = Put {
             pool: place,
             key: event.partition_key().map(|key| key.to_owned().into()),

@@ -1,6 +1,9 @@
 //! Making room when the Broker's space runs out (design 3, Space).
 
-use volley_channel::Position;
+use volley_channel::{
+    Position,
+    planted::{self, Planted},
+};
 use volley_spec::route::Overflow;
 
 use super::{
@@ -53,7 +56,8 @@ impl Core {
         let trigger = self.trigger_mut(slot);
         trigger.drop_below = trigger.drop_below.max(until);
         let all = trigger.pending.positions();
-        for position in all.iter().take_while(|position| *position < until) {
+        let is_old = |position: &Position| *position < until || planted::is(Planted::DropsTooFar);
+        for position in all.iter().take_while(is_old) {
             let begun = self.trigger_mut(slot).pending.entry_mut(position);
             // An attempt that has begun holds the event itself and may still succeed; only what
             // the channel holds for it is given back.

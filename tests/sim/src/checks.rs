@@ -15,9 +15,12 @@ use std::{collections::BTreeMap, time::Duration};
 
 use serde_json::json;
 
-use self::ledger::{Attempt, Deeds, History, Wanted};
+use self::ledger::{Attempt, Deeds, History, Record, Wanted};
 use crate::{
-    schedule::{BROKEN, Keeping, REPLY_KIND, Sample, Schedule, broker_of, data},
+    schedule::{
+        BROKEN, Keeping, REPLY_KIND, Sample, Schedule, broker_of, data, forwarder_to, name_of,
+        other_broker,
+    },
     sinks::{REPLY_DATA, REPLY_SOURCE},
     trace::{Facts, Seen, Who},
 };
@@ -116,16 +119,25 @@ pub(crate) fn judge(schedule: &Schedule, facts: &Facts) -> Verdict {
         // There was no end to be judged.
         return verdict;
     }
-    if schedule.flips > 0 && history.told {
+    if history.false_alarms > 0 {
+        let text = format!(
+            "damage was told {} times, and there was none",
+            history.false_alarms
+        );
+        verdict.broken.push(text);
+    }
+    books::rows_add_up(&history, &mut verdict.broken);
+    if history.start_told {
         // What was damaged may be lost, and with the newest events of a unit their numbers: then
         // the books do not tell; what was known of deliveries may be lost too. That it was said is
-        // all that is owed.
+        // all that is owed, and that each row adds up.
         return verdict;
     }
     nothing_comes_again(&history, &mut verdict);
     replies_are_stored(&history, &mut verdict);
     let dropped = books::hold(schedule, &history, &mut verdict);
-    for who in history.alive() {
+    let alive = history.alive().into_iter();
+    for who in alive.filter(|_| !history.has_lost_books()) {
         each_event_has_an_end(schedule, &history, &who, dropped.get(&who), &mut verdict);
     }
     if !history.drained {
@@ -176,11 +188,13 @@ fn grace(schedule: &Schedule) -> Duration {
 fn answers_are_kept(history: &History, verdict: &mut Verdict) {
     for (line, broker, ids, status) in &history.answers {
         for id in ids {
-            let (sure, perhaps) = history.times_stored(broker, id);
+            let (sure, perhaps) = history.times_stored_by_name(broker, id);
             match status {
                 Some(202) if !history.is_stored_before(broker, id, *line) => {
                     verdict.lost(format!("{id} was answered 202 and not stored"));
                 }
+                // It was asked before, perhaps, when there was a Broker of that name.
+                Some(404) if history.is_deleted_once(broker) => {}
                 Some(400..=499) if sure + perhaps > 0 => {
                     verdict.invented(format!("{id} was answered {status:?} and stored"));
                 }
@@ -207,7 +221,8 @@ fn nothing_is_invented(schedule: &Schedule, history: &History, verdict: &mut Ver
         let known = match record.reply {
             true => replies.get(id) == Some(&broker),
             false => {
-                posted.get(id).is_some_and(|known| known.0 == broker) && !id.starts_with(BROKEN)
+                let posted = posted.get(id).filter(|_| !id.starts_with(BROKEN));
+                posted.is_some_and(|(of, sample)| may_be_in(schedule, record, of, sample))
             }
         };
         if !known {
@@ -230,6 +245,20 @@ fn nothing_is_invented(schedule: &Schedule, history: &History, verdict: &mut Ver
             ));
         }
     }
+}
+
+/// Whether a posted event may be stored so: as it was posted, or forwarded from Broker to Broker with a
+/// hop less each time.
+fn may_be_in(schedule: &Schedule, record: &Record, posted_to: &str, sample: &Sample) -> bool {
+    let (mut broker, mut hops) = (record.broker.as_str(), record.hops);
+    while hops < sample.hops_at_first() {
+        let forwarder = schedule.worlds[0].1.get(forwarder_to(broker));
+        if !forwarder.is_some_and(|trigger| trigger.wants.wants(&sample.seen)) {
+            return false;
+        }
+        (broker, hops) = (other_broker(broker), hops + 1);
+    }
+    hops == sample.hops_at_first() && name_of(broker) == posted_to
 }
 
 /// Whether what came is what was sent: by a producer, or by a sink as a reply.
@@ -301,9 +330,9 @@ fn each_event_has_an_end(
     let count = |name: &str| dropped.and_then(|it| it.get(name)).copied().unwrap_or(0);
     // Found by a reader, not by the start. What was pending and can't be read again goes by the
     // name of retention.
-    let mut damaged = match schedule.flips {
-        0 => 0,
-        _ => count("corrupt") + count("retention"),
+    let mut damaged = match schedule.harms() {
+        true => count("corrupt") + count("retention"),
+        false => 0,
     };
     // What had to give way and was not read yet goes by the name of retention.
     let gave_way = match schedule.drops_oldest {
@@ -317,7 +346,8 @@ fn each_event_has_an_end(
         let deeds = deeds.unwrap_or(&none);
         let missing = must.saturating_sub(deeds.taken + deeds.lettered);
         without_end += missing;
-        if missing == 0 || gave_way > 0 || history.is_spent(who, deeds) {
+        let old = !schedule.drops_oldest || history.had_to_give_way(broker_of(&who.trigger), id);
+        if missing == 0 || (gave_way > 0 && old) || history.is_spent(who, deeds) {
             continue;
         }
         if damaged >= missing {

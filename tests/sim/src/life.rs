@@ -1,6 +1,6 @@
 //! One life of the process: put together as `volley serve` does, and ended in order or not at all.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use fastrand::Rng;
 use tokio::{
@@ -9,10 +9,9 @@ use tokio::{
     task::{JoinSet, yield_now},
     time::sleep,
 };
-use url::Url;
 use volley_broker::{
     ingress::{self, Ingress, IngressOptions, Phase},
-    objects::{IngressPaths, Paths as _},
+    objects::IngressPaths,
 };
 use volley_channel::{
     NodeId, Publisher, SharedChannel,
@@ -21,16 +20,15 @@ use volley_channel::{
 };
 use volley_dispatcher::{Dispatcher, Options, Permits, Worker, core::Settings, egress::Network};
 use volley_spec::{
-    plan::{Facts, plan},
-    read::{Declarations, Pieces, read_file},
-    report::{BooksOf, BrokerAccount, DataPlane as _},
-    route::{Backend, Plan},
+    report::{BooksOf, BrokerAccount, BrokerPhase, DataPlane as _},
+    route::Backend,
 };
 
 use crate::{
     disk::Counted,
+    planner::Planner,
     producer::Producer,
-    schedule::{Declared, Disk, Keeping, Schedule, yaml},
+    schedule::{Disk, Keeping, Schedule},
     sinks::Sinks,
     storage::Storage,
     trace::{Fact, Trace},
@@ -117,21 +115,14 @@ impl Life {
         let mut core = JoinSet::new();
         core.spawn(async move { worker.run().await.expect("no task of the data plane dies") });
         let ingress = Ingress::new(IngressOptions::default(), clock);
-        let mut planner = Planner {
-            annotations: schedule.annotations(),
-            backend: log.as_ref().map_or(Backend::Memory, |_| Backend::Log),
-            pieces: Pieces::new(),
-            last: Arc::default(),
-            plane: Arc::clone(&plane),
-            trace: trace.clone(),
-        };
+        let backend = log.as_ref().map_or(Backend::Memory, |_| Backend::Log);
+        let paths = IngressPaths::new(Arc::clone(&ingress), publisher);
+        let mut planner = Planner::new(outside, backend, &plane, paths, trace);
         let now = trace.watch.begun;
         let standing = schedule.worlds.iter().rfind(|(at, _)| *at <= now);
-        planner
-            .declare(&standing.unwrap_or(&schedule.worlds[0]).1)
-            .await;
-        let paths = IngressPaths::new(Arc::clone(&ingress), publisher);
-        paths.set(&planner.last);
+        let standing = &standing.unwrap_or(&schedule.worlds[0]).1;
+        planner.miss(outside, standing);
+        planner.declare(standing).await;
         let (port, dial) = open_port(&ingress);
         Some(Self {
             trace: trace.clone(),
@@ -163,10 +154,9 @@ impl Life {
             };
             producers.spawn(producer.run());
         }
-        let begun = self.trace.watch.begun;
-        for (at, declared) in schedule.worlds.iter().filter(|(at, _)| *at > begun) {
-            tokio::time::sleep_until(self.trace.watch.instant(*at)).await;
-            self.planner.declare(declared).await;
+        for (at, declared) in self.planner.changes(schedule) {
+            tokio::time::sleep_until(self.trace.watch.instant(at)).await;
+            self.planner.declare(&declared).await;
         }
         while let Some(ended) = producers.join_next().await {
             ended.expect("no producer panics");
@@ -177,26 +167,35 @@ impl Life {
         }
         tokio::time::sleep_until(self.trace.watch.instant(schedule.calm)).await;
         self.close_port().await;
-        self.settle(schedule.flips > 0).await;
+        let mut accepted = self.settle(schedule.harms()).await;
+        while schedule.forwards() {
+            // Brokers are asked one after the other: what one of them had not yet when it was asked
+            // another one may have forwarded before its turn. With nothing new since, that can't be.
+            sleep(LOOK_EVERY).await;
+            let before = std::mem::replace(&mut accepted, self.settle(schedule.harms()).await);
+            if before == accepted {
+                return;
+            }
+        }
     }
 
-    /// Waits until there is nothing left to do, or far too long.
-    async fn settle(&self, flipped: bool) {
+    /// Waits until there is nothing left to do, or far too long. How many events were accepted.
+    async fn settle(&self, flipped: bool) -> u64 {
         let latest = self.trace.watch.now() + SETTLED_WITHIN;
         loop {
             let books = self.plane.accounts(&BooksOf::default()).await;
             // Where events are damaged the books need not settle.
             if books.iter().all(|books| is_done(books, flipped)) {
-                return;
+                return books.iter().map(|books| books.accepted).sum();
             }
             if self.trace.watch.now() > latest {
                 let open: Vec<_> = books
                     .iter()
                     .filter(|books| !is_done(books, flipped))
                     .collect();
-                return self.trace.note(Fact::Stuck {
-                    what: format!("not done: {open:?}"),
-                });
+                let what = format!("not done: {open:?}");
+                self.trace.note(Fact::Stuck { what });
+                return 0;
             }
             sleep(LOOK_EVERY).await;
         }
@@ -324,59 +323,11 @@ fn options(schedule: &Schedule, life: usize) -> Options {
 
 fn is_done(books: &BrokerAccount, flipped: bool) -> bool {
     let done = |pending: u64, unread: u64| pending == 0 && unread == 0;
-    (books.settled || flipped)
+    // What was on its way into a Broker when that was deleted never settles.
+    let ended = books.state == BrokerPhase::Deleted;
+    (books.settled || flipped || ended)
         && books
             .triggers
             .iter()
             .all(|row| done(row.pending, row.unread))
-}
-
-/// Turns what is declared into plans, by way of YAML, and hands them to the data plane.
-struct Planner {
-    /// Of every Broker.
-    annotations: String,
-    backend: Backend,
-    pieces: Pieces,
-    last: Arc<Plan>,
-    plane: Arc<Dispatcher>,
-    trace: Trace,
-}
-
-impl Planner {
-    /// Takes up `declared`; back once it is live.
-    async fn declare(&mut self, declared: &Declared) {
-        self.trace.note(Fact::Applying(Arc::new(declared.clone())));
-        let text = yaml(declared, &self.annotations);
-        let reading = read_file("world.yaml", text.as_bytes(), &mut self.pieces);
-        assert!(!reading.has_errors(), "{:?}\n{text}", reading.problems);
-        let declarations = Declarations::gather([&reading]);
-        let objects: Vec<_> = declarations
-            .objects
-            .into_values()
-            .map(|declared| declared.object().clone())
-            .collect();
-        let life = |identity: &volley_spec::Identity| {
-            let trigger = declared.get(identity.key.name.as_str());
-            trigger.map_or(1, |trigger| trigger.life)
-        };
-        let url = Url::parse("http://127.0.0.1:8080").expect("a URL");
-        let mut outcome = plan(
-            &objects,
-            &Facts {
-                public_url: url.clone(),
-                own_urls: vec![url],
-                backend: self.backend,
-                backends: BTreeSet::from([self.backend]),
-                max_unindexed: 1_000,
-                incarnation: &life,
-            },
-        );
-        outcome.reuse(&self.last);
-        self.last = Arc::new(outcome.plan);
-        // What the storage could not take up it may take up later.
-        while !self.plane.apply(Arc::clone(&self.last)).await.is_empty() {
-            sleep(LOOK_EVERY).await;
-        }
-        self.trace.note(Fact::Live);
-    }
 }

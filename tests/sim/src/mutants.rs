@@ -3,12 +3,29 @@
 use serde_json::{Value, json};
 use volley_channel::planted::{Planted, plant};
 
-use crate::run_seed;
+use crate::{recorded, run_seed};
 
 /// The bug called `name`.
 pub(crate) fn named(name: &str) -> Option<Planted> {
     let mut all = Planted::ALL.iter().copied();
     all.find(|bug| format!("{bug:?}") == name)
+}
+
+/// Runs with each of `bugs` the schedule that found it last; what came of each, and whether all were
+/// found again.
+pub(crate) fn hunt_recorded(bugs: &[Planted]) -> (Vec<Value>, bool) {
+    let known = recorded();
+    let mut results = Vec::new();
+    let mut all = true;
+    for bug in bugs {
+        let name = format!("{bug:?}");
+        let seed = known.iter().find(|(of, _)| *of == name);
+        let (from, seeds) = seed.map_or((0, 0), |(_, seed)| (*seed, 1));
+        let (result, found) = hunt(&[*bug], from, seeds);
+        results.extend(result);
+        all &= found;
+    }
+    (results, all)
 }
 
 /// Runs at most `seeds` schedules from `from` on with each of `bugs`; what came of each, and

@@ -196,6 +196,9 @@ fn binary(event: &Sample, with_type: bool) -> (String, String) {
     if let Some(key) = &event.seen.key {
         headers.push_str(&format!("ce-partitionkey: {key}\r\n"));
     }
+    if let Some(hops) = event.hops {
+        headers.push_str(&format!("ce-knativebrokerttl: {hops}\r\n"));
+    }
     (headers, data(&event.seen.id, event.size))
 }
 
@@ -209,6 +212,9 @@ fn envelope(event: &Sample) -> serde_json::Value {
     });
     if let Some(key) = &event.seen.key {
         envelope["partitionkey"] = json!(key);
+    }
+    if let Some(hops) = event.hops {
+        envelope["knativebrokerttl"] = json!(hops);
     }
     envelope
 }

@@ -9,14 +9,18 @@ mod posts;
 use std::time::Duration;
 
 use fastrand::Rng;
+use volley_channel::Jump;
 
 use self::{
-    declared::worlds,
+    declared::{FORWARDERS, delete_and_make_again, worlds},
     posts::{LARGE, SIZES, posts},
 };
 
 pub(crate) use self::{
-    declared::{Declared, Order, Trigger, broker_of, yaml},
+    declared::{
+        Declared, HEIR, MORTAL, Order, Trigger, broker_of, forwarder_to, name_of, other_broker,
+        yaml,
+    },
     faults::{Disk, End, How, Keeping, Trouble},
     posts::{BROKEN, Form, Post, Sample, data},
 };
@@ -62,6 +66,22 @@ pub(crate) struct Schedule {
     pub ends: Vec<End>,
     /// Bytes that are changed behind the broker's back before the last life.
     pub flips: u32,
+    /// Writes that are taken back then, although they were said to be safe.
+    pub lost_writes: u32,
+    /// Sectors that can't be read any more from then on.
+    pub bad_sectors: u32,
+    /// Triggers that a process leaves out which begins in such a span, until the span ends.
+    pub absences: Vec<Absence>,
+    /// When somebody sets the machine's clock, and by how much.
+    pub jumps: Vec<Jump>,
+}
+
+/// When a Trigger's file is not there.
+#[derive(Debug, Clone)]
+pub(crate) struct Absence {
+    pub name: String,
+    pub from: Duration,
+    pub to: Duration,
 }
 
 /// How a sink behaves until it is calm.
@@ -104,12 +124,69 @@ impl Schedule {
             troubles: Vec::new(),
             ends: Vec::new(),
             flips: 0,
+            lost_writes: 0,
+            bad_sectors: 0,
+            absences: Vec::new(),
+            jumps: Vec::new(),
         }
     }
 
     /// The schedule of `seed` over the log on a disk that does its worst, under a process that is
     /// ended again and again: always the same.
     pub(crate) fn of(seed: u64) -> Self {
+        let mut schedule = Self::with_a_disk(seed);
+        let mut rng = Rng::with_seed(seed ^ 0xf0a4_a2d5_b20c_e125);
+        if rng.u8(0..5) == 0 && !schedule.harms() && !schedule.drops_oldest {
+            schedule.add_forwarders(&mut rng);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0xde1e_7edb_20ce_2a6a);
+        if rng.u8(0..8) == 0 && !schedule.harms() && !schedule.forwards() {
+            let gone = within(&mut rng, schedule.calm / 2);
+            let back = gone + within(&mut rng, schedule.calm / 3);
+            delete_and_make_again(&mut rng, &mut schedule.worlds, gone, back);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0xc10c_5e77_1a6b_0b5e);
+        if rng.u8(0..3) == 0 {
+            schedule.jumps = jumps(&mut rng, schedule.calm);
+        }
+        schedule
+    }
+
+    /// Has Brokers forward to each other: one to the other one, or in a ring until an event has no hops
+    /// left. Nobody replies then: what has one hop left can't be replied to.
+    fn add_forwarders(&mut self, rng: &mut Rng) {
+        let ring = rng.bool();
+        let only = rng.usize(0..FORWARDERS.len());
+        for (at, name) in FORWARDERS.iter().enumerate() {
+            let forwarder = Trigger::forwarding(rng);
+            for (_, declared) in self.worlds.iter_mut().filter(|_| ring || at == only) {
+                declared.insert((*name).to_owned(), forwarder.clone());
+            }
+        }
+        for event in self
+            .producers
+            .iter_mut()
+            .flatten()
+            .flat_map(|post| &mut post.events)
+        {
+            let few = rng.u8(1..7);
+            event.hops = (ring || rng.bool()).then_some(few);
+        }
+        for sink in &mut self.sinks {
+            sink.replies = 0;
+        }
+    }
+
+    /// Whether Brokers forward to each other.
+    pub(crate) fn forwards(&self) -> bool {
+        let declared = self
+            .worlds
+            .iter()
+            .flat_map(|(_, declared)| declared.values());
+        declared.into_iter().any(|trigger| trigger.forwards)
+    }
+
+    fn with_a_disk(seed: u64) -> Self {
         let mut rng = Rng::with_seed(seed ^ 0x51b0_1a7e_d015_c0de);
         let span = Duration::from_millis(rng.u64(500..5_000));
         let (troubles, ends) = if rng.u8(0..6) == 0 {
@@ -142,14 +219,101 @@ impl Schedule {
             channel_down: Vec::new(),
             troubles,
             flips: if rng.u8(0..8) == 0 { rng.u32(1..4) } else { 0 },
+            lost_writes: 0,
+            bad_sectors: 0,
+            absences: Vec::new(),
+            jumps: Vec::new(),
             ends,
         };
         let mut rng = Rng::with_seed(seed ^ 0xd209_01de_57c0_ffee);
         if rng.u8(0..12) == 0 {
-            schedule.crowded(&mut rng, span)
-        } else {
-            schedule
+            return schedule.crowded(&mut rng, span);
         }
+        // Each further kind of fault has chances of its own, so that a new one leaves the seeds as
+        // they are that do not meet it.
+        let mut rng = Rng::with_seed(seed ^ 0x1057_3717_e51d_ea11);
+        if rng.u8(0..8) == 0 && schedule.flips == 0 {
+            return schedule.with_lost_writes(&mut rng, span);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0xbad5_ec70_12a1_1e55);
+        if rng.u8(0..8) == 0 && schedule.flips == 0 {
+            return schedule.with_bad_sectors(&mut rng, span);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0xab5e_0471_ce70_f11e);
+        if rng.u8(0..4) == 0 && schedule.flips == 0 {
+            return schedule.with_absences(&mut rng, span);
+        }
+        schedule
+    }
+
+    /// The same with Triggers that starts leave out for a while. There is room for what that keeps:
+    /// where there is none an absent Trigger is given up.
+    fn with_absences(mut self, rng: &mut Rng, span: Duration) -> Self {
+        if let Keeping::Log(disk) = &mut self.keeping {
+            disk.max_bytes = 16 << 20;
+        }
+        if rng.bool() {
+            self.producers = (0..2)
+                .map(|at| posts(rng, at, span, 10..30, LARGE))
+                .collect();
+        }
+        for end in &self.ends {
+            for _ in 0..rng.usize(0..3) {
+                self.absences.push(Absence {
+                    name: format!("t{}", rng.usize(0..6)),
+                    from: within(rng, end.at),
+                    to: end.at + end.pause + within(rng, span / 2),
+                });
+            }
+        }
+        self
+    }
+
+    /// The same with sectors that go bad before and during the last life, of which alone the books
+    /// are known in the end.
+    fn with_bad_sectors(mut self, rng: &mut Rng, span: Duration) -> Self {
+        self.bad_sectors = rng.u32(0..4);
+        self.troubles.retain(|(_, trouble)| !trouble.is_final());
+        let begun = self
+            .ends
+            .last()
+            .map_or(Duration::ZERO, |end| end.at + end.pause);
+        for _ in 0..rng.u32(1..6) {
+            self.troubles
+                .push((begun + within(rng, span), Trouble::BadSector));
+        }
+        self.troubles.sort_by_key(|(at, _)| *at);
+        if rng.bool() {
+            self.producers = (0..2)
+                .map(|at| posts(rng, at, span, 10..30, LARGE))
+                .collect();
+        }
+        self
+    }
+
+    /// The same on a drive that tells lies: before the last life it turns out that writes were never
+    /// made. There is enough in the log that some of them lie in a file before the last one.
+    fn with_lost_writes(mut self, rng: &mut Rng, span: Duration) -> Self {
+        self.lost_writes = rng.u32(1..3);
+        if rng.bool() {
+            self.producers = (0..3)
+                .map(|at| posts(rng, at, span, 10..40, LARGE))
+                .collect();
+        }
+        if self.ends.is_empty() {
+            self.ends = vec![faults::kill_at(within(rng, span))];
+        }
+        self
+    }
+
+    /// Whether something that was safe is damaged.
+    pub(crate) fn harms(&self) -> bool {
+        let sectors = self.bad_sectors > 0
+            || self
+                .troubles
+                .iter()
+                .any(|(_, trouble)| *trouble == Trouble::BadSector);
+        self.flips > 0 || self.lost_writes > 0 || sectors
     }
 
     /// The same with much more to keep than there is room for, in one life: only the books know
@@ -219,6 +383,10 @@ impl Schedule {
             troubles: Vec::new(),
             ends: Vec::new(),
             flips: 0,
+            lost_writes: 0,
+            bad_sectors: 0,
+            absences: Vec::new(),
+            jumps: Vec::new(),
         }
     }
 }
@@ -240,6 +408,18 @@ fn spans(rng: &mut Rng, span: Duration, most: usize) -> Vec<(Duration, Duration)
         .map(|_| {
             let from = within(rng, span);
             (from, from + within(rng, span / 4))
+        })
+        .collect()
+}
+
+/// A clock that is set: by a little, by hours, by years, to and fro.
+fn jumps(rng: &mut Rng, span: Duration) -> Vec<Jump> {
+    const SECOND: i64 = 1_000;
+    let sizes = [SECOND / 50, SECOND, 3_600 * SECOND, 30_000_000 * SECOND];
+    (0..rng.usize(1..5))
+        .map(|_| {
+            let by = *pick(rng, &sizes);
+            (within(rng, span), if rng.bool() { by } else { -by })
         })
         .collect()
 }

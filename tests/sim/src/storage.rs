@@ -8,15 +8,17 @@ use std::{
 };
 
 use fastrand::Rng;
-use tokio::{sync::watch, time::sleep};
+use tokio::{sync::watch, task::JoinSet, time::sleep};
 use volley_channel::{
     Bounds, Caps, Channel, Claim, Class, Cursor, Epoch, Fut, Health, Ledger, LedgerError, NodeId,
     PoolId, PoolSpec, PoolState, Position, PublishError, Put, ReadError, SharedChannel, Side,
     Space, Start, Stored, Unit,
 };
 
+use volley_spec::{Identity, object::ObjectKind};
+
 use crate::{
-    schedule::Schedule,
+    schedule::{HEIR, MORTAL, Schedule},
     trace::{Fact, Seen, Trace},
 };
 
@@ -33,6 +35,11 @@ pub(crate) struct Storage {
     rng: Mutex<Rng>,
     /// Whose pools they are.
     brokers: Mutex<BTreeMap<PoolId, String>>,
+    /// The pool of the first Broker that is called like the one that may be deleted.
+    first_mortal: PoolId,
+    /// Who asks that what is oldest be dropped is noted.
+    notes_pressure: bool,
+    tasks: Mutex<JoinSet<()>>,
 }
 
 impl Storage {
@@ -43,6 +50,13 @@ impl Storage {
             down: schedule.channel_down.clone(),
             rng: Mutex::new(Rng::with_seed(schedule.seed ^ 0x5707_a6e0)),
             brokers: Mutex::default(),
+            first_mortal: PoolId(
+                Identity::new(ObjectKind::Broker, "default", MORTAL)
+                    .uid(1)
+                    .as_u128(),
+            ),
+            notes_pressure: schedule.drops_oldest,
+            tasks: Mutex::default(),
         })
     }
 
@@ -75,9 +89,11 @@ impl Storage {
         };
         let (broker, reply) = (self.broker(first.pool), first.class == Class::Delivery);
         let events: Vec<Seen> = batch.iter().map(seen).collect();
+        let hops: Vec<u8> = batch.iter().map(|put| put.event.hops()).collect();
         self.trace.note(Fact::Storing {
             broker: broker.clone(),
             events: events.clone(),
+            hops: hops.clone(),
             reply,
         });
         let answers = if !reply && self.is_down() {
@@ -89,13 +105,19 @@ impl Storage {
         } else {
             self.real.publish(batch).await
         };
-        self.note(&broker, reply, events, &answers);
+        self.note(&broker, reply, events.into_iter().zip(hops), &answers);
         self.pause().await;
         answers
     }
 
-    fn note(&self, broker: &str, reply: bool, events: Vec<Seen>, answers: &Answers) {
-        for (event, answer) in events.into_iter().zip(answers) {
+    fn note(
+        &self,
+        broker: &str,
+        reply: bool,
+        events: impl Iterator<Item = (Seen, u8)>,
+        answers: &Answers,
+    ) {
+        for ((event, hops), answer) in events.zip(answers) {
             let broker = broker.to_owned();
             self.trace.note(match answer {
                 Ok((unit, position)) => Fact::Stored {
@@ -103,16 +125,43 @@ impl Storage {
                     unit: unit.part,
                     position: position.0,
                     event,
+                    hops,
                     reply,
                 },
                 Err(error) => Fact::NotStored {
                     broker,
                     id: event.id,
+                    hops,
                     why: name(error),
                     reply,
                 },
             });
         }
+    }
+
+    /// Passes on how a unit is, and notes what the channel asks of it: nobody hears of it otherwise.
+    fn watched(&self, unit: Unit) -> watch::Receiver<Health> {
+        let mut real = self.real.health(unit);
+        let (tell, told) = watch::channel(real.borrow_and_update().clone());
+        let (trace, broker) = (self.trace.clone(), self.broker(unit.pool));
+        let mut tasks = self.tasks.lock().expect("nobody panics with it");
+        tasks.spawn(async move {
+            loop {
+                let health = real.borrow_and_update().clone();
+                if let Health::Filling { until } | Health::Full { until } = &health {
+                    trace.note(Fact::Pressed {
+                        broker: broker.clone(),
+                        unit: unit.part,
+                        until: until.0,
+                    });
+                }
+                tell.send_replace(health);
+                if real.changed().await.is_err() {
+                    return;
+                }
+            }
+        });
+        told
     }
 
     /// Notes how a write of progress ended.
@@ -191,6 +240,10 @@ impl Channel for Storage {
 
     fn prepare(&self, pool: &PoolSpec) -> Fut<'_, Result<PoolState, PublishError>> {
         let name = pool.name.rsplit('/').next().unwrap_or_default();
+        let name = match (name == MORTAL, pool.pool == self.first_mortal) {
+            (true, false) => HEIR,
+            _ => name,
+        };
         let mut brokers = self.brokers.lock().expect("nobody panics with it");
         brokers.insert(pool.pool, name.to_owned());
         drop(brokers);
@@ -230,7 +283,10 @@ impl Channel for Storage {
     }
 
     fn health(&self, unit: Unit) -> watch::Receiver<Health> {
-        self.real.health(unit)
+        match self.notes_pressure {
+            true => self.watched(unit),
+            false => self.real.health(unit),
+        }
     }
 
     fn space(&self, pool: PoolId) -> Space {

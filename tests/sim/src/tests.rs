@@ -3,9 +3,11 @@
 //!
 //! `VOLLEY_WORLD_SEEDS` says how many schedules run, `VOLLEY_WORLD_FROM` from which seed.
 
+use std::time::Duration;
+
 use crate::{
     checks::{judge, losses_and_repeats},
-    schedule::{How, Schedule},
+    schedule::{End, HEIR, How, Schedule},
     trace::{self, Fact},
     world,
 };
@@ -99,16 +101,73 @@ fn a_schedule_with_crashes_and_faults_run_twice_gives_one_trace() {
     }
 }
 
-fn gave_way(books: &volley_spec::report::BrokerAccount) -> bool {
+/// What producers and sinks notice. Positions they don't, which depend on the bytes of stamps.
+fn noticed(schedule: &Schedule) -> Vec<String> {
+    let mut facts = world::run(schedule);
+    facts.retain(|(_, fact)| {
+        matches!(
+            fact,
+            Fact::Answered { .. } | Fact::Attempt { .. } | Fact::Said { .. }
+        )
+    });
+    trace::text(&facts)
+}
+
+/// Waits, limits and retries go by the monotonic clock: who sets the other one changes nothing,
+/// except how long what nobody needs is kept.
+#[test]
+fn a_clock_that_is_set_changes_nothing() {
+    let mut tried = 0;
+    for seed in 0..150 {
+        let mut schedule = Schedule::of(seed);
+        if schedule.jumps.is_empty() || schedule.retention.is_some() {
+            continue;
+        }
+        let set = noticed(&schedule);
+        schedule.jumps.clear();
+        let left_alone = noticed(&schedule);
+        assert_eq!(parting(&set, &left_alone), None, "seed {seed}");
+        tried += 1;
+    }
+    assert!(tried > 20, "only {tried} schedules set the clock");
+}
+
+// What waited for a Broker when the process ended was refused with 404 by the next one, if it
+// delivered before that Broker was taken up; with `retry: 0` it was dropped.
+#[test]
+fn what_waits_for_another_broker_finds_it_at_every_start() {
+    let kills = (1..8).map(|turn| End {
+        at: Duration::from_millis(150 * turn),
+        after_calls: None,
+        how: How::Kill,
+        pause: Duration::from_millis(10),
+    });
+    let kills: Vec<End> = kills.collect();
+    let forwarding = (0..100).map(Schedule::of).filter(Schedule::forwards);
+    for mut schedule in forwarding {
+        (schedule.troubles, schedule.ends) = (Vec::new(), kills.clone());
+        let declared = schedule
+            .worlds
+            .iter_mut()
+            .flat_map(|(_, it)| it.values_mut());
+        for trigger in declared.filter(|trigger| trigger.forwards) {
+            (trigger.retry, trigger.dead_letter, trigger.rate) = (0, None, Some(20));
+        }
+        let broken = judge(&schedule, &world::run(&schedule)).broken;
+        assert_eq!(broken, Vec::<String>::new(), "seed {}", schedule.seed);
+    }
+}
+
+fn dropped(books: &volley_spec::report::BrokerAccount, why: &str) -> bool {
     let mut rows = books.triggers.iter();
-    rows.any(|row| row.dropped.contains_key("overflow"))
+    rows.any(|row| row.dropped.contains_key(why))
 }
 
 /// Says of many schedules what befell them: a simulation in which nothing happens shows nothing.
 #[test]
 fn the_schedules_meet_every_kind_of_fault() {
     let mut met = std::collections::BTreeMap::<&str, u64>::new();
-    for seed in 0..150 {
+    for seed in 0..200 {
         for (_, fact) in world::run(&Schedule::of(seed)) {
             let name = match fact {
                 Fact::Ended { how: How::Cut } => "cut",
@@ -116,6 +175,9 @@ fn the_schedules_meet_every_kind_of_fault() {
                 Fact::Ended { how: How::Orderly } => "orderly end",
                 Fact::Befallen(_) => "trouble of the disk",
                 Fact::Flipped { .. } => "changed byte",
+                Fact::WriteLost { .. } => "lost write",
+                Fact::Spoiled { .. } => "bad sector",
+                Fact::Told { .. } => "damage that a process told",
                 Fact::Opened { damaged: 1.., .. } => "damage that was told",
                 Fact::Opened { torn: 1.., .. } => "torn tail",
                 Fact::NotStored { .. } => "refused publish",
@@ -123,14 +185,27 @@ fn the_schedules_meet_every_kind_of_fault() {
                 Fact::Refused { .. } => "refused connection",
                 Fact::Attempt { dead: true, .. } => "dead letter",
                 Fact::Stored { reply: true, .. } => "reply",
-                Fact::Books(books) if gave_way(&books) => "events that gave way",
+                Fact::Stored { broker, .. } if broker == HEIR => "event for a Broker made again",
+                Fact::LeftOut(_) => "a Trigger that was left out",
+                Fact::Books(books) if dropped(&books, "overflow") => "events that gave way",
+                Fact::Books(books) if dropped(&books, "ttl") => "an event without hops",
+                Fact::Books(books) if dropped(&books, "corrupt") => "a damaged event",
                 _ => continue,
             };
             *met.entry(name).or_default() += 1;
         }
     }
     println!("{met:?}");
-    assert_eq!(met.len(), 13, "{met:?}");
+    assert_eq!(met.len(), 20, "{met:?}");
+}
+
+#[test]
+fn every_planted_bug_has_a_schedule_that_found_it() {
+    let recorded = crate::recorded();
+    let names: Vec<&str> = recorded.iter().map(|(name, _)| *name).collect();
+    let all = volley_channel::planted::Planted::ALL.iter();
+    let all: Vec<String> = all.map(|bug| format!("{bug:?}")).collect();
+    assert_eq!(names, all, "caught.txt lists them in their order");
 }
 
 #[test]

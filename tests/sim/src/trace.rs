@@ -3,12 +3,13 @@
 
 use std::{
     fmt,
+    ops::Range,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
 use tokio::time::Instant;
-use volley_channel::Clock;
+use volley_channel::{Clock, Jump};
 use volley_spec::report::BrokerAccount;
 
 use crate::schedule::{Declared, How, Trouble};
@@ -26,11 +27,16 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Begins a life at `begun`, in a runtime of its own.
-    pub(crate) fn at(begun: Duration) -> Self {
+    /// Begins a life at `begun`, in a runtime of its own, on a machine whose clock somebody sets.
+    pub(crate) fn at(begun: Duration, jumps: &[Jump]) -> Self {
         let since = u64::try_from(begun.as_millis()).expect("no world is so old");
+        let (past, coming): (Vec<Jump>, Vec<Jump>) = jumps.iter().partition(|(at, _)| *at <= begun);
+        let set = past.iter().map(|(_, by)| *by).sum();
+        let coming: Vec<Jump> = coming.iter().map(|(at, by)| (*at - begun, *by)).collect();
+        let clock = Clock::simulated((EPOCH_MS + since).saturating_add_signed(set));
         Self {
-            clock: Clock::simulated(EPOCH_MS + since),
+            // A handful a life, in a program that does not live long.
+            clock: clock.with_jumps(coming.leak()),
             begun,
         }
     }
@@ -82,12 +88,18 @@ pub(crate) enum Fact {
     Befallen(Trouble),
     /// A byte of a file was changed.
     Flipped { file: String, offset: usize },
+    /// A write that counted as safe was never made.
+    WriteLost { file: String, range: Range<usize> },
+    /// A sector of a file can't be read any more.
+    Spoiled { file: String, offset: usize },
     /// What should have come to an end did not.
     Stuck { what: String },
     /// A batch is handed to the channel.
     Storing {
         broker: String,
         events: Vec<Seen>,
+        /// The hops that each has left.
+        hops: Vec<u8>,
         reply: bool,
     },
     /// A write of progress that began at `began` was answered.
@@ -111,15 +123,19 @@ pub(crate) enum Fact {
         unit: u32,
         position: u64,
         event: Seen,
+        hops: u8,
         reply: bool,
     },
     /// The channel refused an event, or did not say whether it took it.
     NotStored {
         broker: String,
         id: String,
+        hops: u8,
         why: &'static str,
         reply: bool,
     },
+    /// What is applied next lacks these: their files are not there.
+    LeftOut(Vec<Who>),
     /// A change of the declared objects is handed to the data plane.
     Applying(Arc<Declared>),
     /// It is live.
@@ -147,6 +163,12 @@ pub(crate) enum Fact {
     Over { number: u64 },
     /// A sink refused a connection.
     Refused { sink: usize },
+    /// The channel asks that nothing below `until` be kept.
+    Pressed {
+        broker: String,
+        unit: u32,
+        until: u64,
+    },
     /// The books at the end.
     Books(Box<BrokerAccount>),
     /// What a drain left behind.
@@ -164,11 +186,14 @@ impl fmt::Display for Fact {
             Self::Ended { how } => write!(f, "the process ends: {how:?}"),
             Self::Befallen(trouble) => write!(f, "the disk: {trouble:?}"),
             Self::Flipped { file, offset } => write!(f, "changed byte {offset} of {file}"),
+            Self::WriteLost { file, range } => write!(f, "lost the write of {range:?} of {file}"),
+            Self::Spoiled { file, offset } => write!(f, "a bad sector at {offset} of {file}"),
             Self::Stuck { what } => write!(f, "stuck: {what}"),
             Self::Storing {
                 broker,
                 events,
                 reply,
+                ..
             } => {
                 let ids: Vec<&str> = events.iter().map(|event| event.id.as_str()).collect();
                 write!(f, "storing {ids:?} in {broker} (reply: {reply})")
@@ -209,6 +234,7 @@ impl Fact {
                 position,
                 event,
                 reply,
+                ..
             } => {
                 let Seen {
                     id, kind, source, ..
@@ -224,9 +250,11 @@ impl Fact {
                 id,
                 why,
                 reply,
+                ..
             } => {
                 write!(f, "not stored {id} in {broker}: {why} (reply: {reply})")
             }
+            Self::LeftOut(who) => write!(f, "left out: {who:?}"),
             Self::Applying(declared) => write!(f, "applying {declared:?}"),
             Self::Live => write!(f, "live"),
             Self::Attempt {
@@ -243,6 +271,11 @@ impl Fact {
             }
             Self::Said { number, status } => write!(f, "attempt {number} said {status}"),
             Self::Refused { sink } => write!(f, "sink {sink} refused"),
+            Self::Pressed {
+                broker,
+                unit,
+                until,
+            } => write!(f, "{broker}/{unit} is to keep nothing below {until}"),
             Self::Books(books) => write!(f, "books {books:?}"),
             Self::Left(left) => write!(f, "left {left:?}"),
             _ => Ok(()),

@@ -10,21 +10,22 @@
 //! A life is a runtime: when the process ends, nothing of it is polled again.
 
 use std::{
+    collections::BTreeSet,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use fastrand::Rng;
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use volley_channel::log::disk::simulated::{Faults, SimulatedDisk};
 
 use crate::{
     disk::Counted,
+    harm,
     life::Life,
     producer,
     schedule::{End, How, Schedule, Trouble},
     sinks,
-    trace::{Fact, Facts, Trace, Watch},
+    trace::{Fact, Facts, Trace, Watch, Who},
 };
 
 /// How long a life may take, in virtual time, before it counts as stuck.
@@ -38,11 +39,13 @@ pub(crate) struct Outside {
     pub(crate) disk: SimulatedDisk,
     pub(crate) producers: Vec<producer::Shared>,
     pub(crate) sinks: sinks::Known,
+    /// Triggers that were live once: progress knows them from then on.
+    pub(crate) known: Arc<Mutex<BTreeSet<Who>>>,
     facts: Arc<Mutex<Facts>>,
     /// How old the world is.
     now: Duration,
-    /// Whether bytes were changed already.
-    flipped: bool,
+    /// Whether what was safe was harmed already.
+    harmed: bool,
 }
 
 /// Runs `schedule` from the beginning to an orderly end, and tells what happened.
@@ -52,10 +55,12 @@ pub(crate) fn run(schedule: &Schedule) -> Facts {
         disk: SimulatedDisk::new(schedule.seed),
         producers: schedule.producers.iter().map(|_| Arc::default()).collect(),
         sinks: Arc::default(),
+        known: Arc::default(),
         facts: Arc::default(),
         now: Duration::ZERO,
-        flipped: false,
+        harmed: false,
     };
+    outside.disk.remember_writes(harm::WRITES);
     let mut ends = schedule.ends.iter();
     let mut end = ends.next();
     for life in 0.. {
@@ -82,6 +87,12 @@ enum Came {
 }
 
 impl Outside {
+    /// Notes what happens while no process lives.
+    fn note(&self, fact: Fact) {
+        let mut facts = self.facts.lock().expect("nobody panics with it");
+        facts.push((self.now, fact));
+    }
+
     /// One life of the process.
     fn live(&mut self, life: usize, end: Option<&End>) -> Came {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -89,13 +100,18 @@ impl Outside {
             .start_paused(true)
             .build()
             .expect("a runtime");
-        if end.is_none() && !std::mem::replace(&mut self.flipped, true) {
-            self.flip();
+        if end.is_none() && !std::mem::replace(&mut self.harmed, true) {
+            for fact in harm::befall(&self.disk, &self.schedule) {
+                self.note(fact);
+            }
         }
         let disk = Counted::new(self.disk.clone(), end.and_then(|end| end.after_calls));
         let (came, lived) = runtime.block_on(Box::pin(async {
             let began = Instant::now();
-            let trace = Trace::new(Watch::at(self.now), Arc::clone(&self.facts));
+            let trace = Trace::new(
+                Watch::at(self.now, &self.schedule.jumps),
+                Arc::clone(&self.facts),
+            );
             trace.note(Fact::Begun { life });
             let came = self.until(end, life, &trace, &disk).await;
             (came, began.elapsed())
@@ -107,11 +123,7 @@ impl Outside {
             (Came::Poisoned, _) => How::Cut,
             (_, end) => end.map_or(How::Orderly, |end| end.how),
         };
-        let fact = Fact::Ended { how };
-        self.facts
-            .lock()
-            .expect("nobody panics with it")
-            .push((self.now, fact));
+        self.note(Fact::Ended { how });
         self.disk = match how {
             How::Cut => self.disk.cut(),
             How::Kill | How::Orderly => self.disk.kill(),
@@ -165,52 +177,38 @@ impl Outside {
         let troubles = self.schedule.troubles.iter();
         for (at, trouble) in troubles.filter(|(at, _)| *at >= trace.watch.begun) {
             sleep_until(trace.watch.instant(*at)).await;
-            let mut faults = Faults::default();
-            match trouble {
-                Trouble::Full(after) => faults.full_after = Some(*after),
-                Trouble::Room => {}
-                Trouble::SyncFails(after) => faults.sync_fails_after = Some(*after),
-                Trouble::WriteFails(after) => faults.write_fails_after = Some(*after),
-            }
             trace.note(Fact::Befallen(*trouble));
-            self.disk.set_faults(faults);
-            if matches!(trouble, Trouble::SyncFails(_) | Trouble::WriteFails(_)) {
+            if *trouble == Trouble::BadSector {
+                // Not in an earlier life: what is lost then stands in books that end with it.
+                let seed = self.schedule.seed ^ name_of(*at);
+                let spoilt = self.harmed.then(|| harm::spoil_segment(&self.disk, seed));
+                if let Some(fact) = spoilt.flatten() {
+                    trace.note(fact);
+                }
+                continue;
+            }
+            self.disk.set_faults(faults(*trouble));
+            if trouble.is_final() {
                 return sleep(NOTICED_AFTER).await;
             }
         }
         std::future::pending().await
     }
+}
 
-    /// Changes bytes of files behind everybody's back.
-    fn flip(&self) {
-        let mut rng = Rng::with_seed(self.schedule.seed ^ 0xf11b);
-        let mut snapshot_hit = false;
-        for _ in 0..self.schedule.flips {
-            let contents = self.disk.contents();
-            let names: Vec<&String> = contents.keys().collect();
-            let Some(name) = names.get(rng.usize(0..names.len().max(1))) else {
-                return;
-            };
-            let length = contents[*name].len();
-            let is_snapshot = |name: &&String| name.starts_with("snap");
-            let copies = names.iter().copied().filter(is_snapshot).count();
-            // The log keeps two snapshots and survives the loss of one.
-            let last_copy = is_snapshot(name) && (copies < 2 || snapshot_hit);
-            if length == 0 || last_copy {
-                continue;
-            }
-            snapshot_hit |= is_snapshot(name);
-            let offset = rng.usize(0..length);
-            self.disk
-                .alter(name, |bytes| bytes[offset] ^= 1 << rng.u8(0..8));
-            let fact = Fact::Flipped {
-                file: (*name).clone(),
-                offset,
-            };
-            self.facts
-                .lock()
-                .expect("nobody panics with it")
-                .push((self.now, fact));
-        }
+/// What a trouble means for the disk.
+fn faults(trouble: Trouble) -> Faults {
+    let mut faults = Faults::default();
+    match trouble {
+        Trouble::Full(after) => faults.full_after = Some(after),
+        Trouble::Room | Trouble::BadSector => {}
+        Trouble::SyncFails(after) => faults.sync_fails_after = Some(after),
+        Trouble::WriteFails(after) => faults.write_fails_after = Some(after),
     }
+    faults
+}
+
+/// A number for a time.
+fn name_of(at: Duration) -> u64 {
+    u64::try_from(at.as_nanos()).unwrap_or(u64::MAX)
 }

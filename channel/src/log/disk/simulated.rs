@@ -5,12 +5,15 @@
 //! writes are torn and seem reordered. The same holds for names. Which seed, which faults and when
 //! is told by the test.
 
+mod harm;
+
 use std::{
     collections::BTreeMap,
     io,
     sync::{Arc, Mutex, MutexGuard},
 };
 
+use self::harm::{BadSector, Writes};
 use super::{Disk, DiskFile, Lock, LockError};
 
 const SECTOR: usize = 512;
@@ -38,6 +41,7 @@ struct State {
     /// Calls that changed something, ever.
     calls: u64,
     faults: Faults,
+    writes: Writes,
 }
 
 /// What is to go wrong from now on.
@@ -63,7 +67,7 @@ struct Contents {
     /// Ranges that were written and not synced.
     unsafe_ranges: Vec<(usize, usize)>,
     /// Sectors that can't be read.
-    unreadable: Vec<usize>,
+    unreadable: Vec<BadSector>,
 }
 
 impl SimulatedDisk {
@@ -117,30 +121,6 @@ impl SimulatedDisk {
     /// Files that are open now.
     pub fn open_files(&self) -> usize {
         self.state().open
-    }
-
-    /// Changes a file behind everybody's back, safe at once.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such file.
-    pub fn alter(&self, name: &str, change: impl FnOnce(&mut Vec<u8>)) {
-        let mut state = self.state();
-        let file = *state.names.get(name).expect("there is a file of this name");
-        change(&mut state.files[file].seen);
-        state.files[file].safe = state.files[file].seen.clone();
-        state.files[file].unsafe_ranges.clear();
-    }
-
-    /// Makes the sector at an offset of a file unreadable.
-    ///
-    /// # Panics
-    ///
-    /// If there is no such file.
-    pub fn spoil(&self, name: &str, offset: usize) {
-        let mut state = self.state();
-        let file = *state.names.get(name).expect("there is a file of this name");
-        state.files[file].unreadable.push(offset / SECTOR);
     }
 
     /// All files as they are seen.
@@ -248,6 +228,13 @@ impl State {
             self.files[file].seen = self.files[file].safe.clone();
         }
         self.names = self.safe_names.clone();
+    }
+
+    fn write(&mut self, file: usize, bytes: &[u8], offset: usize) {
+        let contents = &mut self.files[file];
+        self.writes.note(file, contents, bytes, offset);
+        contents.write(bytes, offset);
+        contents.mend(offset..offset + bytes.len());
     }
 
     fn note_names(&mut self) {
@@ -384,18 +371,13 @@ impl Drop for SimulatedFile {
 
 impl DiskFile for SimulatedFile {
     fn read_at(&self, bytes: &mut [u8], offset: u64) -> io::Result<usize> {
-        let state = self.disk.look()?;
-        let file = &state.files[self.number];
+        let mut state = self.disk.look()?;
+        let file = &mut state.files[self.number];
         let from = usize::try_from(offset)
             .unwrap_or(usize::MAX)
             .min(file.seen.len());
         let count = bytes.len().min(file.seen.len() - from);
-        let sectors = from / SECTOR..(from + count).div_ceil(SECTOR);
-        if file
-            .unreadable
-            .iter()
-            .any(|sector| sectors.contains(sector))
-        {
+        if file.meets_bad_sector(from..from + count) {
             return Err(io::Error::other("a bad sector"));
         }
         bytes[..count].copy_from_slice(&file.seen[from..from + count]);
@@ -414,10 +396,10 @@ impl DiskFile for SimulatedFile {
         if spend(&mut state.faults.full_after) || grows > free {
             let some = usize::try_from(state.number()).unwrap_or(0) % bytes.len().max(1);
             let some = some.min((bytes.len() - grows).saturating_add(free));
-            state.files[self.number].write(&bytes[..some], offset);
+            state.write(self.number, &bytes[..some], offset);
             return Err(io::ErrorKind::StorageFull.into());
         }
-        state.files[self.number].write(bytes, offset);
+        state.write(self.number, bytes, offset);
         Ok(())
     }
 

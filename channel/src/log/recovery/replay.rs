@@ -78,7 +78,7 @@ impl<'a, 'b> Replay<'a, 'b> {
     /// Writes the last frame again and syncs it. The process that wrote it may have died before its
     /// sync, or of it: then the system shows a frame that is on no disk, and never writes it by
     /// itself. All earlier frames were synced before it was written.
-    fn make_safe(&self) -> Result<(), OpenError> {
+    fn make_safe(&mut self) -> Result<(), OpenError> {
         let Some((base, header)) = &self.last else {
             return Ok(());
         };
@@ -92,6 +92,12 @@ impl<'a, 'b> Replay<'a, 'b> {
         }
         let mut window = Window::narrow(segment, 64 << 10);
         let bytes = window.get(header.address, header.length as usize);
+        if !header.is_whole(segment.seal, bytes) {
+            // It was whole when it was read: a sector went bad since. What stands for it in memory
+            // must not be written over it.
+            let (base, at) = (*base, header.address);
+            return self.unreadable(base, at);
+        }
         let written = segment.file.write_at(bytes, segment.offset(header.address));
         // A disk that copies on writing may be full: then what is there is at least synced.
         let written = match written {
@@ -127,7 +133,10 @@ impl<'a, 'b> Replay<'a, 'b> {
         }
         match self.later() {
             None => {
-                self.note_torn(&segment);
+                match self.unread_place(&segment, at) {
+                    Some((base, place)) => self.lose_tail(base, place)?,
+                    None => self.note_torn(&segment),
+                }
                 Ok(false)
             }
             Some(later) => {
@@ -141,7 +150,8 @@ impl<'a, 'b> Replay<'a, 'b> {
     fn whole(&self, segment: &Segment, at: u64) -> Option<FrameHeader> {
         let mut window = Window::narrow(segment, 64 << 10);
         let header = FrameHeader::decode(segment.seal, at, window.get(at, frame::HEADER))?;
-        let follows = header.before == self.chain.before && header.commit >= self.chain.commit;
+        let follows = header.before == self.chain.before || planted::is(Planted::ChainIgnored);
+        let follows = follows && header.commit >= self.chain.commit;
         let fits = header.end() <= segment.end();
         let whole = follows && fits && {
             let bytes = window.get(at, header.length as usize);
@@ -236,6 +246,44 @@ impl<'a, 'b> Replay<'a, 'b> {
             commit: later.commit,
             before: later.before,
         };
+        Ok(())
+    }
+
+    /// Where the next frame may stand and can't be read: nobody knows then that it is only torn.
+    fn unread_place(&self, segment: &Segment, at: u64) -> Option<(u64, u64)> {
+        let mut behind = self.state.segments.range(segment.base + 1..);
+        let next = behind.next().map(|(_, next)| (next, next.start()));
+        let mut places = std::iter::once((segment, at)).chain(next);
+        let found = places.find(|(segment, at)| self.is_unreadable(segment, *at))?;
+        Some((found.0.base, found.1))
+    }
+
+    fn is_unreadable(&self, segment: &Segment, at: u64) -> bool {
+        let mut window = Window::narrow(segment, frame::HEADER);
+        let header = FrameHeader::decode(segment.seal, at, window.get(at, frame::HEADER));
+        let own = header.filter(|header| header.commit >= self.chain.commit);
+        if let Some(header) = own.filter(|header| header.end() <= segment.end()) {
+            window.get(at, header.length as usize);
+        }
+        window.has_failed() && !planted::is(Planted::UnreadTailCut)
+    }
+
+    /// The end of the log can't be read: what may stand there is left as it is, and the log goes on
+    /// in the next segment.
+    fn lose_tail(&mut self, base: u64, place: u64) -> Result<(), OpenError> {
+        self.unreadable(base, place)?;
+        self.at = self.state.segments[&base].end();
+        self.recovery.found.was_closed = false;
+        Ok(())
+    }
+
+    fn unreadable(&mut self, base: u64, place: u64) -> Result<(), OpenError> {
+        let name = file_name("seg", base, "log");
+        let what = "something that can't be read";
+        self.recovery.damage(&name, place - base, what)?;
+        if let Some(segment) = self.state.segments.get_mut(&base) {
+            segment.damaged = true;
+        }
         Ok(())
     }
 

@@ -250,6 +250,90 @@ fn a_sector_that_cannot_be_read_is_reported_and_the_rest_is_served() {
     });
 }
 
+/// A log of a few events that was killed, and where its newest frame stands.
+async fn killed() -> (SimulatedDisk, String, usize) {
+    let rig = Rig::new(small(16 << 20));
+    rig.unit().await;
+    for id in 0..5 {
+        rig.put(id, 2_000).await.expect("there is room");
+    }
+    let disk = rig.disk.kill();
+    let files = disk.contents();
+    let mut segments = files.iter().filter(|(name, _)| name.ends_with(".log"));
+    let (name, bytes) = segments.next().expect("a segment");
+    let frames = bytes
+        .chunks(512)
+        .rposition(|sector| sector.starts_with(b"VFRM"));
+    (disk.clone(), name.clone(), frames.expect("a frame") * 512)
+}
+
+// A frame at the end that can't be read was cut off as a torn tail, and nobody heard of it.
+#[test]
+fn an_end_that_cannot_be_read_is_no_torn_tail() {
+    for behind in [0, 1_024] {
+        run(async {
+            let (disk, name, frame) = killed().await;
+            disk.spoil(&name, frame + behind);
+            let before = disk.contents();
+            let refused = Rig::open(disk.kill(), small(16 << 20)).err();
+            assert!(
+                matches!(refused, Some(OpenError::Damaged { .. })),
+                "{refused:?}"
+            );
+            let rig = Rig::open(disk.kill(), quarantine(small(16 << 20))).expect("it goes on");
+            assert_eq!(rig.channel.found().damaged, 1);
+            let unit = rig.unit().await;
+            for id in 10..50 {
+                rig.put(id, 2_000).await.expect("there is room");
+            }
+            let seen = rig.all(unit).await;
+            let ids: Vec<u64> = seen.iter().map(id_of).collect();
+            assert_eq!(ids, (0..4).chain(10..50).collect::<Vec<_>>());
+            let (disk, _) = rig.close().await;
+            assert_eq!(
+                disk.contents()[&name][frame..],
+                before[&name][frame..],
+                "nothing is written over it"
+            );
+            Rig::open(disk, small(16 << 20)).expect("what is known does not stop a start");
+        });
+    }
+}
+
+// The start writes its last frame again. Where that could be read once and not a second time, it
+// wrote zeros over it.
+#[test]
+fn a_last_frame_that_goes_bad_while_a_start_reads_it_is_not_written_over() {
+    for reads in 0..40 {
+        run(async {
+            let (disk, name, frame) = killed().await;
+            let before = disk.contents();
+            disk.spoil_after(&name, frame + 512, reads);
+            let opened = Rig::open(disk.kill(), small(16 << 20));
+            assert_eq!(disk.contents()[&name], before[&name], "after {reads} reads");
+            if let Err(error) = opened {
+                assert!(matches!(error, OpenError::Damaged { .. }), "{error}");
+            }
+        });
+    }
+}
+
+#[test]
+fn a_list_of_segments_that_cannot_be_read_is_damage_like_any_other() {
+    run(async {
+        let (disk, _, _) = killed().await;
+        disk.spoil("MANIFEST", 0);
+        let refused = Rig::open(disk.kill(), small(16 << 20)).err();
+        assert!(
+            matches!(refused, Some(OpenError::Damaged { .. })),
+            "{refused:?}"
+        );
+        let rig = Rig::open(disk.kill(), quarantine(small(16 << 20))).expect("it goes on");
+        let unit = rig.unit().await;
+        assert_eq!(rig.all(unit).await.len(), 5);
+    });
+}
+
 #[test]
 fn a_damaged_segment_is_never_used_again() {
     run(async {

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use volley_spec::report::{BrokerAccount, TriggerAccount, TriggerPhase};
+use volley_spec::report::{BrokerAccount, BrokerPhase, TriggerAccount, TriggerPhase};
 
 use super::{Verdict, ledger::History};
 use crate::{
-    schedule::{BROKERS, Schedule, broker_of},
+    schedule::{Schedule, broker_of, name_of},
     trace::Who,
 };
 
@@ -19,13 +19,15 @@ pub(super) fn hold(
 ) -> BTreeMap<Who, BTreeMap<&'static str, u64>> {
     let broken = &mut verdict.broken;
     let mut dropped = BTreeMap::new();
-    for broker in BROKERS {
-        let mut of_broker = history.books.iter().filter(|books| books.name == broker);
+    for broker in history.brokers() {
+        let books = history.books.iter();
+        let mut of_broker = books
+            .filter(|books| books.name == name_of(broker) && books.state != BrokerPhase::Deleted);
         let (Some(books), None) = (of_broker.next(), of_broker.next()) else {
             broken.push(format!("{broker} has not one set of books"));
             continue;
         };
-        the_laws_hold(schedule, history, books, broken);
+        the_laws_hold(schedule, history, broker, books, broken);
         for who in history.alive() {
             if broker_of(&who.trigger) != broker {
                 continue;
@@ -39,15 +41,36 @@ pub(super) fn hold(
     dropped
 }
 
-/// The three laws for every row, deleted Triggers included, and that nothing waits any more.
+/// What a row says of itself, whatever became of its Broker and of the log: each event was filtered or matched, each
+/// that matched has an end.
+pub(super) fn rows_add_up(history: &History, broken: &mut Vec<String>) {
+    // What was seen is told by the numbers of events: where the last ones of a unit are damaged they
+    // go back.
+    let numbered = !history.start_told;
+    for row in history.books.iter().flat_map(|books| &books.triggers) {
+        let dropped: u64 = row.dropped.values().sum();
+        let ends = row.delivered + row.dead_lettered + dropped + row.pending;
+        let laws = [
+            !numbered || row.seen == row.filtered + row.matched,
+            row.recovered + row.matched == ends,
+            row.pending == 0,
+        ];
+        if laws.contains(&false) {
+            broken.push(format!("laws {laws:?} of {row:?} in itself"));
+        }
+    }
+}
+
+/// The laws between a Broker and its rows, deleted Triggers included, and that nothing waits any more.
 fn the_laws_hold(
     schedule: &Schedule,
     history: &History,
+    broker: &str,
     books: &BrokerAccount,
     broken: &mut Vec<String>,
 ) {
     let last = history.last_life();
-    let records = history.records.iter().filter(|it| it.broker == books.name);
+    let records = history.records.iter().filter(|it| it.broker == broker);
     let (now, before): (Vec<_>, Vec<_>) = records.partition(|it| it.life == last);
     let sure = |of: &[&super::ledger::Record]| of.iter().filter(|it| it.sure).count() as u64;
     if !books.settled {
@@ -73,19 +96,16 @@ fn the_laws_hold(
     let heard = history.heard.iter();
     let heard = heard.filter(|((life, broker), _)| *life == last && *broker == books.name);
     let heard: u64 = heard.map(|(_, count)| *count).sum();
-    if books.accepted < books.unheard + heard {
+    // Who posts does not know that the Broker of that name is another one now.
+    let is_first = broker == books.name && !history.is_deleted_once(broker);
+    if is_first && books.accepted < books.unheard + heard {
         broken.push(format!("{heard} events heard their 202; {books:?}"));
     }
     for row in &books.triggers {
         let all = books.carried + books.accepted + books.arrived;
-        let dropped: u64 = row.dropped.values().sum();
-        let ends = row.delivered + row.dead_lettered + dropped + row.pending;
         let deleted = row.state == TriggerPhase::Deleted;
         let laws = [
             deleted || all == row.before + row.seen + row.unread,
-            row.seen == row.filtered + row.matched,
-            row.recovered + row.matched == ends,
-            row.pending == 0,
             deleted || row.unread == 0,
         ];
         if laws.contains(&false) {
@@ -141,10 +161,17 @@ fn they_say_what_the_sinks_saw(
             taken(true)
         ));
     }
-    if last > 0 || schedule.flips > 0 {
+    if last > 0 || schedule.harms() {
         return;
     }
-    let (mut must, mut may) = (0, 0);
+    let (mut must, mut may) = history.without_hops(who);
+    let spent = row.dropped.get("ttl").copied().unwrap_or(0);
+    if spent < must || spent > must + may {
+        broken.push(format!(
+            "{who} could not forward {must} to {} events; the books say {row:?}",
+            must + may
+        ));
+    }
     for id in history.ids_of(broker_of(&who.trigger)) {
         let wanted = history.wanted(who, id);
         (must, may) = (must + wanted.0, may + wanted.1);

@@ -175,6 +175,16 @@ fn books_that_do_not_add_up() {
 }
 
 #[test]
+fn damage_that_nothing_has_done() {
+    is_caught("there was none", |_, facts| {
+        let at = facts.len() - 1;
+        let time = facts[at].0;
+        facts.insert(at, (time, Fact::Told { damaged: 1 }));
+        Some(())
+    });
+}
+
+#[test]
 fn a_drain_that_leaves_something() {
     is_caught("a drain left", |_, facts| {
         facts.iter_mut().find_map(|(_, fact)| match fact {

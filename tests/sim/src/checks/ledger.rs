@@ -10,11 +10,16 @@ use volley_spec::report::BrokerAccount;
 
 use super::counts;
 use crate::{
-    schedule::{Declared, How, Order, Schedule, Trigger, broker_of},
+    schedule::{
+        Declared, HEIR, How, MORTAL, Order, Sample, Schedule, Trigger, broker_of, data,
+        forwarder_to, name_of,
+    },
     storage::UNKNOWN,
     trace::{Fact, Facts, Seen, Who},
 };
 
+/// What an answer may need on its way back.
+const MARGIN: Duration = Duration::from_millis(20);
 /// A window that no schedule of this size fills: such a Trigger never falls behind.
 const ROOMY: usize = 1_024;
 
@@ -31,6 +36,8 @@ pub(super) struct Record {
     pub(super) unit: u32,
     pub(super) position: u64,
     pub(super) event: Seen,
+    /// How often it may still enter a Broker.
+    pub(super) hops: u8,
     pub(super) reply: bool,
 }
 
@@ -57,6 +64,7 @@ pub(super) struct Attempt {
     pub(super) data: String,
     /// What was said, and when.
     pub(super) said: Option<(u16, Duration)>,
+    began: Duration,
 }
 
 impl Attempt {
@@ -85,6 +93,8 @@ pub(super) struct Deeds {
     pub(super) excused: u64,
     /// Taken so short before a crash that nothing had to be known of it afterwards.
     pub(super) unsettled: u64,
+    /// A forward was stored so late that its Trigger may have given the attempt up before.
+    late: u64,
     /// An answer was final.
     refused: bool,
 }
@@ -108,6 +118,9 @@ struct Progress {
     done: bool,
 }
 
+/// What publishes are told apart by: Broker, id, hops, and whether it is a reply.
+type Publish = (String, String, u8, bool);
+
 /// A trace by subject.
 #[derive(Default)]
 pub(super) struct History {
@@ -115,7 +128,11 @@ pub(super) struct History {
     changes: Vec<Change>,
     pub(super) records: Vec<Record>,
     by_id: BTreeMap<(String, String), Vec<usize>>,
-    open: BTreeMap<(String, String, bool), Vec<usize>>,
+    open: BTreeMap<Publish, Vec<usize>>,
+    /// The attempts of forwarders that are publishes, by their records.
+    forwards: BTreeMap<usize, usize>,
+    /// What producers post: for which Broker, and with how many hops.
+    posted: BTreeMap<String, (&'static str, Sample)>,
     refused: BTreeMap<(String, String), u64>,
     pub(super) answers: Vec<(usize, &'static str, Vec<String>, Option<u16>)>,
     /// The fact at which an event was first known to be stored.
@@ -128,14 +145,26 @@ pub(super) struct History {
     pub(super) left: Vec<(String, u64)>,
     pub(super) drained: bool,
     pub(super) stuck: Vec<String>,
-    /// Whether a start said that something of the log is damaged, or was cut off, after bytes had
-    /// been changed.
-    pub(super) told: bool,
+    /// Whether a start said that something of the log is damaged, or (where bytes were changed, which
+    /// may look so) was cut off, after it had been harmed.
+    pub(super) start_told: bool,
+    /// The first life whose readers said that something is damaged.
+    readers_told: Option<usize>,
+    /// Damage was told of a log that nothing had harmed.
+    pub(super) false_alarms: u64,
+    /// What was safe was harmed: bytes were changed, or something else befell it.
     flipped: bool,
+    harmed: bool,
+    /// Damage that the start of this life told of.
+    at_start: u64,
+    /// The disk fails this life for good, or is about to.
+    failing: bool,
     /// When each life ended, and how.
     lives: Vec<(Duration, How)>,
     progress: Vec<Progress>,
     refusals: BTreeMap<usize, u64>,
+    /// Below which position, at most, each unit was asked to keep nothing.
+    pressed: BTreeMap<(String, u32), u64>,
     /// How long after an answer progress may still be unknown to the disk.
     grace: Duration,
     /// Of each Broker.
@@ -150,12 +179,17 @@ impl History {
             units: schedule.partitions,
             ..Self::default()
         };
+        for post in schedule.producers.iter().flatten() {
+            let events = post.events.iter();
+            let posted = events.map(|it| (it.seen.id.clone(), (post.broker, it.clone())));
+            history.posted.extend(posted);
+        }
         let mut numbers: BTreeMap<u64, usize> = BTreeMap::new();
         for (line, (at, fact)) in facts.iter().enumerate() {
             match fact {
                 Fact::Attempt { number, .. } => {
                     numbers.insert(*number, history.attempts.len());
-                    history.attempt(line, fact);
+                    history.attempt(line, *at, fact);
                 }
                 Fact::Said { number, status } => {
                     let attempt = &mut history.attempts[numbers[number]];
@@ -164,7 +198,7 @@ impl History {
                 Fact::Over { number } => history.attempts[numbers[number]].over = line,
                 Fact::Ended { how } => history.ended(line, *at, *how),
                 Fact::Storing { .. } | Fact::Stored { .. } | Fact::NotStored { .. } => {
-                    history.storage(line, fact);
+                    history.storage(line, *at, fact);
                 }
                 other => history.other(line, *at, other),
             }
@@ -184,7 +218,7 @@ impl History {
         self.lives.len().saturating_sub(1)
     }
 
-    fn attempt(&mut self, line: usize, fact: &Fact) {
+    fn attempt(&mut self, line: usize, began: Duration, fact: &Fact) {
         let life = self.life();
         if let Fact::Attempt {
             who,
@@ -207,6 +241,7 @@ impl History {
                 event: event.clone(),
                 data: data.clone(),
                 said: None,
+                began,
             });
         }
     }
@@ -215,22 +250,28 @@ impl History {
         for record in std::mem::take(&mut self.open).into_values().flatten() {
             self.records[record].to = line;
         }
+        // An orderly end waits for nothing that a failed log would have to write.
+        let how = if self.failing { How::Kill } else { how };
         self.lives.push((at, how));
     }
 
-    fn storage(&mut self, line: usize, fact: &Fact) {
+    fn storage(&mut self, line: usize, time: Duration, fact: &Fact) {
         match fact {
             Fact::Storing {
                 broker,
                 events,
+                hops,
                 reply,
             } => {
-                for event in events {
+                for (event, hops) in events.iter().zip(hops) {
                     let key = (broker.clone(), event.id.clone());
                     let at = self.records.len();
                     self.by_id.entry(key).or_default().push(at);
-                    let key = (broker.clone(), event.id.clone(), *reply);
+                    let key = (broker.clone(), event.id.clone(), *hops, *reply);
                     self.open.entry(key).or_default().push(at);
+                    if !reply && !self.is_posted(broker, &event.id, *hops) {
+                        self.forward(line, time, at, broker, event);
+                    }
                     self.records.push(Record {
                         from: line,
                         to: usize::MAX,
@@ -240,6 +281,7 @@ impl History {
                         unit: 0,
                         position: 0,
                         event: event.clone(),
+                        hops: *hops,
                         reply: *reply,
                     });
                 }
@@ -249,12 +291,15 @@ impl History {
                 unit,
                 position,
                 event,
+                hops,
                 reply,
             } => {
                 self.stored_at
                     .entry((broker.clone(), event.id.clone()))
                     .or_insert(line);
-                if let Some(at) = self.close(broker, &event.id, *reply) {
+                let key = (broker.clone(), event.id.clone(), *hops, *reply);
+                if let Some(at) = self.close(&key) {
+                    self.forwarded(at, line, 202, time);
                     let record = &mut self.records[at];
                     (record.to, record.sure) = (line, true);
                     (record.unit, record.position) = (*unit, *position);
@@ -263,12 +308,14 @@ impl History {
             Fact::NotStored {
                 broker,
                 id,
+                hops,
                 why,
                 reply,
             } => {
                 let key = (broker.clone(), id.clone());
                 *self.refused.entry(key.clone()).or_default() += 1;
-                if let Some(at) = self.close(broker, id, *reply) {
+                if let Some(at) = self.close(&(broker.clone(), id.clone(), *hops, *reply)) {
+                    self.forwarded(at, line, 503, time);
                     self.records[at].to = line;
                     if *why != UNKNOWN {
                         let at_id = self.by_id.entry(key).or_default();
@@ -281,10 +328,47 @@ impl History {
     }
 
     /// The record whose publish is answered: of several of one event, the first one.
-    fn close(&mut self, broker: &str, id: &str, reply: bool) -> Option<usize> {
-        let key = (broker.to_owned(), id.to_owned(), reply);
-        let open = self.open.get_mut(&key)?;
+    fn close(&mut self, publish: &Publish) -> Option<usize> {
+        let open = self.open.get_mut(publish)?;
         (!open.is_empty()).then(|| open.remove(0))
+    }
+
+    /// Whether a producer posts an event so; else it was forwarded.
+    pub(super) fn is_posted(&self, broker: &str, id: &str, hops: u8) -> bool {
+        let posted = self.posted.get(id);
+        posted.is_some_and(|(of, sample)| *of == name_of(broker) && sample.hops_at_first() == hops)
+    }
+
+    /// A Trigger of the other Broker publishes to this one: its attempt, of which no sink knows.
+    fn forward(&mut self, line: usize, at: Duration, record: usize, broker: &str, event: &Seen) {
+        let size = self
+            .posted
+            .get(&event.id)
+            .map_or(0, |(_, sample)| sample.size);
+        self.forwards.insert(record, self.attempts.len());
+        self.attempts.push(Attempt {
+            who: Who {
+                trigger: forwarder_to(broker).to_owned(),
+                life: 1,
+            },
+            id: event.id.clone(),
+            dead: false,
+            life: self.life(),
+            line,
+            over: usize::MAX,
+            reply: None,
+            event: event.clone(),
+            data: data(&event.id, size),
+            said: None,
+            began: at,
+        });
+    }
+
+    fn forwarded(&mut self, record: usize, line: usize, status: u16, at: Duration) {
+        if let Some(attempt) = self.forwards.get(&record) {
+            let attempt = &mut self.attempts[*attempt];
+            (attempt.over, attempt.said) = (line, Some((status, at)));
+        }
     }
 
     fn other(&mut self, line: usize, at: Duration, fact: &Fact) {
@@ -330,11 +414,27 @@ impl History {
                 // What an earlier life said at its end it said too early.
                 self.books.clear();
                 self.left.clear();
-                self.drained = false;
+                (self.drained, self.at_start, self.failing) = (false, 0, false);
             }
-            Fact::Flipped { .. } => self.flipped = true,
-            Fact::Told { damaged } => self.told |= self.flipped && *damaged > 0,
-            Fact::Opened { damaged, torn } => self.told |= self.flipped && damaged + torn > 0,
+            Fact::Befallen(trouble) => self.failing |= trouble.is_final(),
+            Fact::Flipped { .. } => (self.flipped, self.harmed) = (true, true),
+            Fact::WriteLost { .. } | Fact::Spoiled { .. } => self.harmed = true,
+            Fact::Opened { damaged, torn } => self.opened(*damaged, *torn),
+            Fact::Told { damaged } => {
+                let later = damaged.saturating_sub(self.at_start);
+                if self.harmed && later > 0 {
+                    self.readers_told.get_or_insert(life);
+                }
+                self.false_alarms += if self.harmed { 0 } else { later };
+            }
+            Fact::Pressed {
+                broker,
+                unit,
+                until,
+            } => {
+                let most = self.pressed.entry((broker.clone(), *unit)).or_default();
+                *most = (*most).max(*until);
+            }
             Fact::Books(books) => self.books.push(BrokerAccount::clone(books)),
             Fact::Left(left) => {
                 self.drained = true;
@@ -343,6 +443,16 @@ impl History {
             Fact::Stuck { what } => self.stuck.push(what.clone()),
             Fact::Refused { sink } => *self.refusals.entry(*sink).or_default() += 1,
             _ => {}
+        }
+    }
+
+    /// A log was opened, and its start said so much of it.
+    fn opened(&mut self, damaged: u64, torn: u64) {
+        self.at_start = damaged;
+        if self.harmed {
+            self.start_told |= damaged > 0 || (self.flipped && torn > 0);
+        } else {
+            self.false_alarms += damaged;
         }
     }
 
@@ -361,13 +471,25 @@ impl History {
                     &mut deeds.taken
                 }) += 1;
                 deeds.unsettled += u64::from(self.is_unsettled(attempt));
+                deeds.late += u64::from(self.is_late(attempt));
             }
         }
         for ((who, id), deeds) in &mut all {
             let reply = (broker_of(&who.trigger).to_owned(), format!("re-{who}-{id}"));
-            deeds.excused = self.refused.get(&reply).copied().unwrap_or(0);
+            deeds.excused = self.refused.get(&reply).copied().unwrap_or(0) + deeds.late;
         }
         self.deeds = all;
+    }
+
+    /// Whether a forward took about as long as an attempt may take, or longer.
+    fn is_late(&self, attempt: &Attempt) -> bool {
+        let forms = self.forms(&attempt.who).filter(|trigger| trigger.forwards);
+        let shortest = forms.map(|trigger| trigger.timeout_s).min();
+        let took = attempt.said.map(|(_, at)| at.saturating_sub(attempt.began));
+        match (shortest, took) {
+            (Some(limit), Some(took)) => took + MARGIN >= Duration::from_secs(limit),
+            _ => false,
+        }
     }
 
     /// Whether a crash came so soon after the answer to `attempt` that nothing had to be known of
@@ -431,6 +553,17 @@ impl History {
         at.into_iter().flatten().map(|at| &self.records[*at])
     }
 
+    /// The same for what a producer posted, who knows the name alone.
+    pub(super) fn times_stored_by_name(&self, name: &str, id: &str) -> (u64, u64) {
+        let (sure, perhaps) = self.times_stored(name, id);
+        let heir = if name == MORTAL {
+            self.times_stored(HEIR, id)
+        } else {
+            (0, 0)
+        };
+        (sure + heir.0, perhaps + heir.1)
+    }
+
     /// How often it was certainly stored, and how often perhaps.
     pub(super) fn times_stored(&self, broker: &str, id: &str) -> (u64, u64) {
         self.records_of(broker, id)
@@ -442,8 +575,11 @@ impl History {
 
     /// Whether the channel had said that it stored `id` when fact `line` was noted.
     pub(super) fn is_stored_before(&self, broker: &str, id: &str, line: usize) -> bool {
-        let at = self.stored_at.get(&(broker.to_owned(), id.to_owned()));
-        at.is_some_and(|at| *at < line)
+        let stored = |broker: &str| {
+            let at = self.stored_at.get(&(broker.to_owned(), id.to_owned()));
+            at.is_some_and(|at| *at < line)
+        };
+        stored(broker) || (broker == MORTAL && stored(HEIR))
     }
 
     pub(super) fn times_refused(&self, broker: &str, id: &str) -> u64 {
@@ -460,10 +596,37 @@ impl History {
         }
     }
 
+    /// Whether losses were counted in books that ended with their process.
+    pub(super) fn has_lost_books(&self) -> bool {
+        self.readers_told
+            .is_some_and(|life| life < self.last_life())
+    }
+
+    /// Whether an event lies where the channel once asked that nothing be kept.
+    pub(super) fn had_to_give_way(&self, broker: &str, id: &str) -> bool {
+        self.records_of(broker, id).any(|record| {
+            let asked = self.pressed.get(&(record.broker.clone(), record.unit));
+            asked.is_some_and(|until| record.position < *until)
+        })
+    }
+
+    /// The Brokers declared at the end, as this world calls them.
+    pub(super) fn brokers(&self) -> Vec<&'static str> {
+        let last = self.changes.last();
+        last.map(|change| change.declared.brokers())
+            .unwrap_or_default()
+    }
+
+    /// Whether the Broker of this name was ever deleted.
+    pub(super) fn is_deleted_once(&self, name: &str) -> bool {
+        let mut changes = self.changes.iter();
+        changes.any(|change| change.declared.life_of(name) != Some(1))
+    }
+
     /// The Triggers declared at the end.
     pub(super) fn alive(&self) -> Vec<Who> {
         let last = self.changes.last();
-        let declared = last.into_iter().flat_map(|change| &*change.declared);
+        let declared = last.into_iter().flat_map(|change| change.declared.iter());
         declared
             .map(|(name, trigger)| Who {
                 trigger: name.clone(),
@@ -489,7 +652,35 @@ impl History {
         })
     }
 
+    /// How many records `who` wanted and could not forward: they had no hops left. For certain, and
+    /// perhaps.
+    pub(super) fn without_hops(&self, who: &Who) -> (u64, u64) {
+        if !self.forms(who).any(|trigger| trigger.forwards) {
+            return (0, 0);
+        }
+        let records = self.records.iter().enumerate();
+        let spent = records.filter(|(at, record)| {
+            let key = (record.broker.clone(), record.event.id.clone());
+            let is_kept = self.by_id.get(&key).is_some_and(|known| known.contains(at));
+            is_kept && record.broker == broker_of(&who.trigger) && record.hops <= 1
+        });
+        spent.fold((0, 0), |(must, may), (_, record)| {
+            let (more_must, more_may) = counts(self.opinion(who, record));
+            match record.sure {
+                true => (must + more_must, may + more_may),
+                false => (must, may + more_must + more_may),
+            }
+        })
+    }
+
     fn verdict(&self, who: &Who, record: &Record) -> Wanted {
+        if record.hops <= 1 && self.forms(who).any(|trigger| trigger.forwards) {
+            return Wanted::No;
+        }
+        self.opinion(who, record)
+    }
+
+    fn opinion(&self, who: &Who, record: &Record) -> Wanted {
         let mut changes = self.changes.iter();
         let live = changes.rposition(|change| change.live < record.from);
         let first = live.unwrap_or(0);
@@ -556,7 +747,8 @@ impl History {
 
     /// How often a sink of `who` refused a connection.
     pub(super) fn refusals_of(&self, who: &Who) -> u64 {
-        let sinks: BTreeSet<usize> = self.forms(who).map(|trigger| trigger.sink).collect();
+        let forms = self.forms(who).filter(|trigger| !trigger.forwards);
+        let sinks: BTreeSet<usize> = forms.map(|trigger| trigger.sink).collect();
         let refusals = sinks.iter().filter_map(|sink| self.refusals.get(sink));
         refusals.sum()
     }

@@ -1,22 +1,115 @@
 //! Which Brokers and Triggers are declared, as values and as the YAML that the broker reads.
 
-use std::{collections::BTreeMap, fmt::Write as _, ops::Range, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    ops::{Deref, DerefMut, Range},
+    time::Duration,
+};
 
 use fastrand::Rng;
 
 use super::{BROKERS, KINDS, SINKS, SOURCES, SUBSCRIBERS, pick, within};
 use crate::trace::Seen;
 
+/// The Broker that is deleted, in schedules in which one is.
+pub(crate) const MORTAL: &str = BROKERS[1];
+/// The one that is made again under its name: another Broker, so this world calls it otherwise.
+pub(crate) const HEIR: &str = "b1 made again";
+/// Triggers from this number on belong to it.
+const HEIRS_FROM: usize = 8;
+
 /// The Broker of the Trigger called `name`: for each name always the same.
 pub(crate) fn broker_of(name: &str) -> &'static str {
     let number: usize = name[1..]
         .parse()
         .expect("a Trigger is called t and a number");
-    BROKERS[number % BROKERS.len()]
+    match number {
+        HEIRS_FROM.. => HEIR,
+        _ => BROKERS[number % BROKERS.len()],
+    }
 }
 
-/// The declared Triggers by name.
-pub(crate) type Declared = BTreeMap<String, Trigger>;
+/// What a Broker is called by those who post to it.
+pub(crate) fn name_of(broker: &str) -> &str {
+    if broker == HEIR { MORTAL } else { broker }
+}
+
+/// The declared Triggers by name, and which life of the Broker that may be deleted is lived.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Declared {
+    triggers: BTreeMap<String, Trigger>,
+    pub mortal: Mortal,
+}
+
+/// Which Broker is declared under the name of the one that may be deleted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Mortal {
+    #[default]
+    First,
+    None,
+    Heir,
+}
+
+impl Declared {
+    /// The number of the Broker's life; `None`: it is not declared.
+    pub(crate) fn life_of(&self, broker: &str) -> Option<u64> {
+        match self.mortal {
+            Mortal::None if broker == MORTAL => None,
+            Mortal::Heir if broker == MORTAL => Some(2),
+            _ => Some(1),
+        }
+    }
+
+    /// The Brokers, as this world calls them.
+    pub(crate) fn brokers(&self) -> Vec<&'static str> {
+        match self.mortal {
+            Mortal::First => BROKERS.to_vec(),
+            Mortal::None => vec![BROKERS[0]],
+            Mortal::Heir => vec![BROKERS[0], HEIR],
+        }
+    }
+}
+
+impl Deref for Declared {
+    type Target = BTreeMap<String, Trigger>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.triggers
+    }
+}
+
+impl DerefMut for Declared {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        &mut self.triggers
+    }
+}
+
+/// Has the mortal Broker deleted at a time, with its Triggers, and made again later with others.
+pub(super) fn delete_and_make_again(
+    rng: &mut Rng,
+    worlds: &mut Vec<(Duration, Declared)>,
+    gone: Duration,
+    back: Duration,
+) {
+    let heirs: Vec<(String, Trigger)> = (0..rng.usize(1..4))
+        .map(|at| (format!("t{}", HEIRS_FROM + at), Trigger::any(rng, 1)))
+        .collect();
+    for at in [gone, back] {
+        let standing = worlds.iter().rfind(|(begun, _)| *begun <= at);
+        let standing = standing.map_or_else(Declared::default, |(_, it)| it.clone());
+        worlds.push((at, standing));
+        worlds.sort_by_key(|(at, _)| *at);
+    }
+    for (at, declared) in worlds.iter_mut().filter(|(at, _)| *at >= gone) {
+        declared.retain(|name, _| broker_of(name) != MORTAL);
+        declared.mortal = Mortal::None;
+        if *at >= back {
+            declared.mortal = Mortal::Heir;
+            declared.extend(heirs.iter().cloned());
+        }
+    }
+}
 
 /// A Trigger as it is declared.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +118,8 @@ pub(crate) struct Trigger {
     pub life: u64,
     pub wants: Want,
     pub sink: usize,
+    /// Its subscriber is the other Broker, not a sink.
+    pub forwards: bool,
     pub dead_letter: Option<usize>,
     pub retry: u32,
     pub linear: bool,
@@ -105,7 +200,7 @@ pub(super) fn worlds(
     changes: Range<usize>,
 ) -> Vec<(Duration, Declared)> {
     let mut lives = BTreeMap::new();
-    let mut now = Declared::new();
+    let mut now = Declared::default();
     for at in 0..rng.usize(1..6) {
         let name = format!("t{at}");
         lives.insert(name.clone(), 1);
@@ -145,12 +240,42 @@ fn change(rng: &mut Rng, now: &mut Declared, lives: &mut BTreeMap<String, u64>) 
     }
 }
 
+/// The Triggers that forward to the other Broker, one of each.
+pub(super) const FORWARDERS: [&str; 2] = ["t6", "t7"];
+
+/// The Broker that forwarders of `broker` publish to.
+pub(crate) fn other_broker(broker: &str) -> &'static str {
+    BROKERS[usize::from(broker == BROKERS[0])]
+}
+
+/// The Trigger that would forward to `broker`.
+pub(crate) fn forwarder_to(broker: &str) -> &'static str {
+    FORWARDERS[usize::from(broker == BROKERS[0])]
+}
+
 impl Trigger {
+    /// One that forwards events of producers to the other Broker.
+    pub(super) fn forwarding(rng: &mut Rng) -> Self {
+        let wants = if rng.bool() {
+            let kind = *pick(rng, &KINDS);
+            Want::Kind(kind)
+        } else {
+            Want::Prefix("order.")
+        };
+        Self {
+            wants,
+            forwards: true,
+            order: Order::None,
+            ..Self::any(rng, 1)
+        }
+    }
+
     fn any(rng: &mut Rng, life: u64) -> Self {
         Self {
             life,
             wants: Want::any(rng),
             sink: rng.usize(0..SUBSCRIBERS),
+            forwards: false,
             dead_letter: rng.bool().then(|| rng.usize(SUBSCRIBERS..SINKS)),
             retry: *pick(rng, &[0, 1, 3, 10]),
             linear: rng.bool(),
@@ -203,13 +328,21 @@ impl Trigger {
             )
             .expect("a string takes everything");
         }
+        let subscriber = match self.forwards {
+            true => format!(
+                "ref: {{apiVersion: eventing.knative.dev/v1, kind: Broker, name: {}}}",
+                other_broker(broker_of(name))
+            ),
+            false => format!(
+                "uri: 'http://sink{}.world/t/{name}/{}'",
+                self.sink, self.life
+            ),
+        };
         format!(
             "---\napiVersion: eventing.knative.dev/v1\nkind: Trigger\n\
              metadata: {{name: {name}, annotations: {{{notes}}}}}\nspec:\n  broker: {}\n\
-             \x20 subscriber: {{uri: 'http://sink{}.world/t/{name}/{}'}}\n{}  delivery: {{{delivery}}}\n",
-            broker_of(name),
-            self.sink,
-            self.life,
+             \x20 subscriber: {{{subscriber}}}\n{}  delivery: {{{delivery}}}\n",
+            name_of(broker_of(name)),
             self.wants.yaml(),
         )
     }
@@ -218,7 +351,7 @@ impl Trigger {
 /// The files of a moment, with these annotations on every Broker.
 pub(crate) fn yaml(declared: &Declared, notes: &str) -> String {
     let mut text = String::new();
-    for name in BROKERS {
+    for name in declared.brokers().into_iter().map(name_of) {
         write!(
             text,
             "---\napiVersion: eventing.knative.dev/v1\nkind: Broker\n\
@@ -226,7 +359,7 @@ pub(crate) fn yaml(declared: &Declared, notes: &str) -> String {
         )
         .expect("a string takes everything");
     }
-    for (name, trigger) in declared {
+    for (name, trigger) in declared.iter() {
         text.push_str(&trigger.yaml(name));
     }
     text

@@ -68,6 +68,15 @@ pub(crate) enum Trouble {
     SyncFails(u64),
     /// The write after so many more fails.
     WriteFails(u64),
+    /// A sector of a segment can't be read any more.
+    BadSector,
+}
+
+impl Trouble {
+    /// Whether the log is done with this disk for good.
+    pub(crate) fn is_final(self) -> bool {
+        matches!(self, Self::SyncFails(_) | Self::WriteFails(_))
+    }
 }
 
 /// The ends of all lives but the last.
@@ -89,6 +98,16 @@ pub(super) fn ends(rng: &mut Rng, span: Duration) -> Vec<End> {
             end
         })
         .collect()
+}
+
+/// A kill at a time.
+pub(super) fn kill_at(at: Duration) -> End {
+    End {
+        at,
+        after_calls: None,
+        how: How::Kill,
+        pause: Duration::from_millis(50),
+    }
 }
 
 /// Troubles of the disk, in the order of their times. A restart ends every one of them.

@@ -50,6 +50,15 @@ pub(crate) struct Sample {
     pub seen: Seen,
     /// Bytes of its data.
     pub size: usize,
+    /// Its hop count, if it comes with one.
+    pub hops: Option<u8>,
+}
+
+impl Sample {
+    /// The hops with which it is stored.
+    pub(crate) fn hops_at_first(&self) -> u8 {
+        self.hops.unwrap_or(u8::MAX)
+    }
 }
 
 pub(super) fn posts(
@@ -125,5 +134,6 @@ fn sample(rng: &mut Rng, sizes: &[usize], id: String) -> Sample {
             key: rng.bool().then(|| (*pick(rng, &KEYS)).to_owned()),
         },
         size: *pick(rng, sizes),
+        hops: None,
     }
 }
