@@ -232,6 +232,7 @@ async fn metrics_are_prometheus_text_and_no_series_comes_twice() {
         );
     }
     assert!(text.contains("volley_build_info{version=\""), "{text}");
+        "volley_ingress_connections 0",
     let series = text.lines().filter(|line| !line.starts_with('#'));
     let mut names: Vec<_> = series
         .map(|line| line.rsplit_once(' ').unwrap().0)
