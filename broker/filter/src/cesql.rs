@@ -92,7 +92,8 @@ impl Expression {
         }
     }
 
-    /// Every part with its value, the whole first. Literals are left out.
+    /// Every part with its value, the whole first. Literals are left out, and so are the parts of
+    /// one that was not asked.
     pub(crate) fn explain(&self, event: &Event) -> Vec<Evaluated> {
         let program = &self.0;
         let outcomes = trace::trace(program, event);
@@ -101,6 +102,9 @@ impl Expression {
         while let Some((at, level)) = waiting.pop() {
             if !matches!(program.ops[at], Op::Literal(_)) || level == 0 {
                 parts.push(evaluated(program, at, level, &outcomes[at]));
+            }
+            if !outcomes[at].asked {
+                continue;
             }
             let operands = program.operands(at).into_iter().rev();
             waiting.extend(operands.map(|operand| (program.unwrapped(operand), level + 1)));
@@ -176,3 +180,4 @@ fn evaluated(program: &Program, at: usize, level: usize, outcome: &Outcome<'_>) 
 mod tck;
 #[cfg(test)]
 mod tests;
+        asked: outcome.asked,
