@@ -168,6 +168,11 @@ fn what_has_no_effect_is_a_warning() {
         ),
         (
             "trigger with",
+            "delivery: {deadLetterSink: {uri: 'http://d/', audience: me}}\n",
+            "spec.delivery.deadLetterSink.audience: has no effect: this build sends no OIDC token with its requests",
+        ),
+        (
+            "trigger with",
             "delivery: {backoffDelay: PT1S}\n",
             "spec.delivery.backoffDelay: without retry there is one attempt, and nothing to wait for",
         ),
