@@ -138,6 +138,13 @@ fn warnings_stand_where_their_expression_does() {
     assert_eq!(paths, ["filters[1].any[0].not.cesql"]);
     let alone = Filter::compile(&Expr::Cesql("'a'".into())).expect("a valid expression");
     assert_eq!(alone.warnings()[0].path, "cesql");
+    let message = |filter: &Filter| filter.warnings()[0].message.clone();
+    assert_eq!(message(&filter), "this part is never true");
+    let never = || Expr::Cesql("1 = 2".into());
+    let whole = "no event passes: the expression is never true";
+    assert_eq!(message(&compiled(&[never()])), whole);
+    let of_two = compiled(&[never(), Expr::exact([("type", "a")])]);
+    assert_eq!(message(&of_two), "this part is never true");
 }
 
 #[test]
