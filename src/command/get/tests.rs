@@ -49,6 +49,7 @@ fn broker() -> Value {
         "metadata": {"name": "shop", "namespace": "default",
             "creationTimestamp": "2026-01-01T00:00:00Z"},
         "status": {
+            "class": "Kafka",
             "address": {"url": "http://127.0.0.1:8080/default/shop"},
             "conditions": [{"type": "Ready", "status": "True"}],
         },
@@ -72,6 +73,8 @@ fn tables_have_the_columns_of_kubectl() {
         wide.contains("SINK_HEALTHY") && wide.contains("Unknown"),
         "{wide}"
     );
+    let wide = printed(&["brokers", "-o", "wide"], vec![broker()]);
+    assert!(wide.contains("CLASS") && wide.contains("Kafka"), "{wide}");
     assert_eq!(printed(&["triggers"], Vec::new()), "");
 }
 
