@@ -97,6 +97,40 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
 }
 
 #[test]
+fn get_tells_of_new_objects_that_a_mistake_keeps_out() {
+    let served = binary().serve_text(BROKER);
+    let good = TRIGGER.replace("hello", "p-good");
+    let bad = TRIGGER
+        .replace("hello", "p-bad")
+        .replace("subscriber", "subscribr");
+    served.declare(&format!("{BROKER}{good}{bad}"));
+    let said = served.run_until(&["get", "triggers"], |said| said.err.contains("p-bad"));
+    for part in [
+        "warning: Trigger default/p-good: ",
+        "spec.subscriber",
+        "has errors",
+    ] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    for command in ["get", "describe"] {
+        let said = served.run(&[command, "trigger", "p-good"]);
+        assert_eq!(said.code, 3);
+        assert!(
+            said.err.contains("p-good is declared and not taken up: "),
+            "{}",
+            said.err
+        );
+    }
+    let left_out =
+        served.log("declared, and not taken up before the mistakes of their files are mended");
+    assert_eq!(left_out.len(), 1);
+    assert_eq!(
+        left_out[0]["objects"],
+        "Trigger default/p-bad, Trigger default/p-good"
+    );
+}
+
+#[test]
 fn the_build_for_users_has_no_planted_bugs() {
     let output = run(&["version"]);
     assert!(!output.out.contains("planted"), "{output:?}");
