@@ -85,6 +85,12 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     for field in ["message", "hint"] {
         assert!(error[field].is_string(), "{error}");
     }
+    let output = run(&["get", "-o", "json"]);
+    let error: Value = serde_json::from_str(&output.err).expect("one JSON document");
+    assert_eq!(
+        error["message"],
+        "the following required arguments were not provided: <KIND>"
+    );
     for args in [
         &["--help"][..],
         &["--version"],
