@@ -181,9 +181,16 @@ pub(crate) fn hint(error: &clap::Error) -> String {
     }
 }
 
-/// The first line of what clap says, without its label.
+/// What clap says in one line, without its label: a list may stand below its first line, and ends
+/// with an empty one.
 pub(crate) fn words(error: &clap::Error) -> String {
     let text = error.to_string();
-    let first = text.lines().next().unwrap_or_default();
-    first.strip_prefix("error: ").unwrap_or(first).to_owned()
+    let mut lines = text.lines().take_while(|line| !line.trim().is_empty());
+    let first = lines.next().unwrap_or_default();
+    let first = first.strip_prefix("error: ").unwrap_or(first);
+    let list: Vec<&str> = lines.map(str::trim).collect();
+    if list.is_empty() {
+        return first.to_owned();
+    }
+    format!("{first} {}", list.join(", "))
 }

@@ -94,6 +94,18 @@ impl Server {
         }
     }
 
+    /// The checks of `/readyz?verbose` that did not pass, each `NAME: DETAIL`. Whoever can't be asked
+    /// has none: they stand beside an answer, and are none.
+    pub(crate) async fn failed_checks(&self) -> Vec<String> {
+        let url = self.at("/readyz", &[("verbose", "")]);
+        let Ok(Ok((_, body))) = time::timeout(PATIENCE, self.ask(&url)).await else {
+            return Vec::new();
+        };
+        let text = String::from_utf8_lossy(&body);
+        let failed = text.lines().filter_map(|line| line.strip_prefix("[-] "));
+        failed.map(str::to_owned).collect()
+    }
+
     /// The stream of server-sent events at `path`.
     pub(crate) async fn stream(
         &self,

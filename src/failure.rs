@@ -17,6 +17,8 @@ pub(crate) enum Kind {
     Unreachable,
     /// The server does not allow it.
     Denied,
+    /// The user ended it.
+    Interrupted,
     /// Anything else.
     Failed,
 }
@@ -29,6 +31,7 @@ impl Kind {
             Self::NotFound => 3,
             Self::Unreachable => 4,
             Self::Denied => 5,
+            Self::Interrupted => 130,
         }
     }
 
@@ -39,6 +42,7 @@ impl Kind {
             Self::NotFound => "not-found",
             Self::Unreachable => "unreachable",
             Self::Denied => "denied",
+            Self::Interrupted => "interrupted",
             Self::Failed => "failed",
         }
     }

@@ -85,6 +85,12 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     for field in ["message", "hint"] {
         assert!(error[field].is_string(), "{error}");
     }
+    let output = run(&["get", "-o", "json"]);
+    let error: Value = serde_json::from_str(&output.err).expect("one JSON document");
+    assert_eq!(
+        error["message"],
+        "the following required arguments were not provided: <KIND>"
+    );
     for args in [
         &["--help"][..],
         &["--version"],
@@ -94,6 +100,84 @@ fn wrong_usage_is_2_and_json_when_asked_for() {
     ] {
         assert_eq!(run(args).code, 0, "{args:?}");
     }
+}
+
+#[test]
+fn an_attribute_that_send_cant_set_or_is_there_twice_is_refused() {
+    let send = |more: &[&str]| {
+        let first = [
+            "send",
+            "--to",
+            "http://127.0.0.1:9/a/b",
+            "--dry-run",
+            "json",
+        ];
+        let said = run(&[&first, more].concat());
+        (said.code, said.err)
+    };
+    let (code, said) = send(&["-e", "foo=1", "-e", "foo=2"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("the attribute foo is there twice"), "{said}");
+    assert_eq!(send(&["--subject", "a", "-e", "subject=b"]).0, 2);
+    assert_eq!(send(&["--subject", "a", "-e", "foo=b"]).0, 0);
+    let (code, said) = send(&["-e", "knativebrokerttl=0"]);
+    assert_eq!(code, 2);
+    assert!(said.contains("only Brokers set it"), "{said}");
+}
+
+#[test]
+fn send_that_is_interrupted_says_how_many_were_accepted() {
+    let served = binary().serve_text(BROKER);
+    let to = format!("{}/default/shop", served.data);
+    let mut sent = binary().start(&["send", "--to", &to, "--count", "1000", "--rate", "20"]);
+    served.run_until(&["get", "accounts", "shop", "-o", "json"], |said| {
+        said.json()["items"][0]["accepted"].as_u64() >= Some(2)
+    });
+    let pid = sent.child.id().to_string();
+    let told = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(told.is_ok_and(|status| status.success()), "SIGINT");
+    assert_eq!(sent.child.wait(), Some(130));
+    let said = sent.error();
+    let accepted = said.strip_prefix("error: interrupted: ");
+    let accepted = accepted.and_then(|rest| rest.strip_suffix(" of 1000 events accepted\n"));
+    let accepted: u64 = accepted.and_then(|count| count.parse().ok()).expect(&said);
+    assert!((2..1_000).contains(&accepted), "{said}");
+}
+
+#[test]
+fn get_tells_of_new_objects_that_a_mistake_keeps_out() {
+    let served = binary().serve_text(BROKER);
+    let good = TRIGGER.replace("hello", "p-good");
+    let bad = TRIGGER
+        .replace("hello", "p-bad")
+        .replace("subscriber", "subscribr");
+    served.declare(&format!("{BROKER}{good}{bad}"));
+    let said = served.run_until(&["get", "triggers"], |said| said.err.contains("p-bad"));
+    for part in [
+        "warning: Trigger default/p-good: ",
+        "spec.subscriber",
+        "has errors",
+    ] {
+        assert!(said.err.contains(part), "{part}: {}", said.err);
+    }
+    for command in ["get", "describe"] {
+        let said = served.run(&[command, "trigger", "p-good"]);
+        assert_eq!(said.code, 3);
+        assert!(
+            said.err.contains("p-good is declared and not taken up: "),
+            "{}",
+            said.err
+        );
+    }
+    let left_out =
+        served.log("declared, and not taken up before the mistakes of their files are mended");
+    assert_eq!(left_out.len(), 1);
+    assert_eq!(
+        left_out[0]["objects"],
+        "Trigger default/p-bad, Trigger default/p-good"
+    );
 }
 
 #[test]

@@ -223,5 +223,13 @@ fn the_unit_the_container_and_the_compose_file_name_what_there_is() {
         count += 1;
     }
     assert!(count >= 6, "{count}");
+    let settings = compose.lines().map(str::trim);
+    let settings = settings.filter(|line| line.starts_with("VOLLEY_"));
+    let settings: Vec<&str> = settings
+        .filter_map(|line| Some(line.split_once(':')?.0))
+        .collect();
+    settings.iter().copied().for_each(known);
+    // The quickstart delivers to the receiver that this starts.
+    assert!(settings.contains(&"VOLLEY_DISPLAY"), "{settings:?}");
     assert!(deploy("../deploy/container/Containerfile").is_file());
 }

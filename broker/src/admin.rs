@@ -31,7 +31,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use axum::{
     Router,
-    extract::{Request, State},
+    extract::{OriginalUri, Request, State},
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
     routing::get,
@@ -161,12 +161,16 @@ async fn guard(State(admin): State<Arc<Admin>>, request: Request, next: Next) ->
         StatusCode::FORBIDDEN,
         "this address is not loopback: only health and metrics are served here",
     )
-    .hint("ask on loopback, or start volley with --admin-open if everybody may see everything")
+    .hint(
+        "start volley with --admin on a loopback address, or with --admin-open if everybody who \
+         reaches this one may see everything",
+    )
     .into_response()
 }
 
-async fn nowhere(request: Request) -> Problem {
-    let path: String = request.uri().path().chars().take(200).collect();
+/// Below `/api/v1` the path of the request itself lacks that part.
+async fn nowhere(OriginalUri(uri): OriginalUri) -> Problem {
+    let path: String = uri.path().chars().take(200).collect();
     Problem::new(StatusCode::NOT_FOUND, format!("there is nothing at {path}")).hint(
         "there are /healthz, /livez, /readyz, /metrics, /api/v1/accounts, /api/v1/skipped, \
              /api/v1/stream, /api/v1/openapi.json and /api/v1/{kinds}",

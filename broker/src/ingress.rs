@@ -30,7 +30,14 @@ mod store;
 mod tests;
 mod wire;
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use arc_swap::ArcSwap;
 use tokio::{
@@ -99,6 +106,8 @@ pub struct Ingress {
     /// Requests that belong to no known Broker.
     strangers: Counts,
     sources: Option<Arc<dyn Sources>>,
+    /// Connections that are being served.
+    connections: AtomicUsize,
 }
 
 impl fmt::Debug for Ingress {
@@ -131,6 +140,7 @@ impl Ingress {
             phases: Phases::new(),
             strangers: Counts::default(),
             sources,
+            connections: AtomicUsize::new(0),
         })
     }
 
@@ -147,6 +157,11 @@ impl Ingress {
     /// The counts of requests that belong to no known Broker.
     pub fn strangers(&self) -> &Counts {
         &self.strangers
+    }
+
+    /// How many connections are open now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::Relaxed)
     }
 
     /// Where the port stands between serving and gone.
@@ -185,6 +200,23 @@ impl Ingress {
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
-        connection::serve(self, stream).await;
+        let _open = Open::new(&self);
+        connection::serve(Arc::clone(&self), stream).await;
+    }
+}
+
+/// One of the connections that are open, until it is dropped.
+struct Open<'i>(&'i Ingress);
+
+impl<'i> Open<'i> {
+    fn new(ingress: &'i Ingress) -> Self {
+        ingress.connections.fetch_add(1, Ordering::Relaxed);
+        Self(ingress)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
     }
 }

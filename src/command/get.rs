@@ -4,6 +4,8 @@ mod accounts;
 pub(super) mod age;
 mod columns;
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::{Value, json};
 use volley_channel::Clock;
@@ -88,7 +90,43 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
             found
         }
     };
+    if let (Wanted::Objects(kind), Form::Table | Form::Wide, true) = (&kind, args.output, list) {
+        let checks = server.failed_checks().await;
+        let lines = left_out(args, *kind, &items, &checks);
+        lines.iter().for_each(|line| output::remark(line));
+    }
     output::print(&shown(args, &kind, items, list, clock.wall_ms())?)
+}
+
+/// What of the files was not taken up, of the checks that did not pass: a list without it would hide
+/// it. What is in the list has a warning of its own.
+fn left_out(args: &GetArgs, kind: ObjectKind, items: &[Value], checks: &[String]) -> Vec<String> {
+    let named = |item: &Value| {
+        let text = |field: &str| {
+            item["metadata"][field]
+                .as_str()
+                .unwrap_or_default()
+                .to_owned()
+        };
+        format!("{} {}/{}", kind.name(), text("namespace"), text("name"))
+    };
+    let listed: BTreeSet<String> = items.iter().map(named).collect();
+    let here = if args.all_namespaces {
+        format!("{} ", kind.name())
+    } else {
+        format!("{} {}/", kind.name(), args.asked.namespace)
+    };
+    let worth = |check: &String| match check.split_once(": ")? {
+        ("files", detail) => Some(format!("warning: {detail}")),
+        ("object", detail) => {
+            // The last one says how many more there are.
+            let (object, _) = detail.split_once(": ").unwrap_or((&here, detail));
+            let wanted = object.starts_with(&here) && !listed.contains(object);
+            wanted.then(|| format!("warning: {detail}"))
+        }
+        _ => None,
+    };
+    checks.iter().filter_map(worth).collect()
 }
 
 /// The kind and the name that were asked for, also written KIND/NAME.

@@ -4,9 +4,10 @@ mod compose;
 mod post;
 mod shell;
 
-use std::path::PathBuf;
+use std::{path::PathBuf, pin::pin};
 
 use clap::{Args, ValueEnum};
+use tokio::signal;
 use url::Url;
 use volley_channel::Clock;
 use volley_event::{Event, Format, Overlay, Wire, write_batch};
@@ -124,6 +125,7 @@ pub(crate) async fn run(args: &SendArgs, clock: Clock) -> Result<(), Failure> {
     let mut post = (args.dry_run.is_none())
         .then(|| Post::new(to.clone(), args.rate, args.cacert.as_deref()))
         .transpose()?;
+    let mut interrupted = pin!(signal::ctrl_c());
     let in_one = if args.mode == Mode::Batch { BATCH } else { 1 };
     let mut next = 1;
     while next <= args.count {
@@ -133,7 +135,11 @@ pub(crate) async fn run(args: &SendArgs, clock: Clock) -> Result<(), Failure> {
         let events = events?;
         let wire = wire(&events, args.mode)?;
         match &mut post {
-            Some(post) => post.send(wire, &events).await?,
+            Some(post) => tokio::select! {
+                biased;
+                sent = post.send(wire, &events) => sent?,
+                _ = &mut interrupted => return Err(post.interrupted(args.count)),
+            },
             None => output::print(&shell::curl(
                 &to,
                 &wire,

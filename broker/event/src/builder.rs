@@ -139,10 +139,16 @@ fn put(
 ) -> Result<(), EventError> {
     attributes::check_name(name)?;
     if name == "specversion" {
-        return Err(EventError::attribute(name, "is set by spec_version()"));
+        return Err(EventError::attribute(
+            name,
+            "says how the event is written, and can't be set like the others",
+        ));
     }
     if name == hops::ATTRIBUTE {
-        return Err(EventError::attribute(name, "is set by hops()"));
+        return Err(EventError::attribute(
+            name,
+            "counts the hops that are left, and only Brokers set it",
+        ));
     }
     attributes::check_characters(name, value)?;
     attributes::check_value(version, name, value)?;

@@ -92,7 +92,8 @@ impl Expression {
         }
     }
 
-    /// Every part with its value, the whole first. Literals are left out.
+    /// Every part with its value, the whole first. Literals are left out, and so are the parts of
+    /// one that was not asked.
     pub(crate) fn explain(&self, event: &Event) -> Vec<Evaluated> {
         let program = &self.0;
         let outcomes = trace::trace(program, event);
@@ -102,39 +103,55 @@ impl Expression {
             if !matches!(program.ops[at], Op::Literal(_)) || level == 0 {
                 parts.push(evaluated(program, at, level, &outcomes[at]));
             }
+            if !outcomes[at].asked {
+                continue;
+            }
             let operands = program.operands(at).into_iter().rev();
             waiting.extend(operands.map(|operand| (program.unwrapped(operand), level + 1)));
         }
         parts
     }
 
-    /// What the author may not have meant: sentences, each with the likely fix.
-    pub(crate) fn remarks(&self) -> Vec<(String, String)> {
+    /// What the author may not have meant: sentences, each with the likely fix. Whether it decides
+    /// alone which events pass is for the caller to know: below `not` or `any` it does not.
+    pub(crate) fn remarks(&self, decides: bool) -> Vec<(String, String)> {
         let fact = facts::fact(&self.0);
+        let (never, always) = if decides {
+            ("no event passes", "every event passes")
+        } else {
+            ("this part is never true", "this part is always true")
+        };
+        let said = |what: &str, why: Option<String>, otherwise: &str| match why {
+            Some(why) => format!("{what}: {why}"),
+            None if decides => format!("{what}: {otherwise}"),
+            None => what.to_owned(),
+        };
         let mut remarks = Vec::new();
         match fact.kind {
             Some(kind @ (Type::Integer | Type::String)) => remarks.push((
-                format!("no event passes: the expression gives a value of type {kind}, not a Boolean"),
+                format!("{never}: the expression gives a value of type {kind}, not a Boolean"),
                 "compare it with something, for example `... = 'value'`".to_owned(),
             )),
             None => remarks.push((
                 format!(
-                    "only an event passes whose `{0}` is a boolean of JSON: an attribute that is text is not a Boolean",
+                    "{} `{}` is a boolean of JSON: an attribute that is text is not a Boolean",
+                    if decides {
+                        "only an event passes whose"
+                    } else {
+                        "this part is true only where"
+                    },
                     self.text().trim()
                 ),
                 format!("write BOOL({})", self.text().trim()),
             )),
-            Some(Type::Boolean) if !fact.yes => {
-                let why = fact.why.unwrap_or_else(|| "the expression is never true".to_owned());
-                remarks.push((format!("no event passes: {why}"), "mend or remove it".to_owned()));
-            }
-            Some(Type::Boolean) if !fact.no && !fact.fails => {
-                let why = fact.why.unwrap_or_else(|| "the expression is always true".to_owned());
-                remarks.push((
-                    format!("every event passes: {why}"),
-                    "remove it, or compare an attribute".to_owned(),
-                ));
-            }
+            Some(Type::Boolean) if !fact.yes => remarks.push((
+                said(never, fact.why, "the expression is never true"),
+                "mend or remove it".to_owned(),
+            )),
+            Some(Type::Boolean) if !fact.no && !fact.fails => remarks.push((
+                said(always, fact.why, "the expression is always true"),
+                "remove it, or compare an attribute".to_owned(),
+            )),
             Some(Type::Boolean) => {}
         }
         let parsed = parse::parse(self.text()).map(|(_, remarks)| remarks);
@@ -167,6 +184,7 @@ fn evaluated(program: &Program, at: usize, level: usize, outcome: &Outcome<'_>) 
         level,
         text: parse::shortened(program.written(at)),
         value: outcome.value.to_string(),
+        asked: outcome.asked,
         failed: outcome.reason.is_some(),
         error: error.map(ToString::to_string),
     }

@@ -12,7 +12,8 @@ use crate::{
 
 /// The verdict on a filter, or a part of it, and what led to it.
 ///
-/// Every clause was evaluated, also those that deciding alone would have left out. `Display` is a
+/// Every clause and every expression was evaluated, also those that deciding alone would have left
+/// out; within an expression it is as when it decides. `Display` is a
 /// tree, two spaces a level, in plain words:
 ///
 /// ```text
@@ -66,8 +67,10 @@ pub struct Evaluated {
     pub level: usize,
     /// How its author wrote it, shortened.
     pub text: String,
-    /// Its value; when it failed, the default of its type.
+    /// Its value; when it failed or was not asked, the default of its type.
     pub value: String,
+    /// Whether it was evaluated: what stands before it may have decided, or failed.
+    pub asked: bool,
     /// Whether it failed, by itself or because a part of it did.
     pub failed: bool,
     /// Why it failed by itself.
@@ -155,7 +158,8 @@ impl Evaluated {
     fn write(&self, f: &mut fmt::Formatter<'_>, level: usize) -> fmt::Result {
         // A long chain of sums is as deep as it is long, and no line gets that wide.
         let indent = (level + self.level.min(compile::MAX_DEPTH)) * 2;
-        write!(f, "{:indent$}{}", "", self.value)?;
+        let value = if self.asked { &self.value } else { "not asked" };
+        write!(f, "{:indent$}{value}", "")?;
         match &self.error {
             Some(error) => write!(f, " (error: {error})")?,
             None if self.failed => f.write_str(" (error)")?,

@@ -21,17 +21,19 @@ pub(crate) fn of(root: Branch<'_>) -> Vec<FilterWarning> {
             group: Group::Filters,
             ..
         } => {
+            let alone = root.children().count() == 1;
             for (at, member) in root.children().enumerate() {
-                look(member, &format!("filters[{at}]."), &mut warnings);
+                look(member, &format!("filters[{at}]."), alone, &mut warnings);
             }
         }
-        _ => look(root, "", &mut warnings),
+        _ => look(root, "", true, &mut warnings),
     }
     warnings
 }
 
-/// Looks at `branch`, whose path is `before` and its dialect.
-fn look(branch: Branch<'_>, before: &str, warnings: &mut Vec<FilterWarning>) {
+/// Looks at `branch`, whose path is `before` and its dialect. It is the whole filter, or `alone` is
+/// false.
+fn look(branch: Branch<'_>, before: &str, alone: bool, warnings: &mut Vec<FilterWarning>) {
     match branch.node() {
         Node::Clause(_) => {}
         Node::Cesql(expression) => {
@@ -40,7 +42,7 @@ fn look(branch: Branch<'_>, before: &str, warnings: &mut Vec<FilterWarning>) {
                 message,
                 hint,
             };
-            warnings.extend(expression.remarks().into_iter().map(warning));
+            warnings.extend(expression.remarks(alone).into_iter().map(warning));
         }
         Node::Group { group, .. } => {
             for (at, member) in branch.children().enumerate() {
@@ -48,7 +50,7 @@ fn look(branch: Branch<'_>, before: &str, warnings: &mut Vec<FilterWarning>) {
                     Group::Not => format!("{before}not."),
                     group => format!("{before}{group}[{at}]."),
                 };
-                look(member, &before, warnings);
+                look(member, &before, false, warnings);
             }
         }
     }

@@ -154,7 +154,27 @@ fn what_has_no_effect_is_a_warning() {
         (
             "trigger with",
             "filters: [{not: {cesql: '1 + 1'}}]\n",
-            "spec.filters[0].not.cesql: no event passes: the expression gives a value of type Integer, not a Boolean",
+            "spec.filters[0].not.cesql: this part is never true: the expression gives a value of type Integer, not a Boolean",
+        ),
+        (
+            "trigger with",
+            "filters: [{not: {cesql: '1 / 0 = 1'}}]\n",
+            "spec.filters[0].not.cesql: this part is never true: `1 / 0` always fails: division by zero",
+        ),
+        (
+            "trigger with",
+            "filters: [{any: [{cesql: '1 = 2'}, {exact: {type: a}}]}]\n",
+            "spec.filters[0].any[0].cesql: this part is never true",
+        ),
+        (
+            "trigger with",
+            "filters: [{sql: 'EXISTS id'}, {exact: {type: a}}]\n",
+            "spec.filters[0].cesql: this part is always true: every event has `id`",
+        ),
+        (
+            "trigger with",
+            "delivery: {deadLetterSink: {uri: 'http://d/', audience: me}}\n",
+            "spec.delivery.deadLetterSink.audience: has no effect: this build sends no OIDC token with its requests",
         ),
         (
             "trigger with",

@@ -151,6 +151,41 @@ fn a_part_that_is_missing_or_ill_formed_hides_nothing_either() {
 }
 
 #[test]
+fn of_many_mistakes_of_an_object_a_hundred_are_told_and_how_many_more_there_are() {
+    let head =
+        "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: hello\nspec:\n";
+    // Each is an unknown field, and a dialect that is missing besides.
+    let text = format!(
+        "{head}  broker: 7\n  filters:\n{}",
+        "  - {Bad: x}\n".repeat(50_000)
+    );
+    let reading = read(&text);
+    assert_eq!(reading.problems.len(), 101);
+    let last = &reading.problems[100];
+    assert!(last.is_error());
+    assert_eq!(
+        last.to_string(),
+        "f.yaml:106:6: error: Trigger default/hello: and 49902 more; mend these first: the others are told then"
+    );
+    assert_eq!(reading.broken.len(), 1);
+
+    // Well-formed, and wrong all the same: the rules find them.
+    let text = format!(
+        "{head}  broker: b\n  subscriber:\n    uri: http://s/\n  filters:\n{}",
+        "  - {}\n".repeat(500)
+    );
+    let reading = read(&text);
+    assert_eq!(reading.problems.len(), 101, "{:?}", told(&reading));
+}
+
+#[test]
+fn a_value_without_end_is_not_shown_whole() {
+    let reading = read(&format!("a: {}\n", "9".repeat(1 << 20)));
+    let told = told(&reading).join("\n");
+    assert!(!told.is_empty() && told.len() < 500, "{} bytes", told.len());
+}
+
+#[test]
 fn a_missing_field_is_shown_at_the_nearest_thing_that_is_there() {
     let reading = read(
         "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata:\n  name: t\nspec:\n  broker: b\n",

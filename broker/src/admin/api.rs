@@ -62,15 +62,13 @@ pub(super) async fn object(
     let identity = Identity::new(kind, namespace, name);
     let found = admin.ask(admin.objects.get(&identity)).await?;
     found.map(Json).ok_or_else(|| {
-        Problem::new(
-            StatusCode::NOT_FOUND,
-            format!(
-                "there is no {} {}",
-                kind.name(),
-                cut(&identity.key.to_string())
-            ),
-        )
-        .hint(format!("/api/v1/{} lists all of them", kind.plural()))
+        let what = format!("{} {}", kind.name(), cut(&identity.key.to_string()));
+        let detail = match admin.objects.held(&identity) {
+            Some(why) => format!("{what} is declared and not taken up: {why}"),
+            None => format!("there is no {what}"),
+        };
+        Problem::new(StatusCode::NOT_FOUND, detail)
+            .hint(format!("/api/v1/{} lists all of them", kind.plural()))
     })
 }
 

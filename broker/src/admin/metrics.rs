@@ -48,6 +48,13 @@ pub(super) async fn show(
 }
 
 fn ingress(page: &mut Page, ingress: &Ingress) {
+    const CONNECTIONS: &str = "volley_ingress_connections";
+    page.family(
+        CONNECTIONS,
+        "Connections of producers that are open; further ones wait at --max-connections",
+        Shape::Gauge,
+    );
+    page.sample(CONNECTIONS, &[], ingress.connections() as f64);
     let routes = ingress.routes();
     let doors: Vec<(&str, &str, &Counts)> = routes
         .doors()

@@ -13,6 +13,9 @@ pub trait Objects: Send + Sync + 'static {
     /// One object, as in a list.
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>>;
 
+    /// Why an object that files declare is not as they say, if it is not.
+    fn held(&self, identity: &Identity) -> Option<String>;
+
     /// Declared objects of kinds that this build does not serve, each with its names and a
     /// condition that says so.
     fn skipped(&self) -> Vec<Value>;
@@ -28,6 +31,10 @@ impl Objects for Board {
 
     fn get<'a>(&'a self, identity: &'a Identity) -> Answer<'a, Option<Value>> {
         Box::pin(Self::get(self, identity))
+    }
+
+    fn held(&self, identity: &Identity) -> Option<String> {
+        Self::held(self, identity)
     }
 
     fn skipped(&self) -> Vec<Value> {

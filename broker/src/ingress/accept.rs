@@ -33,6 +33,8 @@ const QUIET: Duration = Duration::from_millis(10);
 const EMPTYING: Duration = Duration::from_secs(1);
 /// Failing accepts are logged at most this often.
 const LOG_EVERY: Duration = Duration::from_secs(1);
+/// That the port is full is logged at most this often.
+const FULL_EVERY: Duration = Duration::from_secs(10);
 
 /// Where connections come from.
 pub trait Listener: Send {
@@ -213,12 +215,13 @@ pub async fn accept<L: Listener>(
     let slots = Arc::new(Semaphore::new(most.clamp(1, Semaphore::MAX_PERMITS)));
     let mut phase = ingress.watch_phase();
     let mut complaint = Complaint::default();
+    let mut full = Full::default();
     loop {
         // Only the wait is given up when the port closes: what was accepted is placed.
         let next = tokio::select! {
             biased;
             _ = phase.wait_for(|phase| *phase >= Phase::Closing) => break,
-            next = next(&slots, &mut listener) => next,
+            next = next(&slots, &mut listener, &mut full) => next,
         };
         match next {
             Ok((arrived, slot)) => place(&cores, arrived, slot).await,
@@ -229,18 +232,26 @@ pub async fn accept<L: Listener>(
             }
         }
     }
-    empty(&slots, &mut listener, &cores).await;
+    empty(&slots, &mut listener, &mut full, &cores).await;
 }
 
 /// The next connection, once there is a slot for it.
 async fn next<L: Listener>(
     slots: &Arc<Semaphore>,
     listener: &mut L,
+    full: &mut Full,
 ) -> io::Result<(L::Arrived, OwnedSemaphorePermit)> {
-    let slot = Arc::clone(slots)
-        .acquire_owned()
-        .await
-        .map_err(io::Error::other)?;
+    let slot = match Arc::clone(slots).try_acquire_owned() {
+        Ok(slot) => {
+            full.ended();
+            slot
+        }
+        Err(_) => {
+            full.tell();
+            let slot = Arc::clone(slots).acquire_owned().await;
+            slot.map_err(io::Error::other)?
+        }
+    };
     Ok((listener.accept().await?, slot))
 }
 
@@ -248,11 +259,12 @@ async fn next<L: Listener>(
 async fn empty<L: Listener>(
     slots: &Arc<Semaphore>,
     listener: &mut L,
+    full: &mut Full,
     cores: &[CoreHandle<L::Arrived>],
 ) {
     let empty = async {
         loop {
-            match timeout(QUIET, next(slots, listener)).await {
+            match timeout(QUIET, next(slots, listener, full)).await {
                 Ok(Ok((arrived, slot))) => place(cores, arrived, slot).await,
                 Ok(Err(error)) if concerns_one(&error) => {}
                 Ok(Err(_)) | Err(_) => return,
@@ -279,6 +291,33 @@ fn concerns_one(error: &io::Error) -> bool {
             | io::ErrorKind::ConnectionReset
             | io::ErrorKind::Interrupted
     )
+}
+
+/// Says that no more connections may be open: once for as long as each new one has to wait.
+#[derive(Default)]
+struct Full {
+    told: bool,
+    last: Option<Instant>,
+}
+
+impl Full {
+    fn tell(&mut self) {
+        let now = Instant::now();
+        let lately = self
+            .last
+            .is_some_and(|last| now.duration_since(last) < FULL_EVERY);
+        if !self.told && !lately {
+            self.last = Some(now);
+            tracing::warn!(
+                "as many connections are open as --max-connections allows: further ones wait"
+            );
+        }
+        self.told = true;
+    }
+
+    fn ended(&mut self) {
+        self.told = false;
+    }
 }
 
 /// Says once a while that accepting fails.

@@ -22,7 +22,7 @@ use volley_spec::{
 };
 
 use super::{
-    judge::Verdict,
+    judge::{Verdict, subject},
     status::{self, Entry},
 };
 
@@ -207,6 +207,16 @@ impl Board {
         problems.cloned().collect()
     }
 
+    /// Why an object that files declare is not as they say, if it is not: a sentence, with the first
+    /// of its own problems.
+    pub fn held(&self, identity: &Identity) -> Option<String> {
+        let state = self.read();
+        let why = state.held.get(identity)?;
+        let mut errors = state.problems.iter().filter(|problem| problem.is_error());
+        let own = errors.find(|problem| subject(problem).as_ref() == Some(identity));
+        Some(own.map_or_else(|| why.clone(), |problem| format!("{why}: {problem}")))
+    }
+
     /// What a plan warned of, seen over all objects.
     pub(super) fn warnings(&self) -> Vec<Problem> {
         self.read().warnings.clone()
@@ -246,6 +256,11 @@ impl Board {
             name: "object",
             passed: false,
             detail: format!("{identity}: {why}"),
+        }));
+        checks.extend(state.held.len().checked_sub(SHOWN + 1).map(|more| Check {
+            name: "object",
+            passed: false,
+            detail: format!("{} more are not as their files say", more + 1),
         }));
         checks.extend(state.skipped.iter().take(SHOWN).map(|skipped| Check {
             name: "skipped",

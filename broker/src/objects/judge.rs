@@ -252,7 +252,7 @@ fn broken_file(file: &str, known: bool) -> String {
     if known {
         format!("{file} has errors; what it said before them holds")
     } else {
-        format!("{file} has errors; nothing of it is taken up before they are mended")
+        format!("{file} has errors; nothing new in it is taken up before they are mended")
     }
 }
 
@@ -264,15 +264,23 @@ fn errors(findings: Vec<Finding>) -> Vec<Finding> {
 /// Whether each error of the file belongs to an object that it names. If not, the file may
 /// declare an object that nobody can see.
 fn names_its_errors(file: &FileReading) -> bool {
-    let named = |problem: &Problem| {
-        file.broken
-            .iter()
-            .any(|identity| is_about(problem, identity))
-    };
+    let broken: BTreeSet<&Identity> = file.broken.iter().collect();
+    let named =
+        |problem: &Problem| subject(problem).is_some_and(|identity| broken.contains(&identity));
     file.problems
         .iter()
         .filter(|problem| problem.is_error())
         .all(named)
+}
+
+/// The object that a problem is about, if it names one of a kind that is served.
+pub(super) fn subject(problem: &Problem) -> Option<Identity> {
+    let kind = ObjectKind::from_word(&problem.kind).filter(|_| !problem.name.is_empty())?;
+    Some(Identity::new(
+        kind,
+        problem.namespace.as_str(),
+        problem.name.as_str(),
+    ))
 }
 
 fn is_about(problem: &Problem, identity: &Identity) -> bool {

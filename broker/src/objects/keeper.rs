@@ -31,7 +31,7 @@ use super::{
     board::Board,
     files::{Files, Tree},
     incarnations::Incarnations,
-    judge::{Judge, Verdict},
+    judge::{Judge, Verdict, subject},
     load::{Loaded, located},
     paths::Paths,
     watch::{POLL, Watch},
@@ -39,6 +39,8 @@ use super::{
 
 /// What was refused, or could not be written, is tried again after this long.
 const RETRY: Duration = Duration::from_secs(1);
+/// How many objects one line of the log names.
+const NAMED: usize = 20;
 
 /// What is known besides the declared objects.
 #[derive(Debug, Clone)]
@@ -108,6 +110,8 @@ pub struct Keeper {
     again_at: Option<Duration>,
     /// What was last written to the log, so that a problem is told once.
     told: BTreeSet<String>,
+    /// What was last found declared and not taken up.
+    left_out: BTreeSet<Identity>,
 }
 
 impl Keeper {
@@ -132,8 +136,10 @@ impl Keeper {
             pending: true,
             again_at: None,
             told: BTreeSet::new(),
+            left_out: BTreeSet::new(),
         };
         keeper.plan(&verdict, &[]);
+        keeper.tell_left_out(&verdict.held);
         keeper
     }
 
@@ -206,6 +212,7 @@ impl Keeper {
             self.board.note(&verdict, warnings);
             self.tell(&verdict.problems);
         }
+        self.tell_left_out(&verdict.held);
         if !deleted {
             self.again_at = Some(self.hands.clock.now() + RETRY);
         }
@@ -302,17 +309,43 @@ impl Keeper {
     fn tell(&mut self, problems: &[Problem]) {
         let lines: BTreeSet<String> = problems.iter().map(ToString::to_string).collect();
         let new = |problem: &&Problem| !self.told.contains(&problem.to_string());
+        let holds = |object| self.judge.holding().contains_key(&object);
         for problem in problems.iter().filter(new) {
-            if problem.is_error() {
-                warn!(%problem, "a declared object has a problem; what it said before holds");
-            } else {
-                warn!(%problem, "a declared object may not mean what it says");
-            }
+            let what = match subject(problem).map(holds) {
+                _ if !problem.is_error() => "a declared object may not mean what it says",
+                Some(true) => "a declared object has a problem; what it said before holds",
+                Some(false) => "a declared object has a problem and is not taken up",
+                None => "a file has a problem; what it declared before holds",
+            };
+            warn!(%problem, "{what}");
         }
         if !self.told.is_empty() && lines.is_empty() {
             info!("the declared objects have no problem any more");
         }
         self.told = lines;
+    }
+
+    /// Names once what files declare that was never taken up, with mistakes of its own or of its
+    /// neighbours.
+    fn tell_left_out(&mut self, held: &BTreeMap<Identity, String>) {
+        let holding = self.judge.holding();
+        let left_out = held
+            .keys()
+            .filter(|identity| !holding.contains_key(identity));
+        let left_out: BTreeSet<Identity> = left_out.cloned().collect();
+        let new: Vec<String> = left_out
+            .difference(&self.left_out)
+            .map(ToString::to_string)
+            .collect();
+        if !new.is_empty() {
+            let named = new[..new.len().min(NAMED)].join(", ");
+            warn!(
+                count = new.len(),
+                objects = named,
+                "declared, and not taken up before the mistakes of their files are mended"
+            );
+        }
+        self.left_out = left_out;
     }
 
     fn tell_refused(&self, refused: &[Refused]) {

@@ -122,12 +122,9 @@ const DATA: Column = ("DATA", |item, _| {
 });
 
 fn of_kind_wide(kind: ObjectKind) -> Vec<Column> {
-    const CLASS: &str = "eventing.knative.dev/broker.class";
     match kind {
         ObjectKind::Broker => vec![
-            ("CLASS", |item, _| {
-                or(&item["metadata"]["annotations"][CLASS], "Volley")
-            }),
+            ("CLASS", |item, _| text(&item["status"]["class"])),
             ("DURABLE", |item, _| word(item, "Durable", "status")),
             ("BACKLOG_KEPT", |item, _| {
                 word(item, "BacklogKept", "status")

@@ -4,7 +4,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use volley_spec::ObjectKind;
 
-use super::{GetArgs, Wanted, named, shown};
+use super::{GetArgs, Wanted, left_out, named, shown};
 use crate::cli::{Cli, Command};
 
 /// Ninety seconds into 2026.
@@ -49,6 +49,7 @@ fn broker() -> Value {
         "metadata": {"name": "shop", "namespace": "default",
             "creationTimestamp": "2026-01-01T00:00:00Z"},
         "status": {
+            "class": "Kafka",
             "address": {"url": "http://127.0.0.1:8080/default/shop"},
             "conditions": [{"type": "Ready", "status": "True"}],
         },
@@ -72,6 +73,8 @@ fn tables_have_the_columns_of_kubectl() {
         wide.contains("SINK_HEALTHY") && wide.contains("Unknown"),
         "{wide}"
     );
+    let wide = printed(&["brokers", "-o", "wide"], vec![broker()]);
+    assert!(wide.contains("CLASS") && wide.contains("Kafka"), "{wide}");
     assert_eq!(printed(&["triggers"], Vec::new()), "");
 }
 
@@ -177,4 +180,25 @@ fn an_object_that_is_not_as_its_file_says_has_a_warning() {
         Some("warning: Trigger default/hello: a.yaml has errors; what it said before them holds")
     );
     assert_eq!(super::columns::warning(&trigger()), None);
+}
+
+#[test]
+fn a_list_tells_of_what_was_not_taken_up() {
+    let checks = [
+        "ingress: stopping",
+        "files: p.yaml:9:3: error: Trigger default/p-bad: spec: no such field",
+        "object: Trigger default/p-bad: p.yaml has errors",
+        "object: Trigger default/hello: p.yaml has errors",
+        "object: Trigger other/p: p.yaml has errors",
+        "object: Broker default/b: p.yaml has errors",
+        "object: 3 more are not as their files say",
+    ]
+    .map(str::to_owned);
+    let told = |words: &[&str]| left_out(&args(words), ObjectKind::Trigger, &[trigger()], &checks);
+    let file = "warning: p.yaml:9:3: error: Trigger default/p-bad: spec: no such field";
+    let own = "warning: Trigger default/p-bad: p.yaml has errors";
+    let other = "warning: Trigger other/p: p.yaml has errors";
+    let more = "warning: 3 more are not as their files say";
+    assert_eq!(told(&["triggers"]), [file, own, more]);
+    assert_eq!(told(&["triggers", "-A"]), [file, own, other, more]);
 }

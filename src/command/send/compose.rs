@@ -1,6 +1,7 @@
 //! The events that `volley send` makes: one template, and an id for each.
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -34,6 +35,7 @@ impl Template {
     ///
     /// When the data can't be read, or no event can be made of it all.
     pub(super) fn new(args: &SendArgs, clock: Clock) -> Result<Self, Failure> {
+        said_once(args)?;
         let mut more = Vec::new();
         let now = i64::try_from(clock.wall_ms()).ok();
         if let Some(now) = now.and_then(|now| Timestamp::from_millisecond(now).ok()) {
@@ -97,6 +99,19 @@ impl Template {
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
     }
+}
+
+/// Refuses an attribute that is given twice: the author can't mean both values.
+fn said_once(args: &SendArgs) -> Result<(), Failure> {
+    let subject = args.subject.as_ref().map(|_| "subject");
+    let mut names = BTreeSet::from_iter(subject);
+    let mut given = args.attributes.iter().map(|(name, _)| name.as_str());
+    given
+        .find(|name| !names.insert(name))
+        .map_or(Ok(()), |name| {
+            let message = format!("the attribute {name} is there twice");
+            Err(Failure::new(Kind::Invalid, message).hint("give it once"))
+        })
 }
 
 fn read(written: &str) -> Result<Bytes, Failure> {

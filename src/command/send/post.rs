@@ -34,6 +34,8 @@ pub(super) struct Post {
     pause: Option<f64>,
     begun: Option<Instant>,
     sent: u64,
+    /// How many events of these wait for an answer.
+    unanswered: u64,
     accepted: u64,
     refusals: u64,
     last: Option<(StatusCode, String)>,
@@ -57,6 +59,7 @@ impl Post {
             pause: rate.map(|rate| 1.0 / rate),
             begun: None,
             sent: 0,
+            unanswered: 0,
             accepted: 0,
             refusals: 0,
             last: None,
@@ -74,10 +77,12 @@ impl Post {
             time::sleep_until(begun + Duration::from_secs_f64(pause * self.sent as f64)).await;
         }
         self.sent += events.len() as u64;
+        self.unanswered = events.len() as u64;
         let answered = time::timeout(PATIENCE, self.post(wire)).await;
         let answered =
             answered.unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())));
         let (status, said) = answered.map_err(|why| self.unreachable(&why))?;
+        self.unanswered = 0;
         let id = events.first().map(Event::id).unwrap_or_default().to_owned();
         if status.is_success() {
             self.accepted += events.len() as u64;
@@ -154,6 +159,19 @@ impl Post {
             return Err(Failure::new(Kind::Negative, message));
         }
         Ok(())
+    }
+
+    /// What there is to say when the user ends it before all of `count` are sent.
+    pub(super) fn interrupted(&self, count: u64) -> Failure {
+        let accepted = self.accepted;
+        let message = format!("interrupted: {accepted} of {count} events accepted");
+        let failure = Failure::new(Kind::Interrupted, message);
+        match self.unanswered {
+            0 => failure,
+            some => failure.hint(format!(
+                "{some} more had no answer yet, and may be accepted too"
+            )),
+        }
     }
 
     fn unreachable(&self, why: &str) -> Failure {

@@ -40,7 +40,7 @@ fn check(cases: &[(&str, &str)]) {
 fn remarks(text: &str) -> Vec<String> {
     let expression = Expression::parse(text).expect("a valid expression");
     expression
-        .remarks()
+        .remarks(true)
         .into_iter()
         .map(|(message, _)| message)
         .collect()
@@ -534,7 +534,7 @@ proptest! {
         if let Ok(expression) = Expression::parse(&text) {
             expression.judge(&event());
             expression.explain(&event());
-            expression.remarks();
+            expression.remarks(false);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! What every part of an expression gives for an event, also the parts that deciding leaves out.
+//! What every part of an expression gives for an event, and which parts are not asked: those behind
+//! what decided AND, OR or IN, and behind what failed.
 
 use volley_event::Event;
 
@@ -17,6 +18,8 @@ pub(crate) struct Outcome<'a> {
     pub(crate) reason: Option<Reason<'a>>,
     /// Whether it failed only because an operand did.
     pub(crate) inherited: bool,
+    /// Whether it was done at all.
+    pub(crate) asked: bool,
 }
 
 impl<'a> Outcome<'a> {
@@ -25,6 +28,14 @@ impl<'a> Outcome<'a> {
             value,
             reason: None,
             inherited: false,
+            asked: true,
+        }
+    }
+
+    fn not_asked(op: &Op) -> Self {
+        Self {
+            asked: false,
+            ..Self::of(gives(op).zero())
         }
     }
 
@@ -33,6 +44,7 @@ impl<'a> Outcome<'a> {
             value: gives(op).zero(),
             reason: Some(reason),
             inherited: true,
+            asked: true,
         }
     }
 
@@ -43,6 +55,7 @@ impl<'a> Outcome<'a> {
                 value: failed.value.unwrap_or(gives(op).zero()),
                 reason: Some(failed.reason),
                 inherited: false,
+                asked: true,
             },
         }
     }
@@ -58,11 +71,19 @@ pub(crate) fn gives(op: &Op) -> Type {
     }
 }
 
-/// The outcome of each operation, by its place.
+/// The outcome of each operation, by its place. It goes the way that deciding goes.
 pub(crate) fn trace<'a>(program: &'a Program, event: &'a Event) -> Vec<Outcome<'a>> {
     let mut fuel = Fuel::full();
     let mut outcomes: Vec<Outcome<'a>> = Vec::with_capacity(program.ops.len());
+    // The next one that is done, and the first one that failed: behind it only those are, whose
+    // operand it is.
+    let (mut next, mut failed) = (0, None);
     for (at, op) in program.ops.iter().enumerate() {
+        let start = usize::from(program.parts[at].start);
+        if at < next || failed.is_some_and(|failed| start > failed) {
+            outcomes.push(Outcome::not_asked(op));
+            continue;
+        }
         let operands = program.operands(at);
         let outcome = match op {
             Op::And => decided(program, at, false, &outcomes),
@@ -74,6 +95,12 @@ pub(crate) fn trace<'a>(program: &'a Program, event: &'a Event) -> Vec<Outcome<'
             }
             op => done(op, &operands, &outcomes, event, &mut fuel),
         };
+        match op {
+            _ if outcome.reason.is_some() => failed = failed.or(Some(at)),
+            Op::Decide { on, end } if outcome.value == Value::Boolean(*on) => next = (*end).into(),
+            Op::Member { end } if outcome.value == Value::Boolean(true) => next = (*end).into(),
+            _ => {}
+        }
         outcomes.push(outcome);
     }
     outcomes

@@ -65,6 +65,43 @@ fn an_explanation_of_an_expression_shows_the_value_of_each_part() {
 }
 
 #[test]
+fn what_is_behind_a_decision_or_an_error_is_not_asked() {
+    let shown = |text: &str| {
+        let came = event(&[("type", "a"), ("five", "5")]);
+        compiled(&[Expr::Cesql(text.into())])
+            .explain(&came)
+            .to_string()
+    };
+    let decided = r#"no match: filters
+  no match: cesql
+    false: EXISTS hop AND hop > 3
+      false: EXISTS hop
+      not asked: hop > 3"#;
+    assert_eq!(shown("EXISTS hop AND hop > 3"), decided);
+    let found = r#"match: filters
+  match: cesql
+    true: (type IN ('a', hop) OR 1 / 0 = 1) AND type = 'a'
+      true: type IN ('a', hop) OR 1 / 0 = 1
+        true: type IN ('a', hop)
+          "a": type
+          not asked: hop
+        not asked: 1 / 0 = 1
+      true: type = 'a'
+        "a": type"#;
+    assert_eq!(
+        shown("(type IN ('a', hop) OR 1 / 0 = 1) AND type = 'a'"),
+        found
+    );
+    let failed = r#"no match: filters
+  no match: cesql, because of an error: the event has no attribute `hop`
+    false (error): hop = 1 OR one > 2
+      false (error): hop = 1
+        false (error: the event has no attribute `hop`): hop
+      not asked: one > 2"#;
+    assert_eq!(shown("hop = 1 OR one > 2"), failed);
+}
+
+#[test]
 fn an_error_is_told_only_when_it_decided() {
     let came = event(&[("type", "a")]);
     let error = |text: &str| compiled(&[Expr::Cesql(text.into())]).error(&came);
@@ -101,6 +138,13 @@ fn warnings_stand_where_their_expression_does() {
     assert_eq!(paths, ["filters[1].any[0].not.cesql"]);
     let alone = Filter::compile(&Expr::Cesql("'a'".into())).expect("a valid expression");
     assert_eq!(alone.warnings()[0].path, "cesql");
+    let message = |filter: &Filter| filter.warnings()[0].message.clone();
+    assert_eq!(message(&filter), "this part is never true");
+    let never = || Expr::Cesql("1 = 2".into());
+    let whole = "no event passes: the expression is never true";
+    assert_eq!(message(&compiled(&[never()])), whole);
+    let of_two = compiled(&[never(), Expr::exact([("type", "a")])]);
+    assert_eq!(message(&of_two), "this part is never true");
 }
 
 #[test]

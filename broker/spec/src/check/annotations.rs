@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Serialize, Serializer};
+
 use crate::{
     duration,
     kinds::{KReference, Metadata, Trigger},
@@ -85,6 +87,12 @@ impl Class {
             .annotation(CLASS)
             .and_then(Self::from_word)
             .unwrap_or(Self::Volley)
+    }
+}
+
+impl Serialize for Class {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name())
     }
 }
 

@@ -26,6 +26,13 @@ pub(super) fn check(destination: &Destination, findings: &mut Findings) {
             }
         }
     }
+    if destination.audience.is_some() {
+        findings.warn_at(
+            "audience",
+            "has no effect: this build sends no OIDC token with its requests",
+            "remove it, or see to it that the target takes requests without a token",
+        );
+    }
     if let Some(certificates) = destination.ca_certs.as_deref()
         && !is_pem(certificates)
     {

@@ -25,7 +25,7 @@ pub struct Destination {
     /// PEM certificates to trust for this target, besides the platform's roots.
     #[serde(rename = "CACerts", default, skip_serializing_if = "Option::is_none")]
     pub ca_certs: Option<String>,
-    /// The OIDC audience of this target.
+    /// The OIDC audience of this target. It has no effect yet: no token is sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub audience: Option<String>,
 }

@@ -60,7 +60,11 @@ pub(super) fn served(
 pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
     let metadata = &broker.metadata;
     let key = ObjectKey::new(metadata.namespace(), metadata.name.as_str());
-    let mut status = Status::default();
+    let class = Class::of(metadata);
+    let mut status = Status {
+        class: Some(class),
+        ..Status::default()
+    };
     let backend = backend(broker, world.known, world.facts);
     let route = match &backend {
         Ok(backend) => {
@@ -90,7 +94,7 @@ pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
     PlannedBroker {
         status,
         route,
-        class: Class::of(metadata),
+        class,
         delivery: broker.spec.delivery.clone(),
         dead_letter,
         dead_letter_gap,

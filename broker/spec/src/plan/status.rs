@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::VecDeque, sync::Arc};
 use serde::{Serialize, Serializer};
 
 use crate::{
+    check::annotations::Class,
     kinds::hide_password,
     report::{SinkHealth, TriggerState},
 };
@@ -116,6 +117,9 @@ pub struct Status {
     /// Every address of a Broker.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub addresses: Vec<Address>,
+    /// Who runs a Broker, with the defaults of its namespace.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class: Option<Class>,
     /// Where a Trigger's events go. A password in it is hidden.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub subscriber_uri: Option<String>,

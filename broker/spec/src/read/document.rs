@@ -13,6 +13,9 @@ use crate::{
     problem::{Finding, Findings, Path, Problem, Severity},
 };
 
+/// How many problems of one object are told; that there are more is told in one of their own.
+const MAX_TOLD: usize = 100;
+
 /// What one piece of text says. Positions count from the start of the piece, files are empty.
 #[derive(Debug, Default)]
 pub(super) struct Parsed {
@@ -210,7 +213,7 @@ impl Document<'_, '_> {
                     found.push(Finding::error(Path::default(), message, ""));
                 }
             }
-        } else {
+        } else if found.len() <= MAX_TOLD {
             // What has the right types is checked all the same, so that the author sees both.
             found.extend(check_the_rest(node, kind, &found));
         }
@@ -238,27 +241,38 @@ impl Document<'_, '_> {
         self.report(node, subject, found);
     }
 
-    fn report(&mut self, node: &Node<'_>, subject: Subject, found: Vec<Finding>) {
+    fn report(&mut self, node: &Node<'_>, subject: Subject, mut found: Vec<Finding>) {
+        let more = cut(&mut found);
+        let mut last = node.at;
         for finding in found {
             let at = node.locate(&finding.path);
-            self.parsed.problems.push(Problem {
-                severity: finding.severity,
-                file: String::new(),
-                line: at.line,
-                column: at.column,
-                kind: subject.kind.clone(),
-                namespace: subject.namespace.clone(),
-                name: subject.name.clone(),
-                path: finding.path.to_string(),
-                message: finding.message,
-                hint: finding.hint,
-            });
+            last = last.max(at);
+            self.parsed.problems.push(subject.problem(at, finding));
         }
+        // Behind all others, which are shown by their place.
+        let more = more.map(|more| subject.problem(last, more));
+        self.parsed.problems.extend(more);
     }
 }
 
+/// Leaves [`MAX_TOLD`] of what was found, errors first, and says how many more there were: a
+/// document may hold a hundred thousand mistakes, and whoever reads of them reads a few.
+fn cut(found: &mut Vec<Finding>) -> Option<Finding> {
+    let more = found.len().checked_sub(MAX_TOLD).filter(|more| *more > 0)?;
+    found.sort_by_key(|finding| finding.severity);
+    let severity = found[MAX_TOLD].severity;
+    found.truncate(MAX_TOLD);
+    let message = format!("and {more} more");
+    let hint = "mend these first: the others are told then";
+    Some(Finding {
+        severity,
+        ..Finding::error(Path::default(), message, hint)
+    })
+}
+
 /// The rules that hold for the object with its ill-formed fields mended. What they say about such a
-/// field, or only because of it, is not said twice.
+/// field, or only because of it, is not said twice. Each is looked for among all that is ill-formed,
+/// so that has to be short.
 fn check_the_rest(node: &Node<'_>, kind: ObjectKind, ill_formed: &[Finding]) -> Vec<Finding> {
     let Ok(object) = Object::from_json(kind, shape::mended(node, kind)) else {
         return Vec::new();
@@ -283,6 +297,21 @@ struct Subject {
 }
 
 impl Subject {
+    fn problem(&self, at: Place, finding: Finding) -> Problem {
+        Problem {
+            severity: finding.severity,
+            file: String::new(),
+            line: at.line,
+            column: at.column,
+            kind: self.kind.clone(),
+            namespace: self.namespace.clone(),
+            name: self.name.clone(),
+            path: finding.path.to_string(),
+            message: finding.message,
+            hint: finding.hint,
+        }
+    }
+
     fn of(node: &Node<'_>) -> Self {
         let metadata = node.get("metadata");
         let text = |name| {

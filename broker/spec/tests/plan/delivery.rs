@@ -237,6 +237,11 @@ data:
         .replace("name: tq", "name: tq, namespace: quiet");
     let outcome =
         planned(&(map.to_owned() + &broker("b", "") + &trigger("t", "b", SINK, "") + &quiet));
+    let classes = [("default", "b"), ("quiet", "q")].map(|(namespace, name)| {
+        let broker = Identity::new(ObjectKind::Broker, namespace, name);
+        outcome.objects[&broker].status.class.map(Class::name)
+    });
+    assert_eq!(classes, [Some("MTChannelBasedBroker"), Some("Kafka")]);
     let delivery = &route(&outcome, "t").delivery;
     assert_eq!(
         (delivery.retry, delivery.backoff, delivery.delay),

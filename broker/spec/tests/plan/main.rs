@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use url::Url;
 use volley_spec::{
     Identity, Object, ObjectKind,
+    check::annotations::Class,
     plan::{Facts, Judgement, Outcome, Planner, Status, Truth, plan},
     read::{Declarations, Pieces, read_file},
     route::{Backend, Backoff, Format, Order, Overflow, Retention, Target, TriggerRoute},

@@ -142,6 +142,11 @@ impl Objects for FakeObjects {
         Box::pin(async move { known.then(|| object(&identity.key.namespace, &identity.key.name)) })
     }
 
+    fn held(&self, identity: &Identity) -> Option<String> {
+        let held = identity.key.name == "held";
+        held.then(|| "a.yaml has errors".to_owned())
+    }
+
     fn skipped(&self) -> Vec<Value> {
         vec![
             json!({"kind": "Sequence", "metadata": {"namespace": "b", "name": "s"}}),

@@ -70,6 +70,24 @@ async fn it_is_ready_once_objects_are_live_and_until_it_drains() {
 }
 
 #[tokio::test]
+async fn what_is_not_there_is_named_as_it_was_asked_for() {
+    let stage = Stage::new().await;
+    for path in ["/api/v1", "/api/v1/triggers/", "/nothing"] {
+        let said = stage.get(path).await;
+        is_problem(&said, 404);
+        let detail = said.json()["detail"].clone();
+        assert_eq!(detail, format!("there is nothing at {path}"));
+    }
+    let held = stage.get("/api/v1/triggers/a/held").await;
+    is_problem(&held, 404);
+    let detail = held.json()["detail"].clone();
+    assert_eq!(
+        detail,
+        "Trigger a/held is declared and not taken up: a.yaml has errors"
+    );
+}
+
+#[tokio::test]
 async fn objects_of_kinds_that_are_not_served_are_listed() {
     let stage = Stage::new().await;
     let kinds = |said: &super::Said| -> Vec<String> {
@@ -195,7 +213,8 @@ async fn off_loopback_only_health_and_metrics_are_served() {
     ] {
         let said = stage.get(path).await;
         is_problem(&said, 403);
-        assert!(said.body.contains("--admin-open"), "{}", said.body);
+        let open = said.body.contains("--admin-open");
+        assert!(open && said.body.contains("--admin on"), "{}", said.body);
     }
     is_problem(&stage.ask("POST", "/api/v1/brokers").await, 403);
 }
@@ -213,6 +232,7 @@ async fn metrics_are_prometheus_text_and_no_series_comes_twice() {
     );
     let text = &page.body;
     for line in [
+        "volley_ingress_connections 0",
         r#"volley_ingress_events_total{namespace="default",broker="b",result="accepted"} 0"#,
         r#"volley_ingress_events_total{namespace="_other",broker="_other",result="not_found"} 0"#,
         r#"volley_ingress_request_duration_seconds_bucket{namespace="default",broker="b",le="+Inf"} 0"#,

@@ -290,6 +290,7 @@ async fn connections_spread_over_cores_and_those_over_the_cap_wait() {
         .expect("send");
     sleep(Duration::from_millis(50)).await;
     assert_eq!(stage.accepted(), 4, "it waits");
+    assert_eq!(stage.ingress.connections(), 4);
     clients.pop();
     let mut some = [0; 12];
     fifth
@@ -310,6 +311,7 @@ async fn connections_spread_over_cores_and_those_over_the_cap_wait() {
     last.read_to_string(&mut answer).await.expect("answer");
     assert_eq!(status(&answer), 202);
     stage.ended().await;
+    assert_eq!(stage.ingress.connections(), 0);
     assert!(TcpStream::connect(address).await.is_err());
     assert_eq!((stage.accepted(), stage.unheard()), (6, 0));
 }

@@ -1,7 +1,7 @@
 //! Changes, renames, deletes and mistakes, as they come to what runs.
 
 use super::stage::{Stage, broker, condition, folder, trigger, uid};
-use volley_spec::{ObjectKind, report::Refused};
+use volley_spec::{Identity, ObjectKind, report::Refused};
 
 #[tokio::test(start_paused = true)]
 async fn a_broker_is_live_before_its_path_answers_and_before_it_is_ready() {
@@ -222,6 +222,26 @@ async fn a_file_with_errors_keeps_the_last_good_version_and_says_so() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_was_never_taken_up_is_named_with_the_reason() {
+    let stage = Stage::new(&[("a.yaml", &broker("shop"))]).await;
+    let bad = trigger("p-bad", "shop", 2).replace("subscriber", "subscribr");
+    stage.write("p.yaml", &(trigger("p-good", "shop", 1) + &bad));
+    stage.settle().await;
+    let held = |name: &str| {
+        let identity = Identity::new(ObjectKind::Trigger, "default", name);
+        stage.board.held(&identity)
+    };
+    let good = held("p-good").expect("its file has errors");
+    assert!(
+        good.contains("p.yaml has errors; nothing new in it"),
+        "{good}"
+    );
+    let bad = held("p-bad").expect("it has errors");
+    assert!(bad.contains("spec.subscriber"), "{bad}");
+    assert_eq!(held("p"), None);
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_definitions_keep_the_last_good_one_and_name_both_places() {
     let stage = Stage::new(&[("a.yaml", &(broker("shop") + &trigger("t", "shop", 1)))]).await;
     stage.record.take();
@@ -296,7 +316,7 @@ async fn a_delete_that_the_ledger_does_not_take_waits_until_it_does() {
 async fn what_the_data_plane_refuses_has_no_path_is_not_ready_and_is_tried_again() {
     let stage = Stage::new(&[("a.yaml", &broker("shop"))]).await;
     let shop = uid(&stage.broker("shop").await);
-    let next = volley_spec::Identity::new(ObjectKind::Broker, "default", "bank").uid(1);
+    let next = Identity::new(ObjectKind::Broker, "default", "bank").uid(1);
     stage.record.take();
     *stage.record.refuse.lock().unwrap() = vec![Refused {
         uid: next,

@@ -2,6 +2,9 @@
 
 use super::{Place, YamlError};
 
+/// How much of the library's sentence is passed on, in characters.
+const MAX_SAID: usize = 200;
+
 /// What the library's sentence contains, what is said instead (nothing: its own words), and the fix.
 const WORDS: [(&str, &str, &str); 15] = [
     (
@@ -121,9 +124,14 @@ pub(super) fn explain(error: &serde_saphyr::Error, text: &str) -> YamlError {
         "check indentation, quotes and colons on this line and the one before",
     ));
     let said = if said.is_empty() { sentence } else { said };
+    // The library quotes what it does not understand, whole.
+    let (said, cut) = match said.char_indices().nth(MAX_SAID) {
+        Some((end, _)) => (&said[..end], "..."),
+        None => (said, ""),
+    };
     YamlError {
         at,
-        message: format!("not valid YAML: {said}"),
+        message: format!("not valid YAML: {said}{cut}"),
         hint: hint.to_owned(),
     }
 }
