@@ -208,7 +208,7 @@ impl Actor {
             }
             self.turn(&mut ended).await;
             turns += 1;
-            if turns % IN_A_ROW == 0 {
+            if turns.is_multiple_of(IN_A_ROW) {
                 // Who catches up may always have something to do: others on this core come between.
                 tokio::task::yield_now().await;
             }
