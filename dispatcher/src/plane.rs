@@ -409,6 +409,8 @@ impl Dispatcher {
             self.place(actor).await;
         }
         if planted::is(Planted::NeighbourUnknown) {
+            // As long as the storage of a further Broker may take.
+            tokio::time::sleep(Duration::from_millis(50)).await;
             let uid = Uuid::from_u128(running.pool.0);
             self.places.add(uid, running.pool);
         }
