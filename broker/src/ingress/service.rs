@@ -152,7 +152,7 @@ fn check_size(head: &Parts) -> Result<(), Answer> {
 fn check_message(head: &Parts) -> Result<(), Answer> {
     let hosts = head.headers.get_all(HOST).iter().take(2).count();
     if hosts > 1 || (hosts == 0 && head.version == Version::HTTP_11) {
-        let text = "an HTTP/1.1 request has one Host header";
+        let text = "an HTTP/1.1 request has exactly one Host header";
         return Err(Answer::refusal(StatusCode::BAD_REQUEST, text).closing());
     }
     let plain = |coding: &[u8]| coding.trim_ascii().eq_ignore_ascii_case(b"chunked");
