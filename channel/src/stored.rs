@@ -125,7 +125,8 @@ pub struct Span {
     pub events: Vec<Stored>,
     /// Where the following read goes on. Everything below has been returned or is not kept.
     pub next: Position,
-    /// The ordinal that the first event at or after `next` has or will have.
+    /// The ordinal that the first event at or after `next` has or will have. Whose number is missing
+    /// below it is lost, although nobody could say where it stood.
     pub next_ordinal: u64,
     /// True when nothing more was stored at the moment of the read.
     pub at_head: bool,

@@ -255,13 +255,14 @@ impl Core {
     /// The head read `span`, which starts at [`head`](Self::head).
     pub fn read(&mut self, span: Span) {
         for stored in span.events {
+            self.miss(stored.ordinal);
             self.take_up(stored.position);
             self.head = stored.position.following();
             self.head_ordinal = stored.ordinal + 1;
             self.classify(stored);
         }
+        self.miss(span.next_ordinal);
         self.head = self.head.max(span.next);
-        self.head_ordinal = self.head_ordinal.max(span.next_ordinal);
         self.take_up(self.head);
     }
 

@@ -48,7 +48,8 @@
 //! A commit is written with one write and is synced before the next one is written. Numbers of
 //! commits grow. A frame that is not whole is a *torn tail* if no frame of a later commit lies
 //! behind it: it was never answered, it is cut off. With one behind it, it had been safe: that is
-//! *damage*. So is one that can't be read: nobody knows what it was. The last frame of a process
+//! *damage*. So is one that can't be read: nobody knows what it was. So is one that the next commit
+//! does not name as the frame before it: a drive lost what was written over it. The last frame of a process
 //! that ended in order has flag 1 and no records, so that everything before it is known to be safe.
 //!
 //! # Record

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     disk::DiskFile,
-    format::{SECTOR, Seal},
+    format::{SECTOR, Seal, align},
     frame::{self, FrameHeader},
     record::{self, Fields, Kind, Record},
     segment::Segment,
@@ -12,6 +12,8 @@ use super::{
 
 /// Bytes read with one call: what a reader that is catching up takes from the page cache at a time.
 const PIECE: usize = 256 << 10;
+/// How far behind a frame the next sound one is looked for.
+const BEYOND: u64 = 4 << 20;
 
 /// A piece of a segment in memory.
 #[derive(Debug)]
@@ -104,10 +106,12 @@ fn read_around(file: &dyn DiskFile, bytes: &mut [u8], offset: u64) -> usize {
     let length = usize::try_from(length)
         .unwrap_or(usize::MAX)
         .min(bytes.len());
-    let sector = usize::try_from(SECTOR).unwrap_or(512);
     let mut done = 0;
     while done < length {
-        let to = (done + sector).min(length);
+        // Up to the next border of sectors: a bad one takes nothing of its neighbours.
+        let here = offset + done as u64;
+        let sector = align(here + 1) - here;
+        let to = length.min(done.saturating_add(usize::try_from(sector).unwrap_or(length)));
         if read_full(file, &mut bytes[done..to], offset + done as u64).is_err() {
             bytes[done..to].fill(0);
         }
@@ -214,6 +218,11 @@ impl Walk {
                 self.at = header.end();
                 self.lost = false;
             }
+            // Who wants all records knows of each frame how it was found to be.
+            Some(header) if unit.is_some() && !self.is_followed(&header) => {
+                self.note_damage();
+                self.at = header.end();
+            }
             Some(header) => {
                 self.at = header.first_record();
                 self.frame = Some(header);
@@ -224,6 +233,23 @@ impl Walk {
                 self.at += SECTOR;
             }
         }
+    }
+
+    /// Whether the commit behind this one, if it can be found, was written behind it and not behind another. One
+    /// that was given up may have left a sound frame, over which a drive then lost a write.
+    fn is_followed(&mut self, frame: &FrameHeader) -> bool {
+        let length = frame.length as usize;
+        self.window.get(frame.address, length + frame::HEADER);
+        let mut at = frame.end();
+        let end = self.window.limit.min(at + BEYOND);
+        while at < end {
+            let bytes = self.window.get(at, frame::HEADER);
+            if let Some(next) = FrameHeader::decode(self.seal, at, bytes) {
+                return next.commit != frame.commit + 1 || next.before == frame.crc;
+            }
+            at += SECTOR;
+        }
+        true
     }
 
     fn record(&mut self, frame: &FrameHeader) -> Option<Found> {

@@ -86,6 +86,7 @@ impl Core {
     pub fn caught_up(&mut self, which: usize, span: Span) {
         self.passes[which].reading = false;
         let from = self.passes[which].at;
+        let mut shown = 0;
         let missed = |stored: &Stored| stored.position >= from;
         for stored in span.events.into_iter().filter(missed) {
             if stored.position >= self.head {
@@ -93,6 +94,8 @@ impl Core {
             }
             self.join(which, self.passes[which].at, stored.position);
             self.passes[which].at = stored.position.following();
+            self.miss_in_pass(which, shown, stored.ordinal);
+            shown = stored.ordinal + 1;
             self.offer(which, &stored);
         }
         let reached_head = span.next >= self.head;
@@ -107,12 +110,27 @@ impl Core {
         }
         self.join(which, self.passes[which].at, at);
         self.passes[which].at = at;
+        self.miss_in_pass(which, shown, ordinal);
         for slot in self.passes[which].members.clone() {
             self.stand(slot, at, ordinal);
         }
         if reached_head {
             self.dissolve(which);
             self.reattach();
+        }
+    }
+
+    /// A pass that has shown its members what is below `shown` comes to the event with the number
+    /// `ordinal`: what a member has not met before it is lost.
+    fn miss_in_pass(&mut self, which: usize, shown: u64, ordinal: u64) {
+        if ordinal <= shown {
+            return;
+        }
+        for slot in self.passes[which].members.clone() {
+            if let Reading::Detached { ordinal: own, .. } = self.trigger_mut(slot).reading {
+                let lost = ordinal.saturating_sub(shown.max(own));
+                self.lose(slot, Dropped::Corrupt, lost);
+            }
         }
     }
 
@@ -235,16 +253,30 @@ impl Core {
 
     fn skip_at_head(&mut self, at: Position) {
         self.take_up(at);
+        self.lose_at_head(at, 1);
+        self.head = at.following();
+        self.take_up(self.head);
+    }
+
+    /// The head comes to the event with this number: those before it that it has not met are lost, and the
+    /// channel could not say so. Their numbers do.
+    pub(super) fn miss(&mut self, ordinal: u64) {
+        let lost = ordinal.saturating_sub(self.head_ordinal);
+        if lost > 0 {
+            self.lose_at_head(self.head, lost);
+        }
+    }
+
+    /// Whoever reads with the head loses so many events at `at`.
+    fn lose_at_head(&mut self, at: Position, events: u64) {
         let reads =
             |trigger: &Trigger| matches!(trigger.reading, Reading::Attached { from } if from <= at);
         let losing = self.live().filter(|(_, trigger)| reads(trigger));
         let losing: Vec<Slot> = losing.map(|(slot, _)| slot).collect();
         for slot in losing {
-            self.lose(slot, Dropped::Corrupt, 1);
+            self.lose(slot, Dropped::Corrupt, events);
         }
-        self.head = at.following();
-        self.head_ordinal += 1;
-        self.take_up(self.head);
+        self.head_ordinal += events;
     }
 
     fn skip_in_pass(&mut self, which: usize, at: Position) {

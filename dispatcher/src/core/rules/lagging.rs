@@ -158,6 +158,47 @@ fn a_damaged_record_is_counted_once_for_each_trigger_and_passed() {
     assert_eq!(bench.row(1).unread, 0);
 }
 
+// Found by the simulation (seed 9001702): two lost writes in a row, and a start between them. The log
+// names lost events by places behind the one before, and those were below where the reader began.
+#[test]
+fn an_event_whose_number_is_missing_is_counted_as_damaged() {
+    let mut bench = Bench::new(2);
+    bench.declare(trigger(1));
+    bench.declare(TriggerRoute {
+        filter: super::bench::kind("b"),
+        ..trigger(2)
+    });
+    bench.publish("-------");
+    let without = |bench: &Bench, from: u64, lost: &[u64]| {
+        let mut span = bench.span(Position(from));
+        let kept = |stored: &volley_channel::Stored| !lost.contains(&stored.position.0);
+        span.events.retain(kept);
+        span
+    };
+    let span = without(&bench, 1, &[4, 7]);
+    bench.core.read(span);
+    assert_eq!(bench.dropped(2)["corrupt"], 2, "it read with the head");
+    assert_eq!((bench.row(2).seen, bench.row(2).unread), (7, 0));
+    assert!(bench.dropped(1).is_empty(), "it has not come there");
+    for start in bench.starts() {
+        bench.succeeds(&start);
+    }
+    assert_eq!(bench.core.wants_pass(0), Some(Position(3)));
+    let span = without(&bench, 3, &[4, 7]);
+    bench.core.caught_up(0, span);
+    assert_eq!(bench.dropped(1)["corrupt"], 1);
+    for start in bench.starts() {
+        bench.succeeds(&start);
+    }
+    assert_eq!(bench.core.wants_pass(0), Some(Position(6)));
+    let span = without(&bench, 6, &[4, 7]);
+    bench.core.caught_up(0, span);
+    assert_eq!(bench.positions(), [6]);
+    let row = bench.row(1);
+    assert_eq!(row.dropped["corrupt"], 2);
+    assert_eq!((row.seen, row.matched, row.unread), (7, 7, 0));
+}
+
 #[test]
 fn room_is_made_by_those_that_drop_and_never_at_the_cost_of_one_that_blocks() {
     let mut bench = Bench::new(3);
