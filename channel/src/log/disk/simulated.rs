@@ -397,6 +397,7 @@ impl DiskFile for SimulatedFile {
             let some = usize::try_from(state.number()).unwrap_or(0) % bytes.len().max(1);
             let some = some.min((bytes.len() - grows).saturating_add(free));
             state.write(self.number, &bytes[..some], offset);
+            state.writes.was_refused();
             return Err(io::ErrorKind::StorageFull.into());
         }
         state.write(self.number, bytes, offset);

@@ -44,6 +44,13 @@ impl Writes {
             self.newest.pop_front();
         }
     }
+
+    /// The newest write failed: nobody was told that it is safe, and none of it can be lost.
+    pub(super) fn was_refused(&mut self) {
+        if let Some(newest) = self.newest.back_mut() {
+            newest.begins = Default::default();
+        }
+    }
 }
 
 impl Written {
