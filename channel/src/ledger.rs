@@ -62,8 +62,8 @@ pub trait Ledger: Send + Sync {
     /// [`LedgerError::Down`]: try again later. [`LedgerError::Fenced`]: another claim was first.
     fn claim(&self, unit: Unit, me: NodeId) -> Fut<'_, Result<Claim, LedgerError>>;
 
-    /// Adds `delta` behind the newest image; it joins the backend's next commit. Only where
-    /// [`Caps::deltas`](crate::Caps::deltas) says so.
+    /// Adds `delta` behind the newest image; it joins the backend's next commit, which may be some
+    /// milliseconds away. Only where [`Caps::deltas`](crate::Caps::deltas) says so.
     ///
     /// # Errors
     ///

@@ -314,7 +314,10 @@ impl LogChannel {
                         Some((commit, to)) if Arc::ptr_eq(commit, &state.open.commit) => {
                             *to = answers.len();
                         }
-                        _ => commits.push((Arc::clone(&state.open.commit), answers.len())),
+                        _ => {
+                            state.open.publishers += 1;
+                            commits.push((Arc::clone(&state.open.commit), answers.len()));
+                        }
                     }
                 }
                 Err(Refusal::Error(error)) => answers.push(Err(error)),

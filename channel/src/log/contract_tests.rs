@@ -1,6 +1,9 @@
 //! The contract suite over the log on the simulated disk, and a part of it on the real one.
 
-use std::sync::{Arc, Weak};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::task::JoinSet;
 
@@ -48,6 +51,11 @@ impl Simulated {
     fn open_with(&mut self, options: LogOptions) -> SharedChannel {
         let clock = Clock::simulated(BEGUN_MS);
         let disk = Arc::new(self.disk.clone());
+        // Virtual time stands still while a blocking publisher waits for its commit.
+        let options = LogOptions {
+            pace: Duration::ZERO,
+            ..options
+        };
         let (channel, driver) = LogChannel::over(disk, options, clock).expect("it can be opened");
         self.drivers.spawn(driver.run());
         self.last = Arc::downgrade(&channel);

@@ -77,6 +77,11 @@ impl Driver {
 
     /// Waits until there may be something to do, for a second at most.
     pub async fn work(&mut self) {
+        if let Some(pause) = self.writer.pause() {
+            let (Ok(()) | Err(_)) =
+                tokio::time::timeout(pause, self.shared.chores.notified()).await;
+            return;
+        }
         if self.writer.is_owed() {
             let (Ok(()) | Err(_)) = tokio::time::timeout(OWED, self.shared.work.notified()).await;
             self.writer.settle_debts();
@@ -89,7 +94,8 @@ impl Driver {
                 () = self.shared.chores.notified() => {}
             }
         };
-        if tokio::time::timeout(TICK, told).await.is_err() {
+        let limit = self.writer.pause().unwrap_or(TICK);
+        if tokio::time::timeout(limit, told).await.is_err() && limit == TICK {
             self.upkeep.tick();
         }
     }
@@ -144,15 +150,21 @@ fn write(shared: &Shared, mut writer: Writer) {
                 writer.settle_debts();
                 return;
             }
-            Turn::Nothing if writer.is_owed() => {
-                if block_on(shared.work.notified(), Some(OWED)).is_none() {
-                    writer.settle_debts();
-                }
-            }
-            Turn::Nothing => {
-                block_on(shared.work.notified(), None);
-            }
+            Turn::Nothing => wait(shared, &mut writer),
         }
+    }
+}
+
+/// Waits until the writer may have something to do.
+fn wait(shared: &Shared, writer: &mut Writer) {
+    if let Some(pause) = writer.pause() {
+        block_on(shared.work.notified(), Some(pause));
+    } else if writer.is_owed() {
+        if block_on(shared.work.notified(), Some(OWED)).is_none() {
+            writer.settle_debts();
+        }
+    } else {
+        block_on(shared.work.notified(), None);
     }
 }
 

@@ -4,7 +4,7 @@
 //! mostly share a frame, and a frame counts whole or not at all; where they don't, their order is
 //! the one that a reader relies on.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 
@@ -18,6 +18,9 @@ use crate::{
     Claim, Epoch, Fut, Ledger, LedgerError, NodeId, PublishError, Side, Unit,
     planted::{self, Planted},
 };
+
+/// How long a delta waits for a commit that is made anyway. A crash within it repeats deliveries.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Progress in the log.
 #[derive(Debug)]
@@ -76,7 +79,14 @@ impl LogLedger {
             Ok(((), Effect::Delta(number, delta.clone())))
         };
         let ((), commit) = self.shared.write(append, refused).await?;
-        finished(commit).await
+        let mut joined = pin!(finished(Arc::clone(&commit)));
+        match tokio::time::timeout(PATIENCE, &mut joined).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                self.shared.hurry(&commit);
+                joined.await
+            }
+        }
     }
 
     async fn write_now(

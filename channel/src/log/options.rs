@@ -34,6 +34,9 @@ pub struct LogOptions {
     pub recent_bytes: usize,
     /// Bytes that publishers may have waiting for the writer, before further ones wait.
     pub commit_bytes: usize,
+    /// How far apart commits begin at least while publishers crowd. One costs much more than the
+    /// events in it; who publishes alone never waits for that. Zero: they never wait.
+    pub pace: Duration,
     /// A snapshot is written after so many bytes of log: what a recovery reads at most is twice that.
     pub snapshot_bytes: u64,
     /// And after so long, if anything was written.
@@ -56,6 +59,7 @@ impl LogOptions {
             max_image: 16 << 20,
             recent_bytes: 16 << 20,
             commit_bytes: 2 << 20,
+            pace: Duration::from_millis(1),
             snapshot_bytes: 32 << 20,
             snapshot_every: Duration::from_secs(60),
             identity: fastrand::u64(..),

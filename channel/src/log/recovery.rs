@@ -447,6 +447,7 @@ pub(super) fn empty_state(
         queue: None,
         writing: false,
         idle: true,
+        paused: false,
         chain: Chain::default(),
         safe: address,
         safe_chain: Chain::default(),

@@ -62,9 +62,10 @@ impl Shared {
     /// Lets go of the state and tells those who have something to do now.
     pub(super) fn after(&self, mut state: MutexGuard<'_, State>) {
         let upkeep = std::mem::take(&mut state.kept.wanted);
-        let write = state.idle && (state.queue.is_some() || !state.open.is_empty());
+        let full = state.paused && state.queue.is_some();
+        let write = full || (state.idle && state.wants_writing());
         if write {
-            state.idle = false;
+            (state.idle, state.paused) = (false, false);
         }
         drop(state);
         if upkeep {
@@ -95,6 +96,15 @@ impl Shared {
                 Err(Refusal::Error(error)) => return Err(refused(error)),
             }
         }
+    }
+
+    /// What is part of this commit is to be written now, alone if need be.
+    pub(super) fn hurry(&self, commit: &Arc<Commit>) {
+        let mut state = self.state();
+        if Arc::ptr_eq(&state.open.commit, commit) {
+            state.open.is_wanted = true;
+        }
+        self.after(state);
     }
 
     fn try_write<T, E>(

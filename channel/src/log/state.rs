@@ -51,6 +51,8 @@ pub(super) struct State {
     pub(super) writing: bool,
     /// Whether the writer waits to be told.
     pub(super) idle: bool,
+    /// The writer waits for more before it writes what there is.
+    pub(super) paused: bool,
     /// Of the next frame.
     pub(super) chain: Chain,
     /// What is safe: everything below this address, with the chain behind it.

@@ -5,6 +5,7 @@ mod crashes;
 mod damage;
 mod fixture;
 mod keeping;
+mod pace;
 mod trouble;
 
 use std::{future::Future, sync::Arc};

@@ -7,10 +7,11 @@
 //!                    | full: given up     | failed: poisoned, for good
 //! ```
 //!
-//! While a frame is synced the next one fills: the sync in flight is the batching window, there
-//! is no timer.
+//! While a frame is synced the next one fills: the sync in flight is the batching window. Where
+//! publishers crowd, commits begin a while apart (`LogOptions::pace`), since one costs much more than
+//! the events in it; who publishes alone never waits for that.
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use super::{
     commit::Commit,
@@ -20,6 +21,9 @@ use super::{
 };
 use crate::planted::{self, Planted};
 
+/// So many publishers in one commit are a crowd: there will be more of them soon.
+const CROWD: usize = 4;
+
 /// The writer of one log.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -27,6 +31,10 @@ pub(super) struct Writer {
     stage: Stage,
     /// A commit that has ended and of whose waiters some may not have been woken.
     told: Vec<Arc<Commit>>,
+    /// When the next commit may begin, while publishers crowd.
+    next: Duration,
+    /// How long that is from the last turn on, if there is something to write.
+    pause: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -53,12 +61,19 @@ impl Writer {
             shared,
             stage: Stage::Idle,
             told: Vec::new(),
+            next: Duration::ZERO,
+            pause: None,
         }
     }
 
     /// Whether somebody has to be looked after soon, although there is nothing to write.
     pub(super) fn is_owed(&self) -> bool {
         !self.told.is_empty()
+    }
+
+    /// After a turn that did nothing: how long until there is something to do, if that is known.
+    pub(super) fn pause(&self) -> Option<Duration> {
+        self.pause
     }
 
     /// Wakes those whose neighbours did not.
@@ -91,6 +106,12 @@ impl Writer {
             self.tell(settlement);
             return if ends { Turn::Ended } else { Turn::Nothing };
         }
+        let now = self.shared.clock.now();
+        state.paused = now < self.next && state.may_wait();
+        self.pause = state.paused.then(|| self.next - now);
+        if state.paused {
+            return Turn::Nothing;
+        }
         let batch = match state.take() {
             None if state.closing && state.wants_end() => Some(state.seal_end()),
             None if state.closing => return Turn::Ended,
@@ -101,6 +122,11 @@ impl Writer {
         };
         let file = Arc::clone(&state.segments[&batch.base].file);
         drop(state);
+        let crowded = batch.publishers >= CROWD;
+        self.next = match crowded {
+            true => now + self.shared.options.pace,
+            false => now,
+        };
         // There is room again behind the frame that was taken.
         self.shared.room.notify_waiters();
         self.stage = Stage::ToWrite(batch, file);

@@ -45,6 +45,10 @@ pub(in crate::log) struct Open {
     touched: Vec<u32>,
     effects: Vec<Effect>,
     charge: u64,
+    /// How many wait for events in it.
+    pub(in crate::log) publishers: usize,
+    /// Whether it is to be written soon. What only notes progress waits for what is.
+    pub(in crate::log) is_wanted: bool,
     pub(in crate::log) commit: Arc<Commit>,
 }
 
@@ -61,6 +65,8 @@ impl Open {
             touched: Vec::new(),
             effects: Vec::new(),
             charge: 0,
+            publishers: 0,
+            is_wanted: false,
             commit: Arc::default(),
         }
     }
@@ -90,6 +96,8 @@ pub(in crate::log) struct Batch {
     pub(in crate::log) effects: Vec<Effect>,
     /// Bytes charged for its records.
     pub(in crate::log) charge: u64,
+    /// How many wait for events in it.
+    pub(in crate::log) publishers: usize,
     pub(in crate::log) commit: Arc<Commit>,
 }
 
@@ -214,6 +222,7 @@ impl State {
         let fields = Fields::of_event(number, ordinal, at_ms, event);
         let payload: [&[u8]; 3] = [event.attribute_block(), event.header_block(), event.body()];
         self.append_record(&fields, &payload, charge);
+        self.open.is_wanted = true;
         self.remember(number, address, event.size());
         address
     }
@@ -267,6 +276,7 @@ impl State {
             unit.progress.note(effect);
         }
         self.open.effects.push(effect.clone());
+        self.open.is_wanted |= !matches!(effect, Effect::Delta(..));
         Ok(Arc::clone(&self.open.commit))
     }
 
@@ -390,6 +400,7 @@ impl State {
             bytes: open.bytes,
             effects: open.effects,
             charge: open.charge,
+            publishers: open.publishers,
             commit: open.commit,
         }
     }
@@ -407,12 +418,23 @@ impl State {
         self.seal(true)
     }
 
+    /// Whether the frame that is to be written next is not full, and nobody asks for it now.
+    pub(in crate::log) fn may_wait(&self) -> bool {
+        self.queue.is_none() && self.open.is_wanted && !self.closing
+    }
+
+    /// Whether there is something that the writer should write.
+    pub(in crate::log) fn wants_writing(&self) -> bool {
+        let open = self.open.is_wanted || (self.closing && !self.open.is_empty());
+        self.queue.is_some() || open
+    }
+
     /// The next frame to write, if there is one.
     pub(in crate::log) fn take(&mut self) -> Option<Batch> {
         let batch = match self.queue.take() {
             Some(batch) => Some(batch),
-            None if self.open.is_empty() => None,
-            None => Some(self.seal(false)),
+            None if self.wants_writing() => Some(self.seal(false)),
+            None => None,
         };
         self.writing = batch.is_some();
         self.idle = batch.is_none();
