@@ -9,6 +9,7 @@ mod attempts;
 mod control;
 mod dead_letter;
 mod drops;
+mod forwards;
 mod progress;
 mod reading;
 mod sides;
@@ -41,6 +42,7 @@ use self::{
     attempts::{Flight, Sinks},
     control::Drain,
     drops::Drops,
+    forwards::{Batch, Forwarded},
     progress::Progress,
     telling::{Asked, Told},
 };
@@ -84,7 +86,7 @@ pub(crate) enum Done {
     Pass(usize, Option<Box<dyn Cursor>>, Result<Span, ReadError>),
     Fetched(Vec<Position>, Result<Vec<Option<Stored>>, ReadError>),
     Reply(AttemptKey, Result<(), PublishError>),
-    Local(AttemptKey, Duration, Result<(), PublishError>),
+    Forwarded(Forwarded),
     Delta(Result<(), LedgerError>),
     Image(Result<(), LedgerError>),
     Pause,
@@ -116,6 +118,10 @@ pub(crate) struct Actor {
     /// By serial. Only looked up.
     flights: HashMap<u64, Flight, BuildHasherDefault<Serial>>,
     sinks: Sinks,
+    /// What this turn sends to Brokers of this process.
+    forwards: Vec<Batch>,
+    /// How many of these had their answer since others had a turn.
+    forwarded: usize,
     progress: Progress,
     passes: [reading::PassReader; crate::core::PASSES],
     rng: Rng,
@@ -168,6 +174,8 @@ impl Actor {
             control: birth.control,
             health: channel.health(birth.unit),
             flights: HashMap::default(),
+            forwards: Vec::new(),
+            forwarded: 0,
             progress: Progress::new(birth.epoch, channel.caps(), sides),
             passes: Default::default(),
             rng: Rng::with_seed(around.seed),
@@ -208,7 +216,8 @@ impl Actor {
             }
             self.turn(&mut ended).await;
             turns += 1;
-            if turns.is_multiple_of(IN_A_ROW) {
+            if turns.is_multiple_of(IN_A_ROW) || self.forwarded >= AT_ONCE {
+                self.forwarded = 0;
                 // Who catches up may always have something to do: others on this core come between.
                 tokio::task::yield_now().await;
             }
@@ -229,6 +238,7 @@ impl Actor {
         self.core.tick(now);
         self.keep_within_budget();
         self.start_attempts(now);
+        self.forward(now);
         self.publish_replies();
         self.read_again();
         self.catch_up();
@@ -240,6 +250,9 @@ impl Actor {
     fn on_all_done(&mut self, done: Done) {
         self.on_done(done);
         for _ in 1..AT_ONCE {
+            if self.forwarded >= AT_ONCE {
+                break;
+            }
             let Some(Some(done)) = self.work.next().now_or_never() else {
                 break;
             };
@@ -260,7 +273,7 @@ impl Actor {
                 }
                 self.tell_replied(now, key);
             }
-            Done::Local(key, began, answer) => self.local_ended(now, key, began, answer),
+            Done::Forwarded(forwarded) => self.was_forwarded(now, forwarded),
             Done::Delta(answer) => self.delta_written(answer),
             Done::Image(answer) => self.image_written(answer),
             Done::Pause => {}

@@ -1,20 +1,17 @@
 //! Starting attempts, and what they become: HTTP through egress, or a publish to a Broker of this
-//! process.
+//! process (`forwards.rs`).
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
-use volley_channel::{
-    Class, Position, PublishError, Put,
-    planted::{self, Planted},
-};
+use volley_channel::{Class, Position, Put};
 use volley_event::{Event, Format as WireFormat, Overlay, Written};
 use volley_spec::route::{Format, Target, TriggerRoute};
 
 use super::{Actor, Done, dead_letter, telling::Told};
 use crate::{
-    core::{AttemptKey, Slot, Start, Work},
+    core::{Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint, Opening},
     exits::{Exits, Spread},
     meters::{Meters, TriggerMeters},
@@ -164,7 +161,7 @@ fn authority(url: &str) -> &str {
 }
 
 /// Where the event went that is a dead letter now.
-fn subscriber(start: &Start) -> &str {
+pub(super) fn subscriber(start: &Start) -> &str {
     start.route.subscriber.as_ref().map_or("", Target::url)
 }
 
@@ -319,75 +316,6 @@ impl Actor {
         };
         self.around.exits.start(core, attempt, &self.outcomes.0);
         Ok(())
-    }
-
-    /// The sink is a Broker of this process: the event enters it without HTTP.
-    fn publish_to(&mut self, start: &Start, uid: Uuid, now: Duration) {
-        let key = start.key;
-        let Some(place) = self.around.places.of(uid) else {
-            self.later(std::future::ready(Done::Local(
-                key,
-                now,
-                Err(PublishError::Gone),
-            )));
-            return;
-        };
-        let event = &start.event.event;
-        let (event, class) = match &start.work {
-            Work::Deliver => (event.clone(), Class::Producer),
-            Work::DeadLetter(failure) => (
-                dead_letter::event(event, subscriber(start), failure),
-                Class::Delivery,
-            ),
-        };
-        let spent = 1 + u8::from(planted::is(Planted::HopsSpentTwice));
-        let hops = start.event.event.hops().saturating_sub(spent);
-        let put = Put {
-            pool: place,
-            key: event.partition_key().map(|key| key.to_owned().into()),
-            dedupe: None,
-            class,
-            event: event.with_hops(hops),
-        };
-        let publisher = self.around.publisher.clone();
-        let timeout = start.route.delivery.timeout;
-        self.later(async move {
-            let tally = publisher.tally(place);
-            let publish = tokio::time::timeout(timeout, publisher.publish_one(&tally, put));
-            let answer = publish.await.unwrap_or(Err(PublishError::Unknown {
-                retry_after: Duration::ZERO,
-            }));
-            Done::Local(key, now, answer.map(|_| ()))
-        });
-    }
-
-    pub(super) fn local_ended(
-        &mut self,
-        now: Duration,
-        key: AttemptKey,
-        began: Duration,
-        answer: Result<(), PublishError>,
-    ) {
-        let outcome = match answer {
-            Ok(()) => Outcome::status(202),
-            Err(PublishError::Gone) => Outcome::status(404),
-            Err(PublishError::TooLarge { .. }) => Outcome::status(413),
-            Err(error) => Outcome::Answered {
-                status: 503,
-                retry_after: None,
-                answer: Answer::Nothing,
-                excerpt: error.to_string().into(),
-            },
-        };
-        self.on_ended(
-            now,
-            Ended {
-                key,
-                outcome,
-                took: now.saturating_sub(began),
-                hold: None,
-            },
-        );
     }
 
     pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
