@@ -77,11 +77,6 @@ impl Driver {
 
     /// Waits until there may be something to do, for a second at most.
     pub async fn work(&mut self) {
-        if let Some(pause) = self.writer.pause() {
-            let (Ok(()) | Err(_)) =
-                tokio::time::timeout(pause, self.shared.chores.notified()).await;
-            return;
-        }
         if self.writer.is_owed() {
             let (Ok(()) | Err(_)) = tokio::time::timeout(OWED, self.shared.work.notified()).await;
             self.writer.settle_debts();

@@ -14,6 +14,7 @@ use super::{
 const PIECE: usize = 256 << 10;
 /// How far behind a frame the next sound one is looked for.
 const BEYOND: u64 = 4 << 20;
+const STEP: usize = SECTOR as usize;
 
 /// A piece of a segment in memory.
 #[derive(Debug)]
@@ -221,7 +222,7 @@ impl Walk {
             // Who wants all records knows of each frame how it was found to be.
             Some(header) if unit.is_some() && !self.is_followed(&header) => {
                 self.note_damage();
-                self.at = header.end();
+                self.at += SECTOR;
             }
             Some(header) => {
                 self.at = header.first_record();
@@ -236,20 +237,29 @@ impl Walk {
     }
 
     /// Whether the commit behind this one, if it can be found, was written behind it and not behind another. One
-    /// that was given up may have left a sound frame, over which a drive then lost a write.
+    /// that was given up may have left a sound header, over which a drive then lost a write.
     fn is_followed(&mut self, frame: &FrameHeader) -> bool {
-        let length = frame.length as usize;
-        self.window.get(frame.address, length + frame::HEADER);
-        let mut at = frame.end();
-        let end = self.window.limit.min(at + BEYOND);
-        while at < end {
-            let bytes = self.window.get(at, frame::HEADER);
-            if let Some(next) = FrameHeader::decode(self.seal, at, bytes) {
-                return next.commit != frame.commit + 1 || next.before == frame.crc;
-            }
-            at += SECTOR;
+        let limit = self.window.limit;
+        if frame.end() == limit {
+            return true;
         }
-        true
+        self.window
+            .get(frame.address, frame.length as usize + frame::HEADER);
+        if let Some(next) = self.header_at(frame.end()) {
+            return next.before == frame.crc;
+        }
+        // What was written over it may have been shorter: then a commit stands within it.
+        let mut inside = (frame.address + SECTOR..frame.end().min(limit)).step_by(STEP);
+        if inside.any(|at| self.header_at(at).is_some()) {
+            return false;
+        }
+        let beyond = frame.end() + SECTOR..limit.min(frame.end() + BEYOND);
+        let next = beyond.step_by(STEP).find_map(|at| self.header_at(at));
+        next.is_none_or(|next| next.commit != frame.commit + 1 || next.before == frame.crc)
+    }
+
+    fn header_at(&mut self, at: u64) -> Option<FrameHeader> {
+        FrameHeader::decode(self.seal, at, self.window.get(at, frame::HEADER))
     }
 
     fn record(&mut self, frame: &FrameHeader) -> Option<Found> {

@@ -99,7 +99,7 @@ impl Writer {
             .as_ref()
             .is_some_and(super::state::Trouble::is_final)
         {
-            state.idle = true;
+            (state.idle, state.paused, self.pause) = (true, false, None);
             let settlement = state.abandon();
             let ends = state.closing;
             drop(state);

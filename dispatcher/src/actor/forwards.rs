@@ -104,10 +104,11 @@ impl Actor {
             self.later(async move {
                 let tally = publisher.tally(batch.pool);
                 let publish = publisher.publish(&tally, batch.puts);
-                let answers = match tokio::time::timeout(batch.timeout, publish).await {
+                let mut answers: Vec<_> = match tokio::time::timeout(batch.timeout, publish).await {
                     Ok(answers) => answers.into_iter().map(|it| it.map(|_| ())).collect(),
                     Err(_) => batch.keys.iter().map(|_| Err(in_doubt())).collect(),
                 };
+                answers.resize_with(batch.keys.len(), || Err(PublishError::Gone));
                 Done::Forwarded(Forwarded {
                     keys: batch.keys,
                     began: now,

@@ -253,7 +253,7 @@ impl Core {
 
     fn skip_at_head(&mut self, at: Position) {
         self.take_up(at);
-        self.lose_at_head(at, 1);
+        self.lose_at_head(1);
         self.head = at.following();
         self.take_up(self.head);
     }
@@ -263,20 +263,23 @@ impl Core {
     pub(super) fn miss(&mut self, ordinal: u64) {
         let lost = ordinal.saturating_sub(self.head_ordinal);
         if lost > 0 {
-            self.lose_at_head(self.head, lost);
+            self.lose_at_head(lost);
         }
     }
 
-    /// Whoever reads with the head loses so many events at `at`.
-    fn lose_at_head(&mut self, at: Position, events: u64) {
-        let reads =
-            |trigger: &Trigger| matches!(trigger.reading, Reading::Attached { from } if from <= at);
-        let losing = self.live().filter(|(_, trigger)| reads(trigger));
-        let losing: Vec<Slot> = losing.map(|(slot, _)| slot).collect();
-        for slot in losing {
-            self.lose(slot, Dropped::Corrupt, events);
+    /// Whoever reads with the head loses so many events there, as far as it had begun.
+    fn lose_at_head(&mut self, events: u64) {
+        let (from, to) = (self.head_ordinal, self.head_ordinal + events);
+        let attached = self
+            .live()
+            .filter(|(_, trigger)| matches!(trigger.reading, Reading::Attached { .. }));
+        let losing: Vec<(Slot, u64)> = attached
+            .map(|(slot, trigger)| (slot, to.saturating_sub(from.max(trigger.start_ordinal))))
+            .collect();
+        for (slot, lost) in losing {
+            self.lose(slot, Dropped::Corrupt, lost);
         }
-        self.head_ordinal += events;
+        self.head_ordinal = to;
     }
 
     fn skip_in_pass(&mut self, which: usize, at: Position) {

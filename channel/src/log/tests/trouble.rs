@@ -497,36 +497,52 @@ fn what_a_full_disk_refused_does_not_come_back_with_an_index_that_is_made_again(
 #[test]
 fn what_a_full_disk_refused_does_not_come_back_where_the_drive_loses_what_was_written_over_it() {
     let mut came_through = 0;
-    for seed in seeds(60) {
-        run(async {
-            let disk = SimulatedDisk::new(seed);
-            disk.remember_writes(1_000);
-            let rig = Rig::open(disk, small(4 << 20)).expect("an empty folder can be used");
-            let unit = rig.unit().await;
-            rig.put(1, 500).await.expect("there is room");
-            rig.disk.set_faults(full());
-            rig.put(2, 500).await.expect_err("the disk is full");
-            rig.disk.set_faults(Faults::default());
-            while rig.put(3, 1_500).await.is_err() {
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-            for id in 4..40 {
-                rig.put(id, 1_000).await.expect("there is room");
-            }
-            let lost = rig.disk.lose_write(*b"VFRM", 36);
-            let (_, range) = lost.expect("the write of event 3 is known");
-            let left = rig.disk.contents()["seg-0000000000000000.log"][range].to_vec();
-            let refused = body(2, 500);
-            came_through += usize::from(left.windows(500).any(|some| some == refused));
-            let (found, lost) = read_over(&rig.channel, unit).await;
-            assert_eq!(lost, 1, "seed {seed}");
-            let found: Vec<u64> = found.iter().map(id_of).collect();
+    // What is written over it is longer, or shorter.
+    for (refused, stored) in [(&[500][..], 1_500), (&[400, 900], 500)] {
+        for seed in seeds(40) {
+            let (left, found, lost) = run(written_over(seed, refused, stored));
+            let first = body(2, refused[0]);
+            came_through += usize::from(left.windows(first.len()).any(|some| some == first));
+            let what = format!("seed {seed}, {refused:?} and {stored}");
+            assert_eq!(lost, 1, "{what}");
             let expected: Vec<u64> = [1].into_iter().chain(4..40).collect();
-            assert_eq!(found, expected, "seed {seed}");
-        });
+            assert_eq!(found, expected, "{what}");
+        }
     }
     assert!(
-        came_through > 5,
-        "the whole record was left {came_through} times"
+        came_through > 20,
+        "a whole record was left {came_through} times"
     );
+}
+
+/// Stores an event over some that were refused, and has the drive lose that write: what stands there
+/// then, the events that are found, and how many are told to be lost.
+async fn written_over(seed: u64, refused: &[usize], stored: usize) -> (Vec<u8>, Vec<u64>, u64) {
+    let disk = SimulatedDisk::new(seed);
+    disk.remember_writes(1_000);
+    let rig = Rig::open(disk, small(4 << 20)).expect("an empty folder can be used");
+    let unit = rig.unit().await;
+    rig.put(1, 500).await.expect("there is room");
+    rig.disk.set_faults(full());
+    let batch = refused.iter().map(|size| Put {
+        pool: POOL,
+        key: None,
+        dedupe: None,
+        class: Class::Producer,
+        event: event(2, *size),
+    });
+    let answers = rig.channel.publish(batch.collect()).await;
+    assert!(answers.iter().all(Result::is_err), "the disk is full");
+    rig.disk.set_faults(Faults::default());
+    while rig.put(3, stored).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for id in 4..40 {
+        rig.put(id, 1_000).await.expect("there is room");
+    }
+    let lost = rig.disk.lose_write(*b"VFRM", 36);
+    let (_, range) = lost.expect("the write of event 3 is known");
+    let left = rig.disk.contents()["seg-0000000000000000.log"][range].to_vec();
+    let (found, lost) = read_over(&rig.channel, unit).await;
+    (left, found.iter().map(id_of).collect(), lost)
 }

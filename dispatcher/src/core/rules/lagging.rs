@@ -200,6 +200,26 @@ fn an_event_whose_number_is_missing_is_counted_as_damaged() {
 }
 
 #[test]
+fn who_begins_amid_events_that_are_missing_loses_those_behind_its_start() {
+    let mut bench = Bench::new(4);
+    bench.declare(trigger(1));
+    bench.publish("---");
+    bench.read();
+    bench.publish("-");
+    bench.declare(trigger(2));
+    bench.publish("-");
+    let span = Span {
+        events: Vec::new(),
+        ..bench.span(Position(4))
+    };
+    bench.core.read(span);
+    assert_eq!(bench.dropped(1)["corrupt"], 2);
+    assert_eq!(bench.dropped(2)["corrupt"], 1, "it owes nothing of 4");
+    let row = bench.row(2);
+    assert_eq!((row.seen, row.matched, row.unread), (1, 1, 0));
+}
+
+#[test]
 fn room_is_made_by_those_that_drop_and_never_at_the_cost_of_one_that_blocks() {
     let mut bench = Bench::new(3);
     let by = |uid, overflow| TriggerRoute {
