@@ -63,7 +63,7 @@ use crate::{
 /// How many turns an actor takes before it lets others on its core have one.
 const IN_A_ROW: u64 = 8;
 /// How much of what is done one turn takes.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 16;
 
 /// What an actor needs of its surroundings.
 #[derive(Clone)]
@@ -87,6 +87,8 @@ pub(crate) enum Done {
     Fetched(Vec<Position>, Result<Vec<Option<Stored>>, ReadError>),
     Reply(AttemptKey, Result<(), PublishError>),
     Forwarded(Forwarded),
+    /// What took too long to be waited for is published.
+    Late,
     Delta(Result<(), LedgerError>),
     Image(Result<(), LedgerError>),
     Pause,
@@ -120,8 +122,10 @@ pub(crate) struct Actor {
     sinks: Sinks,
     /// What this turn sends to Brokers of this process.
     forwards: Vec<Batch>,
-    /// How many of these had their answer since others had a turn.
-    forwarded: usize,
+    /// Batches whose publish has not ended.
+    publishing: usize,
+    /// Events that were read, fetched or forwarded since others had a turn.
+    handled: usize,
     progress: Progress,
     passes: [reading::PassReader; crate::core::PASSES],
     rng: Rng,
@@ -175,7 +179,8 @@ impl Actor {
             health: channel.health(birth.unit),
             flights: HashMap::default(),
             forwards: Vec::new(),
-            forwarded: 0,
+            publishing: 0,
+            handled: 0,
             progress: Progress::new(birth.epoch, channel.caps(), sides),
             passes: Default::default(),
             rng: Rng::with_seed(around.seed),
@@ -216,14 +221,19 @@ impl Actor {
             }
             self.turn(&mut ended).await;
             turns += 1;
-            if turns.is_multiple_of(IN_A_ROW) || self.forwarded >= AT_ONCE {
-                self.forwarded = 0;
+            if turns.is_multiple_of(IN_A_ROW) || self.handled >= AT_ONCE {
+                if self.handled >= AT_ONCE {
+                    // Whoever catches up keeps a core busy: the log's writer may wait for it.
+                    std::thread::yield_now();
+                }
+                self.handled = 0;
                 // Who catches up may always have something to do: others on this core come between.
                 tokio::task::yield_now().await;
             }
         }
         self.tell_drops(Duration::MAX);
         self.around.memory.moved(self.held, 0);
+        self.finish_publishing().await;
     }
 
     /// Everything that follows from what happened, until there is nothing more to do.
@@ -238,10 +248,10 @@ impl Actor {
         self.core.tick(now);
         self.keep_within_budget();
         self.start_attempts(now);
-        self.forward(now);
         self.publish_replies();
         self.read_again();
         self.catch_up();
+        self.forward(now);
         self.record(now);
         self.check_drain().await;
     }
@@ -250,7 +260,7 @@ impl Actor {
     fn on_all_done(&mut self, done: Done) {
         self.on_done(done);
         for _ in 1..AT_ONCE {
-            if self.forwarded >= AT_ONCE {
+            if self.handled >= AT_ONCE {
                 break;
             }
             let Some(Some(done)) = self.work.next().now_or_never() else {
@@ -276,6 +286,7 @@ impl Actor {
             Done::Forwarded(forwarded) => self.was_forwarded(now, forwarded),
             Done::Delta(answer) => self.delta_written(answer),
             Done::Image(answer) => self.image_written(answer),
+            Done::Late => self.publishing -= 1,
             Done::Pause => {}
         }
     }

@@ -3,9 +3,10 @@
 
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use uuid::Uuid;
 use volley_channel::{
-    Class, PoolId, PublishError, Put,
+    Class, Fut, PoolId, PublishError, Put,
     planted::{self, Planted},
 };
 
@@ -34,7 +35,11 @@ pub(crate) struct Forwarded {
     keys: Vec<AttemptKey>,
     began: Duration,
     answers: Vec<Result<(), PublishError>>,
+    /// The publish, if it was not waited for to its end.
+    late: Option<Publish>,
 }
+
+type Publish = Fut<'static, Vec<Result<(), PublishError>>>;
 
 impl Batch {
     fn takes(&self, timeout: Duration, bytes: usize) -> bool {
@@ -51,7 +56,9 @@ impl Actor {
                 keys: vec![start.key],
                 began: now,
                 answers: vec![Err(PublishError::Gone)],
+                late: None,
             };
+            self.publishing += 1;
             return self.later(std::future::ready(Done::Forwarded(gone)));
         };
         let event = &start.event.event;
@@ -97,31 +104,46 @@ impl Actor {
         &mut self.forwards[at]
     }
 
-    /// Sends off what was taken along in this turn.
+    /// Sends off what was taken along, but for what is about to become more.
     pub(super) fn forward(&mut self, now: Duration) {
-        for batch in std::mem::take(&mut self.forwards) {
+        let more = self.core.is_catching_up();
+        let waits =
+            |batch: &mut Batch| more && batch.puts.len() < EVENTS && batch.bytes < BYTES / 2;
+        let waiting: Vec<Batch> = self.forwards.extract_if(.., waits).collect();
+        for batch in std::mem::replace(&mut self.forwards, waiting) {
             let publisher = self.around.publisher.clone();
+            let (keys, pool, puts) = (batch.keys, batch.pool, batch.puts);
+            let mut publish: Publish = Box::pin(async move {
+                let tally = publisher.tally(pool);
+                let answers = publisher.publish(&tally, puts).await;
+                answers.into_iter().map(|it| it.map(|_| ())).collect()
+            });
+            self.publishing += 1;
             self.later(async move {
-                let tally = publisher.tally(batch.pool);
-                let publish = publisher.publish(&tally, batch.puts);
-                let mut answers: Vec<_> = match tokio::time::timeout(batch.timeout, publish).await {
-                    Ok(answers) => answers.into_iter().map(|it| it.map(|_| ())).collect(),
-                    Err(_) => batch.keys.iter().map(|_| Err(in_doubt())).collect(),
+                let in_time = tokio::time::timeout(batch.timeout, &mut publish).await;
+                let (mut answers, late) = match in_time {
+                    Ok(answers) => (answers, None),
+                    Err(_) => (
+                        keys.iter().map(|_| Err(in_doubt())).collect(),
+                        Some(publish),
+                    ),
                 };
-                answers.resize_with(batch.keys.len(), || Err(PublishError::Gone));
+                answers.resize_with(keys.len(), || Err(PublishError::Gone));
                 Done::Forwarded(Forwarded {
-                    keys: batch.keys,
+                    keys,
                     began: now,
                     answers,
+                    late,
                 })
             });
         }
     }
 
     /// A batch has its answers.
-    pub(super) fn was_forwarded(&mut self, now: Duration, forwarded: Forwarded) {
+    pub(super) fn was_forwarded(&mut self, now: Duration, mut forwarded: Forwarded) {
         let took = now.saturating_sub(forwarded.began);
-        self.forwarded += forwarded.keys.len();
+        self.handled += forwarded.keys.len();
+        self.go_on_publishing(&mut forwarded);
         for (key, answer) in forwarded.keys.into_iter().zip(forwarded.answers) {
             let outcome = outcome_of(answer);
             let ended = Ended {
@@ -131,6 +153,32 @@ impl Actor {
                 hold: None,
             };
             self.on_ended(now, ended);
+        }
+    }
+
+    /// What took too long goes on: what it stores is counted, although nobody waits for it.
+    fn go_on_publishing(&mut self, forwarded: &mut Forwarded) {
+        match forwarded.late.take() {
+            None => self.publishing -= 1,
+            Some(publish) => self.later(async move {
+                publish.await;
+                Done::Late
+            }),
+        }
+    }
+
+    /// Waits, after the end of this unit, for what it publishes to others: they count it.
+    pub(super) async fn finish_publishing(&mut self) {
+        // Whoever still asks hears that nobody is here.
+        self.control.close();
+        while self.control.try_recv().is_ok() {}
+        while self.publishing > 0 {
+            match self.work.next().await {
+                Some(Done::Forwarded(mut forwarded)) => self.go_on_publishing(&mut forwarded),
+                Some(Done::Late) => self.publishing -= 1,
+                Some(_) => {}
+                None => return,
+            }
         }
     }
 }

@@ -15,7 +15,7 @@ const HEAD: Budget = Budget {
     wait: Duration::from_secs(60),
 };
 const PASS: Budget = Budget {
-    events: 256,
+    events: 16,
     bytes: 1 << 20,
     wait: Duration::ZERO,
 };
@@ -43,6 +43,7 @@ impl Actor {
     ) {
         match span {
             Ok(span) => {
+                self.handled += span.events.len();
                 self.progress
                     .read(span.events.iter().map(|stored| stored.event.size()).sum());
                 self.core.listen(self.around.teller.tap.is_open());
@@ -116,7 +117,10 @@ impl Actor {
     ) {
         self.passes[which].cursor = cursor;
         match span {
-            Ok(span) => self.core.caught_up(which, span),
+            Ok(span) => {
+                self.handled += span.events.len();
+                self.core.caught_up(which, span);
+            }
             Err(ReadError::Truncated {
                 first,
                 first_ordinal,
@@ -163,7 +167,10 @@ impl Actor {
         found: Result<Vec<Option<Stored>>, ReadError>,
     ) {
         match found {
-            Ok(found) => self.core.fetched(at, found),
+            Ok(found) => {
+                self.handled += found.len();
+                self.core.fetched(at, found);
+            }
             Err(ReadError::Gone) => self.core.fetched(at, Vec::new()),
             Err(_) => self.core.fetch_failed(at),
         }

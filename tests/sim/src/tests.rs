@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     checks::{judge, losses_and_repeats},
-    schedule::{End, HEIR, How, Schedule},
+    schedule::{End, HEIR, How, Keeping, Schedule},
     trace::{self, Fact},
     world,
 };
@@ -156,6 +156,36 @@ fn what_waits_for_another_broker_finds_it_at_every_start() {
         let broken = judge(&schedule, &world::run(&schedule)).broken;
         assert_eq!(broken, Vec::<String>::new(), "seed {}", schedule.seed);
     }
+}
+
+// Whoever waited for it no longer left it uncounted, and the books of the other Broker never settled.
+#[test]
+fn a_forward_that_takes_too_long_is_counted_all_the_same() {
+    let mut repeated = 0;
+    for mut schedule in (0..100).map(Schedule::of).filter(Schedule::forwards) {
+        let Keeping::Log(disk) = &mut schedule.keeping else {
+            continue;
+        };
+        disk.slowest_ms = 15;
+        (schedule.troubles, schedule.ends) = (Vec::new(), Vec::new());
+        let declared = schedule
+            .worlds
+            .iter_mut()
+            .flat_map(|(_, it)| it.values_mut());
+        for trigger in declared.filter(|trigger| trigger.forwards) {
+            (trigger.retry, trigger.dead_letter, trigger.timeout_ms) = (10, None, 10);
+        }
+        let facts = world::run(&schedule);
+        let broken = judge(&schedule, &facts).broken;
+        assert_eq!(broken, Vec::<String>::new(), "seed {}", schedule.seed);
+        let stored = facts.iter().filter_map(|(_, fact)| match fact {
+            Fact::Stored { broker, event, .. } => Some((broker, &event.id)),
+            _ => None,
+        });
+        let once: std::collections::BTreeSet<_> = stored.clone().collect();
+        repeated += stored.count() - once.len();
+    }
+    assert!(repeated > 10, "only {repeated} events were forwarded again");
 }
 
 fn dropped(books: &volley_spec::report::BrokerAccount, why: &str) -> bool {

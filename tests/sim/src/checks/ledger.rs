@@ -484,10 +484,10 @@ impl History {
     /// Whether a forward took about as long as an attempt may take, or longer.
     fn is_late(&self, attempt: &Attempt) -> bool {
         let forms = self.forms(&attempt.who).filter(|trigger| trigger.forwards);
-        let shortest = forms.map(|trigger| trigger.timeout_s).min();
+        let shortest = forms.map(|trigger| trigger.timeout_ms).min();
         let took = attempt.said.map(|(_, at)| at.saturating_sub(attempt.began));
         match (shortest, took) {
-            (Some(limit), Some(took)) => took + MARGIN >= Duration::from_secs(limit),
+            (Some(limit), Some(took)) => took + MARGIN >= Duration::from_millis(limit),
             _ => false,
         }
     }

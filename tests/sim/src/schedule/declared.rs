@@ -124,7 +124,7 @@ pub(crate) struct Trigger {
     pub retry: u32,
     pub linear: bool,
     pub delay_ms: u64,
-    pub timeout_s: u64,
+    pub timeout_ms: u64,
     pub order: Order,
     pub concurrency: Option<u32>,
     pub rate: Option<u32>,
@@ -280,7 +280,7 @@ impl Trigger {
             retry: *pick(rng, &[0, 1, 3, 10]),
             linear: rng.bool(),
             delay_ms: *pick(rng, &[1, 100, 500]),
-            timeout_s: *pick(rng, &[1, 2, 5]),
+            timeout_ms: *pick(rng, &[1_000, 2_000, 5_000]),
             order: *pick(
                 rng,
                 &[Order::None, Order::None, Order::Key, Order::Partition],
@@ -309,8 +309,8 @@ impl Trigger {
         let mut delivery = format!(
             "retry: {}, backoffPolicy: {policy}, backoffDelay: PT{}S, backoffMax: PT8S, timeout: PT{}S, retryAfterMax: PT5S",
             self.retry,
-            f64::from(u32::try_from(self.delay_ms).expect("a delay is short")) / 1000.0,
-            self.timeout_s,
+            seconds(self.delay_ms),
+            seconds(self.timeout_ms),
         );
         if let Some(json) = self.json {
             write!(
@@ -346,6 +346,10 @@ impl Trigger {
             self.wants.yaml(),
         )
     }
+}
+
+fn seconds(millis: u64) -> f64 {
+    Duration::from_millis(millis).as_secs_f64()
 }
 
 /// The files of a moment, with these annotations on every Broker.
