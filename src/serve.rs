@@ -12,6 +12,7 @@ mod end;
 mod log;
 mod measures;
 mod orphans;
+mod pages;
 mod storage;
 mod supervisor;
 mod threads;
@@ -75,6 +76,7 @@ pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
     supervisor::raise_file_limit();
+    pages::begin_small();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -94,6 +96,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
     let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
     tell_all(&loaded);
+    pages::loaded(loaded.objects().count());
 
     let addresses = (local(&data)?, local(&admin)?);
     let storage = Storage::open(&options, clock)?;
