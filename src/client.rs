@@ -51,33 +51,27 @@ impl Server {
         Ok(Self { url })
     }
 
-    /// Every item of the list at `path`, page by page. `query` narrows it.
+    /// Every item of the list at `path`. `query` narrows it.
     pub(crate) async fn list(
         &self,
         path: &str,
         query: &[(&str, &str)],
     ) -> Result<Vec<Value>, Failure> {
         let mut items = Vec::new();
-        let mut at: Option<String> = None;
-        loop {
-            let mut pairs = query.to_vec();
-            pairs.push(("limit", PAGE));
-            if let Some(at) = &at {
-                pairs.push(("continue", at));
-            }
-            let mut page = self.get(path, &pairs).await?;
-            let Some(Value::Array(more)) = page.get_mut("items").map(Value::take) else {
-                return Err(self.strange("its list has no items"));
-            };
-            items.extend(more);
-            let next = page["continue"].as_str().map(str::to_owned);
-            match next.filter(|next| !next.is_empty()) {
-                Some(next) if at.as_ref() == Some(&next) => {
-                    return Err(self.strange("its list does not end"));
-                }
-                Some(next) => at = Some(next),
-                None => return Ok(items),
-            }
+        let mut pages = self.pages(path, query);
+        while let Some(page) = pages.next().await? {
+            items.extend(page);
+        }
+        Ok(items)
+    }
+
+    /// The list at `path`, page by page. `query` narrows it.
+    pub(crate) fn pages<'a>(&'a self, path: &'a str, query: &'a [(&'a str, &'a str)]) -> Pages<'a> {
+        Pages {
+            server: self,
+            path,
+            query,
+            from: Some(String::new()),
         }
     }
 
@@ -195,6 +189,40 @@ impl Server {
             said.to_owned()
         };
         Failure::new(kind, message).hint(word("hint").unwrap_or_default())
+    }
+}
+
+/// A list that is asked for in pages.
+#[derive(Debug)]
+pub(crate) struct Pages<'a> {
+    server: &'a Server,
+    path: &'a str,
+    query: &'a [(&'a str, &'a str)],
+    /// Where the next page begins; `None` once the last one is here.
+    from: Option<String>,
+}
+
+impl Pages<'_> {
+    /// The next page, until there is none.
+    pub(crate) async fn next(&mut self) -> Result<Option<Vec<Value>>, Failure> {
+        let Some(from) = self.from.take() else {
+            return Ok(None);
+        };
+        let mut pairs = self.query.to_vec();
+        pairs.push(("limit", PAGE));
+        if !from.is_empty() {
+            pairs.push(("continue", &from));
+        }
+        let mut page = self.server.get(self.path, &pairs).await?;
+        let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else {
+            return Err(self.server.strange("its list has no items"));
+        };
+        let next = page["continue"].as_str().filter(|next| !next.is_empty());
+        if next == Some(from.as_str()) {
+            return Err(self.server.strange("its list does not end"));
+        }
+        self.from = next.map(str::to_owned);
+        Ok(Some(items))
     }
 }
 

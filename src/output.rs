@@ -128,26 +128,45 @@ pub(crate) fn yaml(value: &Value) -> Result<String, Failure> {
 
 /// Columns under their names, each as wide as its widest entry, three blanks apart.
 pub(crate) fn table(names: &[&str], rows: &[Vec<String>]) -> String {
-    let width = |column: usize| {
-        let entries = rows.iter().map(|row| row[column].chars().count());
-        entries
-            .chain([names[column].chars().count()])
-            .max()
-            .unwrap_or_default()
-    };
-    let widths: Vec<usize> = (0..names.len()).map(width).collect();
-    let mut text = String::new();
-    let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-    for row in std::iter::once(&names).chain(rows) {
-        let mut line = String::new();
-        for (entry, width) in row.iter().zip(&widths) {
-            line.push_str(entry);
-            line.extend(std::iter::repeat_n(' ', width - entry.chars().count() + 3));
+    Columns::new(names).rows(rows)
+}
+
+/// A table whose rows come in parts. A column never gets narrower.
+#[derive(Debug)]
+pub(crate) struct Columns {
+    /// Until they are printed.
+    names: Option<Vec<String>>,
+    widths: Vec<usize>,
+}
+
+impl Columns {
+    pub(crate) fn new(names: &[&str]) -> Self {
+        Self {
+            names: Some(names.iter().map(|name| (*name).to_owned()).collect()),
+            widths: vec![0; names.len()],
         }
-        text.push_str(line.trim_end());
-        text.push('\n');
     }
-    text
+
+    /// More rows; the first ones stand under the names.
+    pub(crate) fn rows(&mut self, rows: &[Vec<String>]) -> String {
+        let names = self.names.take();
+        for row in names.iter().chain(rows) {
+            for (width, entry) in self.widths.iter_mut().zip(row) {
+                *width = (*width).max(entry.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for row in names.iter().chain(rows) {
+            let mut line = String::new();
+            for (entry, width) in row.iter().zip(&self.widths) {
+                line.push_str(entry);
+                line.extend(std::iter::repeat_n(' ', width - entry.chars().count() + 3));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
 }
 
 #[cfg(test)]
@@ -160,6 +179,17 @@ mod tests {
         assert_eq!(
             table(&["NAME", "AGE"], &[row("a", "5s"), row("längste", "")]),
             "NAME      AGE\na         5s\nlängste\n"
+        );
+    }
+
+    #[test]
+    fn rows_that_come_later_stand_under_the_same_names() {
+        let mut columns = Columns::new(&["NAME", "AGE"]);
+        let row = |a: &str| [vec![a.to_owned(), "1s".to_owned()]];
+        let parts = [row("a"), row("longer"), row("b")].map(|rows| columns.rows(&rows));
+        assert_eq!(
+            parts.concat(),
+            "NAME   AGE\na      1s\nlonger   1s\nb        1s\n"
         );
     }
 

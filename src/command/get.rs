@@ -3,14 +3,16 @@
 mod accounts;
 pub(super) mod age;
 mod columns;
+mod listing;
 
 use std::collections::BTreeSet;
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::Value;
 use volley_channel::Clock;
 use volley_spec::{ObjectKind, read::kind_elsewhere, suggest::nearest};
 
+use self::listing::Listing;
 use crate::{
     asking::{self, Asked},
     failure::{Failure, Kind},
@@ -60,73 +62,99 @@ pub(super) enum Wanted {
 pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
     let (kind, name) = named(args)?;
     let server = args.asked.server()?;
-    let list = name.is_none();
-    let items = match (&kind, name) {
-        (Wanted::Objects(kind), Some(name)) => {
-            let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.asked.namespace);
-            let found = server.get(&path, &[]).await;
-            let hint = asking::look_again(kind.plural());
-            vec![found.map_err(|failure| failure.hint_not_found(hint))?]
-        }
-        (kind, name) => {
-            let mut query = Vec::new();
-            if !args.all_namespaces {
-                query.push(("namespace", args.asked.namespace.as_str()));
-            }
-            if let Some(name) = name {
-                query.push(("name", name));
-            }
-            let path = format!("/api/v1/{}", kind.plural());
-            let mut found = server.list(&path, &query).await?;
-            found.retain(|item| kind.takes(item));
-            if found.is_empty()
-                && let Some(name) = name
-            {
-                let namespace = &args.asked.namespace;
-                let message = format!("there are no {} of {namespace}/{name}", kind.words());
-                let hint = format!("volley get {} -A lists all", kind.plural());
-                return Err(Failure::new(Kind::NotFound, message).hint(hint));
-            }
-            found
-        }
-    };
-    if let (Wanted::Objects(kind), Form::Table | Form::Wide, true) = (&kind, args.output, list) {
-        let checks = server.failed_checks().await;
-        let lines = left_out(args, *kind, &items, &checks);
-        lines.iter().for_each(|line| output::remark(line));
+    if let (Wanted::Objects(kind), Some(name)) = (&kind, name) {
+        let path = format!("/api/v1/{}/{}/{name}", kind.plural(), args.asked.namespace);
+        let found = server.get(&path, &[]).await;
+        let hint = asking::look_again(kind.plural());
+        let found = found.map_err(|failure| failure.hint_not_found(hint))?;
+        return output::print(&one(args, *kind, found, clock.wall_ms())?);
     }
-    output::print(&shown(args, &kind, items, list, clock.wall_ms())?)
+    let mut query = Vec::new();
+    if !args.all_namespaces {
+        query.push(("namespace", args.asked.namespace.as_str()));
+    }
+    if let Some(name) = name {
+        query.push(("name", name));
+    }
+    // The books say who is in them; of JSON stderr holds errors only.
+    let mut left_out = match &kind {
+        Wanted::Objects(kind) if args.output != Form::Json => {
+            LeftOut::of(args, *kind, &server.failed_checks().await)
+        }
+        _ => LeftOut::default(),
+    };
+    let path = format!("/api/v1/{}", kind.plural());
+    let mut pages = server.pages(&path, &query);
+    let mut listing = Listing::new(args, &kind, clock.wall_ms());
+    while let Some(mut items) = pages.next().await? {
+        items.retain(|item| kind.takes(item));
+        left_out.lists(&items);
+        if !output::print_on(&listing.page(&items)?)? {
+            return Ok(());
+        }
+    }
+    if let (0, Some(name)) = (listing.count(), name) {
+        let namespace = &args.asked.namespace;
+        let message = format!("there are no {} of {namespace}/{name}", kind.words());
+        let hint = format!("volley get {} -A lists all", kind.plural());
+        return Err(Failure::new(Kind::NotFound, message).hint(hint));
+    }
+    output::print(&listing.end()?)?;
+    left_out.lines().for_each(|line| output::remark(&line));
+    Ok(())
 }
 
-/// What of the files was not taken up, of the checks that did not pass: a list without it would hide
-/// it. What is in the list has a warning of its own.
-fn left_out(args: &GetArgs, kind: ObjectKind, items: &[Value], checks: &[String]) -> Vec<String> {
-    let named = |item: &Value| {
-        let text = |field: &str| {
-            item["metadata"][field]
-                .as_str()
-                .unwrap_or_default()
-                .to_owned()
+/// What of the files was not taken up: a list without it would hide it. What is in the list has a
+/// warning of its own.
+#[derive(Debug, Default)]
+struct LeftOut {
+    /// Each line, with the object that it is about.
+    told: Vec<(Option<String>, String)>,
+}
+
+impl LeftOut {
+    /// What the checks that did not pass say of what is asked for.
+    fn of(args: &GetArgs, kind: ObjectKind, checks: &[String]) -> Self {
+        let here = if args.all_namespaces {
+            format!("{} ", kind.name())
+        } else {
+            format!("{} {}/", kind.name(), args.asked.namespace)
         };
-        format!("{} {}/{}", kind.name(), text("namespace"), text("name"))
-    };
-    let listed: BTreeSet<String> = items.iter().map(named).collect();
-    let here = if args.all_namespaces {
-        format!("{} ", kind.name())
-    } else {
-        format!("{} {}/", kind.name(), args.asked.namespace)
-    };
-    let worth = |check: &String| match check.split_once(": ")? {
-        ("files", detail) => Some(format!("warning: {detail}")),
-        ("object", detail) => {
+        let worth = |check: &String| match check.split_once(": ")? {
+            ("files", detail) => Some((None, detail.to_owned())),
             // The last one says how many more there are.
-            let (object, _) = detail.split_once(": ").unwrap_or((&here, detail));
-            let wanted = object.starts_with(&here) && !listed.contains(object);
-            wanted.then(|| format!("warning: {detail}"))
+            ("object", detail) => match detail.split_once(": ") {
+                Some((object, _)) => object
+                    .starts_with(&here)
+                    .then(|| (Some(object.to_owned()), detail.to_owned())),
+                None => Some((None, detail.to_owned())),
+            },
+            _ => None,
+        };
+        Self {
+            told: checks.iter().filter_map(worth).collect(),
         }
-        _ => None,
-    };
-    checks.iter().filter_map(worth).collect()
+    }
+
+    /// These are listed.
+    fn lists(&mut self, items: &[Value]) {
+        if self.told.is_empty() {
+            return;
+        }
+        let named = |item: &Value| {
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            let metadata = &item["metadata"];
+            let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
+            format!("{} {namespace}/{name}", text(&item["kind"]))
+        };
+        let listed: BTreeSet<String> = items.iter().map(named).collect();
+        self.told
+            .retain(|(object, _)| object.as_ref().is_none_or(|it| !listed.contains(it)));
+    }
+
+    fn lines(&self) -> impl Iterator<Item = String> {
+        self.told.iter().map(|(_, line)| format!("warning: {line}"))
+    }
 }
 
 /// The kind and the name that were asked for, also written KIND/NAME.
@@ -214,48 +242,16 @@ impl Wanted {
     }
 }
 
-/// The answer in the form that was asked for.
-fn shown(
-    args: &GetArgs,
-    kind: &Wanted,
-    items: Vec<Value>,
-    list: bool,
-    now_ms: u64,
-) -> Result<String, Failure> {
+/// One object in the form that was asked for.
+fn one(args: &GetArgs, kind: ObjectKind, item: Value, now_ms: u64) -> Result<String, Failure> {
     match args.output {
-        Form::Json => Ok(output::json(&document(kind, items, list))),
-        Form::Yaml => output::yaml(&document(kind, items, list)),
-        Form::Name => Ok(items.iter().map(|item| named_line(kind, item)).collect()),
-        Form::Table | Form::Wide => {
-            if items.is_empty() {
-                output::remark(&nothing(args, kind));
-                return Ok(String::new());
-            }
-            if matches!(kind, Wanted::Objects(_)) {
-                items
-                    .iter()
-                    .filter_map(columns::warning)
-                    .for_each(|line| output::remark(&line));
-            }
-            let wide = args.output == Form::Wide;
-            let everywhere = args.all_namespaces;
-            Ok(match kind {
-                Wanted::Objects(kind) => columns::table(*kind, &items, wide, everywhere, now_ms),
-                Wanted::Accounts => accounts::table(&items, wide, everywhere),
-                Wanted::Skipped(_) => columns::skipped(&items, everywhere),
-            })
+        Form::Json => Ok(output::json(&item)),
+        Form::Yaml => {
+            let warning = columns::warning(&item);
+            warning.into_iter().for_each(|line| output::remark(&line));
+            output::yaml(&item)
         }
-    }
-}
-
-/// One document: the object, or a list of all that was found.
-fn document(kind: &Wanted, mut items: Vec<Value>, list: bool) -> Value {
-    match kind {
-        Wanted::Objects(_) if !list => items.pop().unwrap_or_default(),
-        Wanted::Objects(_) | Wanted::Skipped(_) => {
-            json!({"apiVersion": "v1", "kind": "List", "items": items})
-        }
-        Wanted::Accounts => json!({ "items": items }),
+        _ => Listing::new(args, &Wanted::Objects(kind), now_ms).page(&[item]),
     }
 }
 
@@ -271,15 +267,6 @@ fn named_line(kind: &Wanted, item: &Value) -> String {
             format!("{singular}{group}/{}\n", text(&item["metadata"]["name"]))
         }
         Wanted::Accounts => format!("{}\n", item["name"].as_str().unwrap_or_default()),
-    }
-}
-
-fn nothing(args: &GetArgs, kind: &Wanted) -> String {
-    let what = kind.words();
-    if args.all_namespaces {
-        format!("no {what} found")
-    } else {
-        format!("no {what} found in namespace {}", args.asked.namespace)
     }
 }
 

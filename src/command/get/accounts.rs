@@ -2,28 +2,32 @@
 
 use serde_json::Value;
 
-use crate::output;
-
-/// The books as a table. Wide shows every figure of the laws.
-pub(super) fn table(items: &[Value], wide: bool, everywhere: bool) -> String {
-    let mut names = vec!["BROKER", "TRIGGER", "STATE"];
-    if everywhere {
-        names.insert(0, "NAMESPACE");
+/// The names of the columns. Wide shows every figure of the laws.
+pub(super) fn names(wide: bool, everywhere: bool) -> Vec<&'static str> {
+    let mut names = vec!["NAMESPACE", "BROKER", "TRIGGER", "STATE", "ACCEPTED"];
+    if !everywhere {
+        names.remove(0);
     }
-    let figures: &[(&str, &str)] = if wide { &WIDE } else { &NARROW };
-    let at = names.len();
-    names.insert(at, "ACCEPTED");
-    names.extend(figures.iter().map(|(name, _)| *name));
+    names.extend(figures(wide).iter().map(|(name, _)| *name));
     names.push("DROPPED");
+    names
+}
+
+/// The lines of some Brokers.
+pub(super) fn rows(items: &[Value], wide: bool, everywhere: bool) -> Vec<Vec<String>> {
     let mut rows = Vec::new();
     for broker in items {
-        rows.push(row(broker, None, figures, everywhere));
+        rows.push(row(broker, None, figures(wide), everywhere));
         let triggers = broker["triggers"].as_array();
         for trigger in triggers.into_iter().flatten() {
-            rows.push(row(broker, Some(trigger), figures, everywhere));
+            rows.push(row(broker, Some(trigger), figures(wide), everywhere));
         }
     }
-    output::table(&names, &rows)
+    rows
+}
+
+fn figures(wide: bool) -> &'static [(&'static str, &'static str)] {
+    if wide { &WIDE } else { &NARROW }
 }
 
 const NARROW: [(&str, &str); 5] = [

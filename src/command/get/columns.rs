@@ -5,54 +5,41 @@ use volley_broker::objects::DECLARATION_ACCEPTED;
 use volley_spec::ObjectKind;
 
 use super::age;
-use crate::output;
 
 /// A column: its name and what stands in it.
-type Column = (&'static str, fn(&Value, u64) -> String);
+pub(super) type Column = (&'static str, fn(&Value, u64) -> String);
 
-/// The objects as a table.
-pub(super) fn table(
-    kind: ObjectKind,
-    items: &[Value],
-    wide: bool,
-    everywhere: bool,
-    now_ms: u64,
-) -> String {
+const NAMESPACE: Column = ("NAMESPACE", |item, _| text(&item["metadata"]["namespace"]));
+const NAME: Column = ("NAME", |item, _| text(&item["metadata"]["name"]));
+const READY: Column = ("READY", |item, _| word(item, "Ready", "status"));
+const REASON: Column = ("REASON", |item, _| word(item, "Ready", "reason"));
+
+/// What a table of objects shows.
+pub(super) fn of(kind: ObjectKind, wide: bool, everywhere: bool) -> Vec<Column> {
     let mut columns: Vec<Column> = Vec::new();
     if everywhere {
-        columns.push(("NAMESPACE", |item, _| text(&item["metadata"]["namespace"])));
+        columns.push(NAMESPACE);
     }
-    columns.push(("NAME", |item, _| text(&item["metadata"]["name"])));
+    columns.push(NAME);
     columns.extend(of_kind(kind));
     if wide {
         columns.extend(of_kind_wide(kind));
     }
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let row = |item: &Value| columns.iter().map(|(_, cell)| cell(item, now_ms)).collect();
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    output::table(&names, &rows)
+    columns
 }
 
-/// Objects of kinds that this build does not serve, as a table.
-pub(super) fn skipped(items: &[Value], everywhere: bool) -> String {
-    let mut names = vec!["KIND", "NAME", "API_VERSION", "READY", "REASON", "MESSAGE"];
-    if everywhere {
-        names.insert(0, "NAMESPACE");
-    }
-    let row = |item: &Value| {
-        let mut row = vec![
-            text(&item["kind"]),
-            text(&item["metadata"]["name"]),
-            text(&item["apiVersion"]),
-        ];
-        row.extend(["status", "reason", "message"].map(|field| word(item, "Ready", field)));
-        if everywhere {
-            row.insert(0, text(&item["metadata"]["namespace"]));
-        }
-        row
-    };
-    let rows: Vec<Vec<String>> = items.iter().map(row).collect();
-    output::table(&names, &rows)
+/// What a table of objects shows whose kinds this build does not serve.
+pub(super) fn of_skipped(everywhere: bool) -> Vec<Column> {
+    let all: [Column; 7] = [
+        NAMESPACE,
+        ("KIND", |item, _| text(&item["kind"])),
+        NAME,
+        ("API_VERSION", |item, _| text(&item["apiVersion"])),
+        READY,
+        REASON,
+        ("MESSAGE", |item, _| word(item, "Ready", "message")),
+    ];
+    all[usize::from(!everywhere)..].to_vec()
 }
 
 /// What to say beside the table of an object that is not as its file says.
@@ -70,8 +57,6 @@ fn of_kind(kind: ObjectKind) -> Vec<Column> {
     const AGE: Column = ("AGE", |item, now_ms| {
         age::since(item["metadata"]["creationTimestamp"].as_str(), now_ms)
     });
-    const READY: Column = ("READY", |item, _| word(item, "Ready", "status"));
-    const REASON: Column = ("REASON", |item, _| word(item, "Ready", "reason"));
     match kind {
         ObjectKind::Broker => vec![
             ("URL", |item, _| text(&item["status"]["address"]["url"])),

@@ -4,7 +4,7 @@ use clap::Parser;
 use serde_json::{Value, json};
 use volley_spec::ObjectKind;
 
-use super::{GetArgs, Wanted, left_out, named, shown};
+use super::{GetArgs, LeftOut, Listing, Wanted, named, one};
 use crate::cli::{Cli, Command};
 
 /// Ninety seconds into 2026.
@@ -24,7 +24,16 @@ fn args(words: &[&str]) -> GetArgs {
 fn printed(words: &[&str], items: Vec<Value>) -> String {
     let args = args(words);
     let (kind, name) = named(&args).expect("a kind");
-    shown(&args, &kind, items, name.is_none(), NOW_MS).expect("it can be shown")
+    if let (Wanted::Objects(kind), Some(_), [item]) = (&kind, name, &items[..]) {
+        return one(&args, *kind, item.clone(), NOW_MS).expect("it can be shown");
+    }
+    // A page an item: where pages end is not seen.
+    let mut listing = Listing::new(&args, &kind, NOW_MS);
+    let mut text = String::new();
+    for page in items.chunks(1) {
+        text += &listing.page(page).expect("it can be shown");
+    }
+    text + &listing.end().expect("it can be shown")
 }
 
 fn trigger() -> Value {
@@ -90,6 +99,19 @@ fn documents_are_the_object_or_a_list() {
         list,
         json!({"apiVersion": "v1", "kind": "List", "items": [trigger()]})
     );
+    for many in [vec![], vec![trigger(), broker(), trigger()]] {
+        let list = json!({"apiVersion": "v1", "kind": "List", "items": many.clone()});
+        assert_eq!(
+            printed(&["triggers", "-ojson"], many.clone()),
+            format!("{list:#}\n")
+        );
+        let yaml = printed(&["triggers", "-oyaml"], many.clone());
+        let read: Value = serde_saphyr::from_str(&yaml).expect("YAML");
+        assert_eq!(read, list);
+        let books: Value =
+            serde_saphyr::from_str(&printed(&["accounts", "-oyaml"], many.clone())).expect("YAML");
+        assert_eq!(books, json!({"items": many}));
+    }
     let yaml = printed(&["trigger/hello", "-o", "yaml"], vec![trigger()]);
     let read: Value = serde_saphyr::from_str(&yaml).expect("YAML");
     assert_eq!(read, trigger());
@@ -194,7 +216,11 @@ fn a_list_tells_of_what_was_not_taken_up() {
         "object: 3 more are not as their files say",
     ]
     .map(str::to_owned);
-    let told = |words: &[&str]| left_out(&args(words), ObjectKind::Trigger, &[trigger()], &checks);
+    let told = |words: &[&str]| -> Vec<String> {
+        let mut left_out = LeftOut::of(&args(words), ObjectKind::Trigger, &checks);
+        left_out.lists(&[trigger()]);
+        left_out.lines().collect()
+    };
     let file = "warning: p.yaml:9:3: error: Trigger default/p-bad: spec: no such field";
     let own = "warning: Trigger default/p-bad: p.yaml has errors";
     let other = "warning: Trigger other/p: p.yaml has errors";
