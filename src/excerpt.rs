@@ -17,7 +17,7 @@ use std::{
     io::{BufRead as _, BufReader, Read as _},
 };
 
-use volley_spec::{Problem, Severity};
+use volley_spec::{Problem, Severity, kinds::hide_passwords};
 
 use crate::output::Paint;
 
@@ -129,30 +129,6 @@ fn safe(text: &str) -> String {
         .collect()
 }
 
-/// `line` with `***` in the place of passwords in URLs, however long they are.
-fn without_passwords(line: &str) -> String {
-    let mut shown = String::with_capacity(line.len());
-    let mut rest = line;
-    while let Some(at) = rest.find("://") {
-        let (before, after) = rest.split_at(at + 3);
-        shown.push_str(before);
-        let end = after
-            .find([' ', '"', '\'', '/', '\t'])
-            .unwrap_or(after.len());
-        let (authority, more) = after.split_at(end);
-        match authority.rsplit_once('@') {
-            Some((user, host)) => {
-                let password = user.split_once(':').map(|(name, _)| format!("{name}:***"));
-                let user = password.unwrap_or_else(|| user.to_owned());
-                shown.push_str(&format!("{user}@{host}"));
-            }
-            None => shown.push_str(authority),
-        }
-        rest = more;
-    }
-    shown + rest
-}
-
 /// The lines that problems are about.
 #[derive(Debug, Default)]
 struct Sources {
@@ -214,7 +190,7 @@ fn read(file: &str, lines: &BTreeSet<u32>) -> std::io::Result<BTreeMap<u32, Stri
         if lines.contains(&number) {
             let text = text.trim_end_matches(['\n', '\r']);
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-            found.insert(number, safe(&without_passwords(text)));
+            found.insert(number, safe(&hide_passwords(text)));
         }
         // What follows a document may still say that it is a Secret.
         if number >= last && text.starts_with("---") {

@@ -5,7 +5,7 @@ use std::fs;
 use tempfile::TempDir;
 use volley_spec::{Problem, Severity};
 
-use super::{of, without_passwords};
+use super::of;
 
 /// What is shown of a problem at a place of a file.
 fn shown(text: &str, line: u32, column: u32) -> String {
@@ -62,9 +62,10 @@ fn nothing_of_a_file_with_a_secret_is_shown() {
 
 #[test]
 fn passwords_and_what_a_terminal_obeys_are_hidden() {
-    assert_eq!(
-        without_passwords("uri: http://me:hunter2@s/ # https://you:x@t"),
-        "uri: http://me:***@s/ # https://you:***@t"
+    let url = shown("uri: http://me:hunter2@s/ # https://you:x@t\n", 1, 1);
+    assert!(
+        url.contains("uri: http://me:***@s/ # https://you:***@t"),
+        "{url}"
     );
     let shown = shown("a: \u{1b}[31m\u{202e}x\n", 1, 1);
     assert!(!shown.contains('\u{1b}') && !shown.contains('\u{202e}'));

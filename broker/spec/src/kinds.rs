@@ -16,7 +16,7 @@ pub use self::core::{ConfigMap, Secret, Service, ServicePort, ServiceSpec};
 pub use attributes::Attributes;
 pub use broker::{Broker, BrokerSpec};
 pub use delivery::{BackoffPolicy, DeliveryFormat, DeliverySpec};
-pub use destination::{Destination, KReference, hide_password};
+pub use destination::{Destination, KReference, hide_password, hide_passwords};
 pub use metadata::Metadata;
 pub use trigger::{FilterSpec, Trigger, TriggerFilter, TriggerSpec};
 

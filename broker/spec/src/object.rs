@@ -1,13 +1,13 @@
 //! An object of any kind that this build serves.
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use serde::{Deserialize as _, Deserializer};
 use serde_json::{Value, json};
 
 use crate::{
     identity::Identity,
-    kinds::{Broker, ConfigMap, Kind, Metadata, Secret, Service, Trigger},
+    kinds::{Broker, ConfigMap, Kind, Metadata, Secret, Service, Trigger, hide_passwords},
 };
 
 /// The kinds that this build reads, in the order in which they are listed.
@@ -190,7 +190,22 @@ impl Object {
             shown.append(&mut written);
         }
         hide_copies(&mut shown);
+        hide_all_passwords(&mut shown);
         shown
+    }
+}
+
+/// Hides passwords wherever there is a URL: in a ConfigMap's texts, in annotations, in filters.
+fn hide_all_passwords(shown: &mut Value) {
+    match shown {
+        Value::String(text) => {
+            if let Cow::Owned(hidden) = hide_passwords(text) {
+                *text = hidden;
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(hide_all_passwords),
+        Value::Object(fields) => fields.values_mut().for_each(hide_all_passwords),
+        _ => {}
     }
 }
 

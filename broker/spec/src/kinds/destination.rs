@@ -87,6 +87,23 @@ pub fn hide_password(url: &str) -> Cow<'_, str> {
     ))
 }
 
+/// `text` with `***` in the place of the passwords of all URLs in it, however long they are.
+pub fn hide_passwords(text: &str) -> Cow<'_, str> {
+    if !text.contains("://") {
+        return Cow::Borrowed(text);
+    }
+    let mut shown = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("://").map(|at| at + 3) {
+        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/');
+        let end = rest[at..].find(ends).map_or(rest.len(), |end| at + end);
+        let (url, more) = rest.split_at(end);
+        shown.push_str(&hide_password(url));
+        rest = more;
+    }
+    Cow::Owned(shown + rest)
+}
+
 fn hidden<S: Serializer>(uri: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
     uri.as_deref().map(hide_password).serialize(serializer)
 }
@@ -106,6 +123,24 @@ mod tests {
             ("/path", "/path"),
         ] {
             assert_eq!(hide_password(url), shown);
+            assert_eq!(hide_passwords(url), shown);
+        }
+    }
+
+    #[test]
+    fn passwords_of_all_urls_of_a_text_are_hidden() {
+        for (text, shown) in [
+            (
+                "uri: http://me:hunter2@s/ # https://you:x@t",
+                "uri: http://me:***@s/ # https://you:***@t",
+            ),
+            (
+                "a: 'amqp://u:p@h'\nb: c:d@e",
+                "a: 'amqp://u:***@h'\nb: c:d@e",
+            ),
+            ("http://h see me:you@h", "http://h see me:you@h"),
+        ] {
+            assert_eq!(hide_passwords(text), shown);
         }
     }
 }

@@ -100,17 +100,21 @@ async fn what_the_data_plane_sees_is_shown_with_the_time_of_its_change() {
 async fn no_secret_and_no_password_is_shown() {
     let secret =
         "apiVersion: v1\nkind: Secret\nmetadata:\n  name: key\nstringData:\n  a: hunter2\n---\n";
+    let settings = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: c\n  annotations: {at: 'http://me:hunter2@a'}\n\
+                    data:\n  b: |\n    deadLetterSink: {uri: 'http://me:hunter2@b/'}\n---\n";
     let with_password = trigger("t", "shop", 1).replace("http://", "http://me:hunter2@");
-    let stage = Stage::new(&[("a.yaml", &(broker("shop") + secret + &with_password))]).await;
+    let all = broker("shop") + secret + settings + &with_password;
+    let stage = Stage::new(&[("a.yaml", &all)]).await;
     let shown = format!(
-        "{:?} {}",
+        "{:?} {:?} {}",
         stage.object(ObjectKind::Secret, "key").await,
+        stage.object(ObjectKind::ConfigMap, "c").await,
         stage.trigger("t").await
     );
-    assert!(
-        shown.contains("me:***@") && !shown.contains("hunter2"),
-        "{shown}"
-    );
+    for host in ["@a", "@b", "@"] {
+        assert!(shown.contains(&format!("me:***{host}")), "{shown}");
+    }
+    assert!(!shown.contains("hunter2"), "{shown}");
 }
 
 #[tokio::test(start_paused = true)]
