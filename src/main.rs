@@ -36,23 +36,22 @@ fn main() -> ExitCode {
     let args: Vec<OsString> = env::args_os().collect();
     let as_json = asks_for_json(&args);
     match cli::read(args) {
-        Ok(cli) => {
-            if !as_json {
-                warn_of_variables();
-            }
-            run(cli).unwrap_or_else(|failure| failure.report(as_json, io::stderr()))
-        }
+        Ok(cli) => variables_are_spelt()
+            .and_then(|()| run(cli))
+            .unwrap_or_else(|failure| failure.report(as_json, io::stderr())),
         Err(refused) => refuse(&refused, as_json),
     }
 }
 
-/// Says which variables look like a setting and are none.
-fn warn_of_variables() {
+/// Refuses variables that look like a setting and are none.
+fn variables_are_spelt() -> Result<(), Failure> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-    for (name, meant) in settings::misspelt(&Cli::command(), names) {
-        output::remark(&format!(
-            "warning: {name} is not read: did you mean {meant}?"
-        ));
+    match settings::misspelt(&Cli::command(), names).first() {
+        None => Ok(()),
+        Some((name, meant)) => Err(
+            Failure::new(Kind::Invalid, format!("unknown variable {name}"))
+                .hint(format!("did you mean {meant}?")),
+        ),
     }
 }
 

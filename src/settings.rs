@@ -70,8 +70,7 @@ pub(crate) fn from_file(
 }
 
 /// Which of `names` look like variables that a flag of any command reads, but are none: each with
-/// the one that was meant. Others that begin with `VOLLEY_` are somebody else's: Kubernetes sets such
-/// ones for a Service of that name.
+/// the one that was meant. Others that begin with `VOLLEY_` are somebody else's.
 pub(crate) fn misspelt(
     program: &Command,
     names: impl Iterator<Item = String>,
@@ -81,6 +80,7 @@ pub(crate) fn misspelt(
         .chain(["VOLLEY_LOG".to_owned()])
         .collect();
     let unknown = names.filter(|name| name.starts_with(PREFIX) && !known.contains(name));
+    let unknown = unknown.filter(|name| !is_of_a_service(name));
     let mut found: Vec<(String, String)> = unknown
         .filter_map(|name| {
             let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
@@ -90,6 +90,14 @@ pub(crate) fn misspelt(
         .collect();
     found.sort();
     found
+}
+
+/// Whether Kubernetes sets such a variable for a Service whose name begins with `volley`.
+fn is_of_a_service(name: &str) -> bool {
+    name.ends_with("_PORT")
+        || ["_PORT_", "_SERVICE_HOST"]
+            .iter()
+            .any(|part| name.contains(part))
 }
 
 /// The variables that `command` and those under it read.
@@ -188,7 +196,11 @@ mod tests {
             "VOLLEY_LOG",
             "VOLLEY_SERVR",
             "VOLLEY_SERVICE_HOST",
+            "VOLLEY_SERVICE_PORT",
+            "VOLLEY_SERVICE_PORT_HTTP",
+            "VOLLEY_PORT",
             "VOLLEY_PORT_8080_TCP_ADDR",
+            "VOLLEY_SOMETHING_ELSE",
             "HOME",
         ];
         let found = misspelt(&Cli::command(), names.map(str::to_owned).into_iter());
