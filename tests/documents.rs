@@ -1,11 +1,14 @@
 //! What the documents tell people to type: YAML that holds, commands and flags that there are, metrics
-//! that are measured, and the guide's `send` lines run as they stand.
+//! that are measured, and every line and README's first screen run as they stand. The lines of the
+//! examples' READMEs run in `examples.rs` as well.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     env, fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
+    time::Duration,
 };
 
 use tempfile::TempDir;
@@ -186,42 +189,184 @@ async fn every_metric_of_the_documents_is_measured() {
     assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
 }
 
-#[tokio::test]
-async fn the_send_lines_of_the_guide_send() {
-    let sink = Sink::listen().await.expect("a sink");
-    let objects = yaml(&[
-        &broker("default"),
-        &trigger("all", "default", &sink.url("/")),
-    ]);
-    let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[]);
-    let volley = volley.await.expect("it starts");
-    let guide = fs::read_to_string(root().join("docs/guide.md")).expect("the guide");
-    let folder = TempDir::new().expect("a folder");
-    fs::write(folder.path().join("order.json"), "{\"id\":7}").expect("written");
-    let binary = Path::new(env!("CARGO_BIN_EXE_volley")).parent();
-    let binary = binary.expect("a folder").to_str().expect("text");
-    let path = format!("{binary}:{}", env::var("PATH").unwrap_or_default());
-    let mut sent = 0;
-    for line in commands(&guide) {
-        let is_whole = line.starts_with("volley send -");
-        if !is_whole {
-            continue;
+/// The lines of all documents that can be typed: more than the name of a command.
+fn lines() -> BTreeSet<String> {
+    let documents = documents().into_iter().chain(topics());
+    let all = documents.flat_map(|(_, text)| commands(&text));
+    all.filter(|line| verb(line).len() + 1 < line.split_whitespace().count())
+        .collect()
+}
+
+/// A place in which each line can be typed as it stands, but for the words that stand for something.
+struct Desk {
+    volley: Volley,
+    folder: TempDir,
+    _sink: Sink,
+}
+
+impl Desk {
+    async fn ready() -> Self {
+        let sink = Sink::listen().await.expect("a sink");
+        let wanted = trigger("default", "default", &sink.url("/"));
+        let objects = yaml(&[&broker("default"), &wanted]);
+        let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[]);
+        let volley = volley.await.expect("it starts");
+        let folder = TempDir::new().expect("a folder");
+        let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"com.example.a"}"#;
+        for (name, text) in [
+            ("order.json", r#"{"id":7}"#),
+            ("event.json", event),
+            ("trigger.yaml", &wanted.yaml()),
+            ("all.yaml", &objects),
+        ] {
+            fs::write(folder.path().join(name), text).expect("written");
         }
-        let data = volley.data();
-        let line = line.replace("127.0.0.1:8080", data);
-        // As many in a moment.
-        let line = line.replace("--count 1000 --rate 50", "--count 10 --rate 500");
-        let mut command = Command::new("sh");
-        command.args(["-c", &line]).current_dir(folder.path());
-        let server = format!("http://{}", volley.admin());
-        command.env("PATH", &path).env("VOLLEY_SERVER", server);
-        let output = command.output().expect("a shell");
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(output.status.success(), "{line}: {said}");
-        sent += 1;
+        let deploy = folder.path().join("deploy");
+        std::os::unix::fs::symlink(root().join("deploy"), deploy).expect("a link");
+        Self {
+            volley,
+            folder,
+            _sink: sink,
+        }
     }
-    assert!(sent >= 4, "only {sent} lines were found");
-    let books = volley.books_until("default", "default", Account::is_done);
-    assert_eq!(books.await.expect("they settle").accepted, 12);
-    assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
+
+    /// The line with what its words stand for, on ports of this test.
+    fn typed(&self, line: &str) -> String {
+        let data = self.volley.objects().with_file_name("volley-data");
+        let data = data.display().to_string();
+        let words = line.split(' ').map(|word| {
+            let plain = word.trim_matches(['[', ']']);
+            match plain {
+                "PATH" | "FOLDER" => "all.yaml",
+                "EVENT" => "event.json",
+                "KIND" => "trigger",
+                "NAME" => "default",
+                "COMMAND" => "send",
+                "SHELL" => "bash",
+                "POS" => "0",
+                "DIR" => &data,
+                "--display" => "--display=127.0.0.1:0 --listen 127.0.0.1:0 --admin 127.0.0.1:0",
+                _ => plain,
+            }
+            .to_owned()
+        });
+        let words: Vec<String> = words.collect();
+        let line = words
+            .join(" ")
+            .replace("127.0.0.1:8080", self.volley.data())
+            .replace("127.0.0.1:8082", "127.0.0.1:0")
+            .replace("127.0.0.1:8083", "127.0.0.1:0")
+            // As many in a moment.
+            .replace("--count 1000 --rate 50", "--count 10 --rate 500");
+        match line.starts_with("volley sink ") && !line.contains("--listen") {
+            true => format!("{line} --listen 127.0.0.1:0"),
+            false => line,
+        }
+    }
+
+    fn shell(&self, line: &str) -> Command {
+        let binary = Path::new(env!("CARGO_BIN_EXE_volley")).parent();
+        let binary = binary.expect("a folder").to_str().expect("text");
+        let path = format!("{binary}:{}", env::var("PATH").unwrap_or_default());
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", &format!("exec {line}")])
+            .current_dir(self.folder.path())
+            .stdin(Stdio::null())
+            .env("PATH", &path)
+            .env("VOLLEY_SERVER", format!("http://{}", self.volley.admin()));
+        command
+    }
+
+    /// Types a line. What does not end by itself says that it listens, or waits.
+    fn types(&self, line: &str) {
+        let typed = self.typed(line);
+        let mut shell = self.shell(&typed);
+        let verb = verb(&typed)[0];
+        let waits = ["serve", "sink", "tail"].contains(&verb) && !line.contains("--help");
+        if !waits {
+            let output = shell.output().expect("a shell");
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            // No is an answer, too.
+            let asks = line.starts_with("volley filter test");
+            let fine = output.status.success() || (asks && output.status.code() == Some(1));
+            assert!(fine, "{line}: {typed}: {said}");
+            return;
+        }
+        let child = shell.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.expect("a shell");
+        if verb == "serve" {
+            let mut ready = String::new();
+            let lines =
+                BufReader::new(child.stdout.take().expect("its output")).read_line(&mut ready);
+            assert!(
+                lines.is_ok() && ready.contains("ready"),
+                "{line}: {typed}: {ready}"
+            );
+        } else {
+            std::thread::park_timeout(Duration::from_millis(300));
+        }
+        let ended = child.try_wait().expect("it can be asked");
+        assert_eq!(ended, None, "{line}: {typed}");
+        child.kill().expect("it runs");
+        child.wait().expect("it ends");
+    }
+}
+
+#[tokio::test]
+async fn every_line_of_the_documents_can_be_typed() {
+    let desk = Desk::ready().await;
+    let lines = lines();
+    for line in &lines {
+        desk.types(line);
+    }
+    assert!(lines.len() >= 35, "only {} lines were found", lines.len());
+    let books = desk
+        .volley
+        .books_until("default", "default", Account::is_done);
+    assert!(books.await.expect("they settle").accepted >= 12);
+    assert_eq!(desk.volley.finish().await.expect("it ends"), [""; 0]);
+}
+
+/// README's first screen as it stands, but for the ports.
+#[tokio::test]
+async fn the_first_screen_shows_what_happens() {
+    let desk = Desk::ready().await;
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+    let (shown, display) = (blocks(&readme, "sh"), {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("its address").to_string()
+    });
+    let own = desk.folder.path().join("quickstart");
+    fs::create_dir(&own).expect("a folder");
+    for file in fs::read_dir(root().join("deploy/examples/quickstart")).expect("the quickstart") {
+        let file = file.expect("a file");
+        let text = fs::read_to_string(file.path()).expect("text");
+        let text = text.replace("127.0.0.1:8082", &display);
+        fs::write(own.join(file.file_name()), text).expect("written");
+    }
+    let serve = shown[0]
+        .replace("cargo run --release --", "volley")
+        .replace("deploy/examples/quickstart", "quickstart")
+        .replace("--display", &format!("--display={display}"));
+    let serve = format!("{serve} --listen 127.0.0.1:0 --admin 127.0.0.1:0");
+    let mut shell = desk.shell(&serve);
+    let child = shell.stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut child = child.expect("a shell");
+    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
+    let mut next = || lines.next().expect("a line").expect("it can be read");
+    let ready: serde_json::Value = serde_json::from_str(&next()).expect("JSON");
+    let data = ready["data"].as_str().expect("an address");
+    let posted = desk
+        .shell(&shown[1].replace("http://127.0.0.1:8080", data))
+        .output()
+        .expect("a shell");
+    let answer = String::from_utf8_lossy(&posted.stdout).into_owned();
+    assert!(answer.starts_with("HTTP/1.1 202 Accepted"), "{answer}");
+    let expected = blocks(&readme, "text")[0];
+    let arrived: Vec<String> = expected.lines().map(|_| next()).collect();
+    assert_eq!(arrived.join("\n"), expected);
+    child.kill().expect("it runs");
+    child.wait().expect("it ends");
+    assert_eq!(desk.volley.finish().await.expect("it ends"), [""; 0]);
 }

@@ -54,6 +54,8 @@ struct State {
     on_accept: VecDeque<Vec<Move>>,
     on_accept_always: Option<Vec<Move>>,
     connections: u64,
+    /// Answers that are not over.
+    playing: usize,
 }
 
 /// Shared between the sink and its connections.
@@ -100,6 +102,12 @@ impl Shared {
         }
     }
 
+    /// Counts an answer until what is given is dropped.
+    fn playing(&self) -> Playing {
+        self.state().playing += 1;
+        Playing(self.clone())
+    }
+
     /// What to do with a new connection before anything is read, if that is scripted.
     fn accepted(&self) -> Option<Vec<Move>> {
         let moves = {
@@ -112,6 +120,16 @@ impl Shared {
         };
         self.changed.send_modify(|count| *count += 1);
         moves
+    }
+}
+
+/// An answer that is not over.
+struct Playing(Shared);
+
+impl Drop for Playing {
+    fn drop(&mut self) {
+        self.0.state().playing -= 1;
+        self.0.changed.send_modify(|count| *count += 1);
     }
 }
 
@@ -216,6 +234,11 @@ impl Sink {
     /// How many connections were accepted so far.
     pub fn connections(&self) -> u64 {
         self.shared.state().connections
+    }
+
+    /// Whether it is still answering somebody, or about to say more than it was asked for.
+    pub fn is_playing(&self) -> bool {
+        self.shared.state().playing > 0
     }
 
     /// Waits until `holds` is true of this sink; false when it is not within `bound`.

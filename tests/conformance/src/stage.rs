@@ -18,6 +18,8 @@ use crate::{
 pub const NAMESPACE: &str = "conformance";
 /// How long a case may take to settle. Generous: it only ever bounds a failure.
 const BOUND: Duration = Duration::from_secs(30);
+/// How long a sink may take to say what it says besides its answer.
+const SAID: Duration = Duration::from_millis(100);
 /// How often the books are asked for.
 const BEAT: Duration = Duration::from_millis(20);
 /// The event that shows that all before it were read, where there are no books.
@@ -173,6 +175,11 @@ impl Stage {
             stored += ask.stores;
             if self.scenario.one_by_one {
                 problems.extend(self.settle(subject, stored).await.err());
+                // What a sink says unasked must not meet the next request halfway: then nobody can
+                // tell it from the answer. Some hold their connections and never come to an end.
+                for sink in self.sinks.values() {
+                    sink.until(SAID, |sink| !sink.is_playing()).await;
+                }
             }
         }
         match self.settle(subject, stored + self.scenario.replies.0).await {

@@ -63,6 +63,7 @@ async fn request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Resu
             answering: None,
         },
     );
+    let _playing = shared.playing();
     let after = play(stream, &turn.moves, || shared.answering(&path, number)).await?;
     Ok(if asks_to_close || turn.early {
         After::Over
