@@ -12,6 +12,7 @@ use crate::{
     contender::Contender,
     disk::Bare,
     error::BenchError,
+    event,
     load::{Delivered, Load, Paced, Target},
     report::{FLOOR, Report, TAIL},
     run::{Findings, Job, Stage},
@@ -111,6 +112,7 @@ async fn straight(pace: Pace) -> Result<Vec<f32>, BenchError> {
         address: sink.address(0),
         path: &Behaviour::Takes.path(0),
         in_flight: CONNECTIONS,
+        form: event::Form::Binary,
     };
     let mut load = Load::connect(target, pace.total(), delivered).await?;
     load.post(0..WARM).await?;

@@ -1,6 +1,5 @@
-//! The event that every contender carries: 1 KiB of JSON and seven `ce-` headers, binary mode.
-
-use std::ops::Range;
+//! The event that every contender carries: 1 KiB of JSON and seven attributes, in binary mode where
+//! nothing else is said.
 
 /// The type that the Triggers ask for.
 pub(crate) const TYPE: &str = "com.example.order.created";
@@ -27,15 +26,35 @@ pub(crate) fn body() -> String {
     format!(r#"{{"note":"{filling}"}}"#)
 }
 
-/// A whole HTTP/1.1 request in which only the digits of `ce-id` change.
+/// In which form events are posted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    Binary,
+    Structured,
+    /// So many in a request.
+    Batch(u64),
+}
+
+impl Form {
+    /// Events in a request.
+    pub(crate) fn events(self) -> u64 {
+        match self {
+            Self::Binary | Self::Structured => 1,
+            Self::Batch(events) => events,
+        }
+    }
+}
+
+/// A whole HTTP/1.1 request in which only the digits of ids change.
 #[derive(Debug, Clone)]
 pub(crate) struct Request {
     bytes: Vec<u8>,
-    id: Range<usize>,
+    /// Where the digits of each event's id begin.
+    ids: Vec<usize>,
 }
 
 impl Request {
-    /// A request to `path` of `host`.
+    /// A request in binary mode to `path` of `host`.
     pub(crate) fn new(host: &str, path: &str) -> Self {
         let mut text = format!("POST {path} HTTP/1.1\r\nHost: {host}\r\nce-id: ");
         let start = text.len();
@@ -47,7 +66,29 @@ impl Request {
         text.push_str(&body());
         Self {
             bytes: text.into_bytes(),
-            id: start..start + ID_DIGITS,
+            ids: vec![start],
+        }
+    }
+
+    /// A request with events in this form.
+    pub(crate) fn formed(host: &str, path: &str, form: Form) -> Self {
+        let (media_type, events) = match form {
+            Form::Binary => return Self::new(host, path),
+            Form::Structured => ("cloudevents", structured()),
+            Form::Batch(events) => {
+                let all = vec![structured(); usize::try_from(events).unwrap_or(usize::MAX)];
+                ("cloudevents-batch", format!("[{}]", all.join(",")))
+            }
+        };
+        let text = format!(
+            "POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/{media_type}+json\r\n\
+             Content-Length: {}\r\n\r\n{events}",
+            events.len()
+        );
+        let ids = text.match_indices(ID).map(|(at, _)| at + ID.len());
+        Self {
+            ids: ids.collect(),
+            bytes: text.into_bytes(),
         }
     }
 
@@ -56,14 +97,30 @@ impl Request {
         self.bytes.len()
     }
 
-    /// The request of event `sequence`.
-    pub(crate) fn numbered(&mut self, mut sequence: u64) -> &[u8] {
-        for digit in self.bytes[self.id.clone()].iter_mut().rev() {
-            *digit = b'0' + u8::try_from(sequence % 10).expect("a digit");
-            sequence /= 10;
+    /// Request number `sequence`, whose events are the ones behind those of the requests before it.
+    pub(crate) fn numbered(&mut self, sequence: u64) -> &[u8] {
+        let first = sequence * self.ids.len() as u64;
+        for (mut number, at) in (first..).zip(&self.ids) {
+            for digit in self.bytes[*at..*at + ID_DIGITS].iter_mut().rev() {
+                *digit = b'0' + u8::try_from(number % 10).expect("a digit");
+                number /= 10;
+            }
         }
         &self.bytes
     }
+}
+
+/// What stands before the digits of an id in JSON.
+const ID: &str = r#"{"id":""#;
+
+/// The event as JSON.
+fn structured() -> String {
+    let mut text = format!("{ID}{}\"", "0".repeat(ID_DIGITS));
+    for (name, value) in HEADERS {
+        let name = name.strip_prefix("ce-").unwrap_or("datacontenttype");
+        text.push_str(&format!(r#","{name}":"{value}""#));
+    }
+    text + &format!(r#","data":{}}}"#, body())
 }
 
 /// The sequence in a `ce-id`; `None` when it is none of ours.
@@ -102,6 +159,30 @@ mod tests {
             assert_eq!(sequence(id.value), Some(number));
             let attributes = parsed.headers.iter().filter(|h| h.name.starts_with("ce-"));
             assert_eq!(attributes.count(), 7);
+        }
+    }
+
+    #[test]
+    fn events_of_a_batch_have_ids_one_after_the_other() {
+        for (form, ids) in [
+            (Form::Structured, vec!["0000000007"]),
+            (
+                Form::Batch(3),
+                vec!["0000000021", "0000000022", "0000000023"],
+            ),
+        ] {
+            let mut request = Request::formed("127.0.0.1:1", "/default/default", form);
+            let text = String::from_utf8(request.numbered(7).to_vec()).unwrap();
+            let (_, events) = text.split_once("\r\n\r\n").unwrap();
+            let read: serde_json::Value = serde_json::from_str(events).unwrap();
+            let events = read.as_array().cloned().unwrap_or_else(|| vec![read]);
+            let found: Vec<&str> = events.iter().map(|it| it["id"].as_str().unwrap()).collect();
+            assert_eq!(found, ids);
+            assert!(
+                events
+                    .iter()
+                    .all(|it| it["type"] == TYPE && it["data"]["note"].is_string())
+            );
         }
     }
 

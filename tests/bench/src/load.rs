@@ -67,6 +67,7 @@ pub(crate) struct Target<'a> {
     pub(crate) path: &'a str,
     /// How many requests are on their way at once, each on a connection of its own.
     pub(crate) in_flight: usize,
+    pub(crate) form: event::Form,
 }
 
 /// How far delivery has come, as the sink counts it.
@@ -74,7 +75,7 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Delivered {
     /// Arrivals at all awaited subscribers.
     pub(crate) arrivals: Rc<Cell<u64>>,
-    /// Arrivals that make up one event.
+    /// Arrivals that make up one event; 0 where nobody wants them.
     pub(crate) each: u64,
 }
 
@@ -136,7 +137,7 @@ impl Load {
         let name = target.name;
         let mut connections = Vec::new();
         for _ in 0..target.in_flight {
-            let opened = Connection::open(target.address, target.path).await;
+            let opened = Connection::open(target).await;
             connections.push(opened.map_err(BenchError::io(format!("connect to {name}")))?);
         }
         let timer = Timer::new().map_err(BenchError::io("make a timer"))?;
@@ -253,8 +254,9 @@ impl Answers {
 
     /// Events that were accepted and wait for delivery.
     fn backlog(&self) -> u64 {
-        let delivered = self.delivered.arrivals.get() / self.delivered.each.max(1);
-        self.accepted_count.get().saturating_sub(delivered)
+        let arrivals = self.delivered.arrivals.get();
+        let delivered = arrivals.checked_div(self.delivered.each);
+        delivered.map_or(0, |it| self.accepted_count.get().saturating_sub(it))
     }
 
     fn note(&self, sequence: u64, status: u16, waited: Duration) {
@@ -287,12 +289,12 @@ struct Connection {
 }
 
 impl Connection {
-    async fn open(target: SocketAddr, path: &str) -> io::Result<Self> {
-        let stream = TcpStream::connect(target).await?;
+    async fn open(target: Target<'_>) -> io::Result<Self> {
+        let stream = TcpStream::connect(target.address).await?;
         stream.set_nodelay(true)?;
         Ok(Self {
             stream,
-            request: event::Request::new(&target.to_string(), path),
+            request: event::Request::formed(&target.address.to_string(), target.path, target.form),
             buffer: BytesMut::with_capacity(4 * 1024),
         })
     }
@@ -353,6 +355,7 @@ mod tests {
             address: sink.address(0),
             path: &behaviour.path(0),
             in_flight: CONNECTIONS,
+            form: event::Form::Binary,
         };
         Load::connect(target, events, delivered).await.unwrap()
     }

@@ -17,6 +17,7 @@
 
 mod admin;
 mod b1;
+mod b12;
 mod b2;
 mod b2w;
 mod b3;
@@ -84,7 +85,7 @@ struct Command {
     /// How many events a run posts (B4: deliveries), instead of the benchmark's own number.
     #[arg(long, value_parser = clap::value_parser!(u64).range(10..=100_000_000))]
     events: Option<u64>,
-    /// B2, B2w, B5, B7, B8, B8c: where folders for data are made, on a disk [default: beside this program].
+    /// B2, B2w, B5, B7, B8, B8c, B12: where folders for data are made, on a disk [default: beside this program].
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// B3, B3c: how many Triggers there are besides the one that wants the events.
@@ -133,6 +134,9 @@ enum Bench {
     /// One Trigger two million events behind, catching up while another one is at the head.
     #[value(name = "B8c")]
     B8c,
+    /// Batches of 100 against single requests, taken in.
+    #[value(name = "B12")]
+    B12,
     /// CESQL: what evaluating typical expressions takes.
     #[value(name = "C1")]
     C1,
@@ -146,7 +150,7 @@ impl Bench {
     fn parties(self) -> &'static [Party] {
         match self {
             Self::B1 => &[Party::Volley, Party::Haproxy, Party::Floor],
-            Self::B3 | Self::B3c | Self::B4 | Self::B5 | Self::B6 | Self::B8c => {
+            Self::B3 | Self::B3c | Self::B4 | Self::B5 | Self::B6 | Self::B8c | Self::B12 => {
                 &[Party::Volley, Party::Floor]
             }
             Self::B2 => &[Party::Volley, Party::Floor, Party::Jetstream, Party::Fjall],
@@ -226,6 +230,7 @@ async fn run(bench: Bench, setup: &Setup) -> Result<Report, BenchError> {
         Bench::B7 => b7::run(setup).await,
         Bench::B8 => b8::run(setup).await,
         Bench::B8c => b8c::run(setup).await,
+        Bench::B12 => b12::run(setup).await,
         Bench::C1 => c1::run(setup),
         Bench::Echo => unreachable!("the echo server is no benchmark"),
     }

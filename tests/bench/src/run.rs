@@ -10,6 +10,7 @@ use crate::{
     contender::{Contender, Running, Subscriber},
     cpu::{self, Memory},
     error::BenchError,
+    event,
     load::{CONNECTIONS, Delivered, Load, Target},
     sink::{Behaviour, Counts, Sink, Size},
 };
@@ -30,9 +31,10 @@ pub(crate) struct Job {
     pub(crate) timed: bool,
     /// How many requests producers have on their way at once.
     pub(crate) in_flight: usize,
-    /// Events posted before the clock starts.
+    pub(crate) form: event::Form,
+    /// Requests posted before the clock starts: events, unless they are batches.
     pub(crate) warm: u64,
-    /// Events posted while it runs.
+    /// Requests posted while it runs.
     pub(crate) events: u64,
 }
 
@@ -74,6 +76,7 @@ impl Job {
             own_addresses: false,
             timed: false,
             in_flight: CONNECTIONS,
+            form: event::Form::Binary,
             warm: (events / 10).max(1),
             events,
         }
@@ -100,6 +103,8 @@ pub(crate) struct Stage {
     pub(crate) subscribers: Vec<Subscriber>,
     awaited: u64,
     takers: usize,
+    /// Events in a request.
+    each: u64,
 }
 
 impl Stage {
@@ -136,6 +141,7 @@ impl Stage {
             address: running.target,
             path: &running.path,
             in_flight: job.in_flight,
+            form: job.form,
         };
         let load = Load::connect(target, events, delivered).await?;
         Ok(Self {
@@ -146,6 +152,7 @@ impl Stage {
             subscribers,
             awaited: job.awaited as u64,
             takers: job.takers(),
+            each: job.form.events(),
         })
     }
 
@@ -162,7 +169,7 @@ impl Stage {
         let mut problems = self.refusals();
         if let Some(admin) = self.running.admin {
             let books = Books::settled(admin, self.takers).await?;
-            problems.extend(books.problems(accepted.count(), self.takers));
+            problems.extend(books.problems(accepted.count() * self.each, self.takers));
         }
         let Counts {
             duplicates, strays, ..

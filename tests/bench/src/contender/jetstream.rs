@@ -34,6 +34,10 @@ const SUBJECT: &str = "bench.events";
 const INBOX: &str = "_INBOX.bench";
 /// One replica, on disk, with nothing thrown away.
 const STREAM: &str = r#"{"name":"bench","subjects":["bench.events"],"storage":"file","retention":"limits","discard":"new","num_replicas":1}"#;
+/// Where the answer goes about the stream that is made.
+const MADE: &str = "made";
+/// When it is asked for again.
+const AGAIN: Duration = Duration::from_secs(1);
 /// How long an acknowledgement may take.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -151,15 +155,23 @@ impl Line {
         Ok(line)
     }
 
+    /// Asks again for as long as nobody answers: JetStream may be up after the server is.
     async fn make_stream(&mut self) -> io::Result<()> {
         let head = format!(
-            "PUB $JS.API.STREAM.CREATE.bench {INBOX}.made {}\r\n",
+            "PUB $JS.API.STREAM.CREATE.bench {INBOX}.{MADE} {}\r\n",
             STREAM.len()
         );
         let request = [head.as_bytes(), STREAM.as_bytes(), b"\r\n"].concat();
-        self.stream.write_all(&request).await?;
-        self.stream.flush().await?;
-        self.answer().await.map(drop)
+        let began = Instant::now();
+        loop {
+            self.stream.write_all(&request).await?;
+            self.stream.flush().await?;
+            match timeout(AGAIN, self.answer()).await {
+                Ok(answer) => return answer.map(drop),
+                Err(_) if began.elapsed() < START_PATIENCE => {}
+                Err(_) => return Err(io::ErrorKind::TimedOut.into()),
+            }
+        }
     }
 
     /// Microseconds of each publish.
@@ -174,7 +186,12 @@ impl Line {
         self.stream.flush().await?;
         let mut open = in_flight;
         while open > 0 {
-            let place = self.answer().await?.parse::<usize>().ok();
+            let answer = self.answer().await?;
+            if answer == MADE {
+                // It was asked for twice.
+                continue;
+            }
+            let place = answer.parse::<usize>().ok();
             let place = place.filter(|place| *place < in_flight);
             let place = place.ok_or(io::ErrorKind::InvalidData)?;
             waits.push(sent[place].elapsed().as_secs_f32() * 1e6);
