@@ -34,8 +34,8 @@ use tokio::{
 };
 use tracing::error;
 use volley_channel::{
-    Clock, Cursor, Epoch, Health, LedgerError, Position, PublishError, Publisher, ReadError,
-    SideKey, Span, Stored, Tally, Unit,
+    Clock, Cursor, Epoch, Health, LedgerError, PoolId, Position, PublishError, Publisher,
+    ReadError, SideKey, Span, Stored, Tally, Unit,
 };
 
 use self::{
@@ -88,7 +88,7 @@ pub(crate) enum Done {
     Reply(AttemptKey, Result<(), PublishError>),
     Forwarded(Forwarded),
     /// What took too long to be waited for is published.
-    Late,
+    Late(PoolId),
     Delta(Result<(), LedgerError>),
     Image(Result<(), LedgerError>),
     Pause,
@@ -124,7 +124,9 @@ pub(crate) struct Actor {
     forwards: Vec<Batch>,
     /// Batches whose publish has not ended.
     publishing: usize,
-    /// Events that were read, fetched or forwarded since others had a turn.
+    /// Of these, by where they go, those that nobody waits for any more.
+    late: BTreeMap<PoolId, usize>,
+    /// Events that were caught up, fetched or forwarded since others had a turn.
     handled: usize,
     progress: Progress,
     passes: [reading::PassReader; crate::core::PASSES],
@@ -180,6 +182,7 @@ impl Actor {
             flights: HashMap::default(),
             forwards: Vec::new(),
             publishing: 0,
+            late: BTreeMap::new(),
             handled: 0,
             progress: Progress::new(birth.epoch, channel.caps(), sides),
             passes: Default::default(),
@@ -248,10 +251,10 @@ impl Actor {
         self.core.tick(now);
         self.keep_within_budget();
         self.start_attempts(now);
+        self.forward(now);
         self.publish_replies();
         self.read_again();
         self.catch_up();
-        self.forward(now);
         self.record(now);
         self.check_drain().await;
     }
@@ -286,7 +289,7 @@ impl Actor {
             Done::Forwarded(forwarded) => self.was_forwarded(now, forwarded),
             Done::Delta(answer) => self.delta_written(answer),
             Done::Image(answer) => self.image_written(answer),
-            Done::Late => self.publishing -= 1,
+            Done::Late(pool) => self.was_late(pool),
             Done::Pause => {}
         }
     }

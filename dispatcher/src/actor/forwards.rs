@@ -20,6 +20,8 @@ use crate::{
 /// Events of one publish, and their bytes, at most. Others have a turn after each.
 const EVENTS: usize = 64;
 const BYTES: usize = 1 << 20;
+/// How long an attempt takes, at most, at a Broker that is late with others.
+const REFUSED: Duration = Duration::from_secs(1);
 
 /// What one publish takes.
 pub(super) struct Batch {
@@ -35,8 +37,8 @@ pub(crate) struct Forwarded {
     keys: Vec<AttemptKey>,
     began: Duration,
     answers: Vec<Result<(), PublishError>>,
-    /// The publish, if it was not waited for to its end.
-    late: Option<Publish>,
+    /// The publish, if it was not waited for to its end, and where to.
+    late: Option<(PoolId, Publish)>,
 }
 
 type Publish = Fut<'static, Vec<Result<(), PublishError>>>;
@@ -104,39 +106,54 @@ impl Actor {
         &mut self.forwards[at]
     }
 
-    /// Sends off what was taken along, but for what is about to become more.
+    /// Sends off what was taken along in this turn.
     pub(super) fn forward(&mut self, now: Duration) {
-        let more = self.core.is_catching_up();
-        let waits =
-            |batch: &mut Batch| more && batch.puts.len() < EVENTS && batch.bytes < BYTES / 2;
-        let waiting: Vec<Batch> = self.forwards.extract_if(.., waits).collect();
-        for batch in std::mem::replace(&mut self.forwards, waiting) {
-            let publisher = self.around.publisher.clone();
-            let (keys, pool, puts) = (batch.keys, batch.pool, batch.puts);
-            let mut publish: Publish = Box::pin(async move {
-                let tally = publisher.tally(pool);
-                let answers = publisher.publish(&tally, puts).await;
-                answers.into_iter().map(|it| it.map(|_| ())).collect()
-            });
+        for batch in std::mem::take(&mut self.forwards) {
             self.publishing += 1;
-            self.later(async move {
-                let in_time = tokio::time::timeout(batch.timeout, &mut publish).await;
-                let (mut answers, late) = match in_time {
-                    Ok(answers) => (answers, None),
-                    Err(_) => (
-                        keys.iter().map(|_| Err(in_doubt())).collect(),
-                        Some(publish),
-                    ),
-                };
-                answers.resize_with(keys.len(), || Err(PublishError::Gone));
-                Done::Forwarded(Forwarded {
-                    keys,
-                    began: now,
-                    answers,
-                    late,
-                })
-            });
+            if self.late.contains_key(&batch.pool) {
+                self.refuse(batch, now);
+            } else {
+                self.publish(batch, now);
+            }
         }
+    }
+
+    fn publish(&mut self, batch: Batch, now: Duration) {
+        let publisher = self.around.publisher.clone();
+        let (keys, pool, puts) = (batch.keys, batch.pool, batch.puts);
+        let mut publish: Publish = Box::pin(async move {
+            let tally = publisher.tally(pool);
+            let answers = publisher.publish(&tally, puts).await;
+            answers.into_iter().map(|it| it.map(|_| ())).collect()
+        });
+        self.later(async move {
+            let in_time = tokio::time::timeout(batch.timeout, &mut publish).await;
+            let (mut answers, late) = match in_time {
+                Ok(answers) => (answers, None),
+                Err(_) => (in_doubt(keys.len()), Some((pool, publish))),
+            };
+            answers.resize_with(keys.len(), || Err(PublishError::Gone));
+            Done::Forwarded(Forwarded {
+                keys,
+                began: now,
+                answers,
+                late,
+            })
+        });
+    }
+
+    /// A Broker that is late with what it has gets no more: nothing piles up in front of it, and
+    /// nothing passes what is there.
+    fn refuse(&mut self, batch: Batch, now: Duration) {
+        self.later(async move {
+            tokio::time::sleep(batch.timeout.min(REFUSED)).await;
+            Done::Forwarded(Forwarded {
+                answers: in_doubt(batch.keys.len()),
+                keys: batch.keys,
+                began: now,
+                late: None,
+            })
+        });
     }
 
     /// A batch has its answers.
@@ -158,24 +175,40 @@ impl Actor {
 
     /// What took too long goes on: what it stores is counted, although nobody waits for it.
     fn go_on_publishing(&mut self, forwarded: &mut Forwarded) {
-        match forwarded.late.take() {
-            None => self.publishing -= 1,
-            Some(publish) => self.later(async move {
-                publish.await;
-                Done::Late
-            }),
+        let Some((pool, publish)) = forwarded.late.take() else {
+            self.publishing -= 1;
+            return;
+        };
+        *self.late.entry(pool).or_default() += 1;
+        self.later(async move {
+            publish.await;
+            Done::Late(pool)
+        });
+    }
+
+    /// What took too long has its answers, at last.
+    pub(super) fn was_late(&mut self, pool: PoolId) {
+        self.publishing -= 1;
+        if let Some(batches) = self.late.get_mut(&pool) {
+            *batches -= 1;
+            if *batches == 0 {
+                self.late.remove(&pool);
+            }
         }
     }
 
     /// Waits, after the end of this unit, for what it publishes to others: they count it.
     pub(super) async fn finish_publishing(&mut self) {
-        // Whoever still asks hears that nobody is here.
+        // Whoever still asks hears that nobody is here, and permits are for others.
         self.control.close();
         while self.control.try_recv().is_ok() {}
+        self.flights.clear();
+        self.granted.1.close();
+        while self.granted.1.try_recv().is_ok() {}
         while self.publishing > 0 {
             match self.work.next().await {
                 Some(Done::Forwarded(mut forwarded)) => self.go_on_publishing(&mut forwarded),
-                Some(Done::Late) => self.publishing -= 1,
+                Some(Done::Late(pool)) => self.was_late(pool),
                 Some(_) => {}
                 None => return,
             }
@@ -183,10 +216,9 @@ impl Actor {
     }
 }
 
-fn in_doubt() -> PublishError {
-    PublishError::Unknown {
-        retry_after: Duration::ZERO,
-    }
+fn in_doubt(events: usize) -> Vec<Result<(), PublishError>> {
+    let retry_after = Duration::ZERO;
+    vec![Err(PublishError::Unknown { retry_after }); events]
 }
 
 fn outcome_of(answer: Result<(), PublishError>) -> Outcome {

@@ -43,7 +43,6 @@ impl Actor {
     ) {
         match span {
             Ok(span) => {
-                self.handled += span.events.len();
                 self.progress
                     .read(span.events.iter().map(|stored| stored.event.size()).sum());
                 self.core.listen(self.around.teller.tap.is_open());

@@ -56,11 +56,6 @@ impl Core {
         Some(at)
     }
 
-    /// Whether a catch-up pass is reading: what it brings is here soon.
-    pub fn is_catching_up(&self) -> bool {
-        self.passes.iter().any(|pass| pass.reading)
-    }
-
     /// Where an idle pass finds its next member: the lowest that the other pass won't reach.
     fn seek_pass(&self, which: usize) -> Option<Position> {
         let other = &self.passes[1 - which];
