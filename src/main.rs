@@ -43,7 +43,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Refuses variables that look like a setting and are none.
+/// Refuses variables that are a setting but for a slip.
 fn variables_are_spelt() -> Result<(), Failure> {
     let names = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
     match settings::misspelt(&Cli::command(), names).first() {

@@ -76,15 +76,15 @@ pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
     supervisor::raise_file_limit();
-    pages::begin_small();
+    let small = pages::begin_small();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    runtime.block_on(serve(options))
+    runtime.block_on(serve(options, small))
 }
 
-async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
+async fn serve(options: ServeOptions, small: pages::Small) -> Result<ExitCode, Failure> {
     let clock = Clock::system();
     let data = bind(options.listen, "the data port").await?;
     let admin = bind(options.admin, "the admin port").await?;
@@ -96,7 +96,7 @@ async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
     let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
     let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
     tell_all(&loaded);
-    pages::loaded(loaded.objects().count());
+    small.loaded(loaded.objects().count());
 
     let addresses = (local(&data)?, local(&admin)?);
     let storage = Storage::open(&options, clock)?;

@@ -7,7 +7,7 @@ use std::{ffi::OsString, fs, path::Path};
 
 use clap::{Arg, ArgMatches, Command, parser::ValueSource};
 use serde_json::{Map, Value};
-use volley_spec::suggest::nearest;
+use volley_spec::suggest::{is_slip, nearest};
 
 use crate::failure::{Failure, Kind};
 
@@ -69,8 +69,8 @@ pub(crate) fn from_file(
     Ok(added)
 }
 
-/// Which of `names` look like variables that a flag of any command reads, but are none: each with
-/// the one that was meant. Others that begin with `VOLLEY_` are somebody else's.
+/// Which of `names` are variables that a flag of any command reads, but for one slip: each with the
+/// one that was meant. Others that begin with `VOLLEY_` are somebody else's.
 pub(crate) fn misspelt(
     program: &Command,
     names: impl Iterator<Item = String>,
@@ -84,8 +84,10 @@ pub(crate) fn misspelt(
     let mut found: Vec<(String, String)> = unknown
         .filter_map(|name| {
             let words = known.iter().filter_map(|known| known.strip_prefix(PREFIX));
-            let near = nearest(name.strip_prefix(PREFIX)?, words)?.to_owned();
-            Some((name, format!("{PREFIX}{near}")))
+            let word = name.strip_prefix(PREFIX)?;
+            let near = nearest(word, words).filter(|near| is_slip(word, near))?;
+            let meant = format!("{PREFIX}{near}");
+            Some((name, meant))
         })
         .collect();
     found.sort();
@@ -189,7 +191,7 @@ mod tests {
     use crate::cli::Cli;
 
     #[test]
-    fn a_variable_that_is_nearly_one_is_told_and_one_of_somebody_else_is_not() {
+    fn a_variable_with_a_slip_is_found_and_one_of_somebody_else_is_not() {
         let names = [
             "VOLLEY_LISTN",
             "VOLLEY_LISTEN",
@@ -201,6 +203,8 @@ mod tests {
             "VOLLEY_PORT",
             "VOLLEY_PORT_8080_TCP_ADDR",
             "VOLLEY_SOMETHING_ELSE",
+            "VOLLEY_SERVICE",
+            "VOLLEY_PATH",
             "HOME",
         ];
         let found = misspelt(&Cli::command(), names.map(str::to_owned).into_iter());

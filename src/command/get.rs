@@ -15,6 +15,7 @@ use volley_spec::{ObjectKind, read::kind_elsewhere, suggest::nearest};
 use self::listing::Listing;
 use crate::{
     asking::{self, Asked},
+    client::Server,
     failure::{Failure, Kind},
     naming,
     output::{self, Form},
@@ -76,19 +77,18 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
     if let Some(name) = name {
         query.push(("name", name));
     }
-    // The books say who is in them; of JSON stderr holds errors only.
-    let mut left_out = match &kind {
-        Wanted::Objects(kind) if args.output != Form::Json => {
-            LeftOut::of(args, *kind, &server.failed_checks().await)
-        }
-        _ => LeftOut::default(),
-    };
     let path = format!("/api/v1/{}", kind.plural());
     let mut pages = server.pages(&path, &query);
     let mut listing = Listing::new(args, &kind, clock.wall_ms());
+    let mut left_out = None;
     while let Some(mut items) = pages.next().await? {
         items.retain(|item| kind.takes(item));
-        left_out.lists(&items);
+        if left_out.is_none() {
+            left_out = Some(LeftOut::asked(args, &kind, &server).await);
+        }
+        left_out
+            .iter_mut()
+            .for_each(|left_out| left_out.lists(&items));
         if !output::print_on(&listing.page(&items)?)? {
             return Ok(());
         }
@@ -100,7 +100,8 @@ pub(crate) async fn run(args: &GetArgs, clock: Clock) -> Result<(), Failure> {
         return Err(Failure::new(Kind::NotFound, message).hint(hint));
     }
     output::print(&listing.end()?)?;
-    left_out.lines().for_each(|line| output::remark(&line));
+    let lines = left_out.iter().flat_map(LeftOut::lines);
+    lines.for_each(|line| output::remark(&line));
     Ok(())
 }
 
@@ -113,6 +114,17 @@ struct LeftOut {
 }
 
 impl LeftOut {
+    /// What the server has against what is asked for. The books say who is in them; where JSON is
+    /// asked for, stderr holds errors only.
+    async fn asked(args: &GetArgs, kind: &Wanted, server: &Server) -> Self {
+        match kind {
+            Wanted::Objects(kind) if args.output != Form::Json => {
+                Self::of(args, *kind, &server.failed_checks().await)
+            }
+            _ => Self::default(),
+        }
+    }
+
     /// What the checks that did not pass say of what is asked for.
     fn of(args: &GetArgs, kind: ObjectKind, checks: &[String]) -> Self {
         let here = if args.all_namespaces {

@@ -5,16 +5,37 @@
 /// With more objects than this, memory is large enough for huge pages.
 const MANY: usize = 10_000;
 
+/// A ban on huge pages that is ours to lift.
+#[derive(Debug)]
+pub(super) struct Small(bool);
+
 /// From here on memory is taken in pages of the usual size.
-pub(super) fn begin_small() {
-    forbid(true);
+pub(super) fn begin_small() -> Small {
+    let ours = !is_forbidden();
+    if ours {
+        forbid(true);
+    }
+    Small(ours)
 }
 
-/// The objects are read: with many of them, what is taken from here on may be in huge pages.
-pub(super) fn loaded(objects: usize) {
-    if objects > MANY {
-        forbid(false);
+impl Small {
+    /// The objects are read: with many of them, what is taken from here on may be in huge pages.
+    pub(super) fn loaded(self, objects: usize) {
+        if self.0 && objects > MANY {
+            forbid(false);
+        }
     }
+}
+
+/// Whether whoever started this process does not want them.
+#[cfg(target_os = "linux")]
+fn is_forbidden() -> bool {
+    rustix::thread::transparent_huge_pages_are_disabled().unwrap_or(true)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn is_forbidden() -> bool {
+    true
 }
 
 #[cfg(target_os = "linux")]

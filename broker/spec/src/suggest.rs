@@ -21,6 +21,11 @@ pub fn nearest<'a>(
         .map(|(_, candidate)| candidate)
 }
 
+/// Whether `written` is `meant` but for one edit.
+pub fn is_slip(written: &str, meant: &str) -> bool {
+    distance(&lower(written), &lower(meant)) <= 1
+}
+
 /// `did you mean "X"?`, or `otherwise` when nothing is near.
 pub(crate) fn did_you_mean<'a>(
     written: &str,

@@ -4,7 +4,7 @@ use url::Url;
 
 use super::reference;
 use crate::{
-    kinds::{Destination, hide_password},
+    kinds::{Destination, hide_passwords},
     problem::Findings,
 };
 
@@ -138,7 +138,7 @@ fn has_scheme(uri: &str) -> bool {
 }
 
 fn shown(uri: &str) -> String {
-    hide_password(uri).chars().take(200).collect()
+    hide_passwords(uri).chars().take(200).collect()
 }
 
 fn is_pem(text: &str) -> bool {

@@ -95,13 +95,27 @@ pub fn hide_passwords(text: &str) -> Cow<'_, str> {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(at) = rest.find("://").map(|at| at + 3) {
-        let ends = |c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '/');
-        let end = rest[at..].find(ends).map_or(rest.len(), |end| at + end);
+        let end = end_of_authority(rest, at);
         let (url, more) = rest.split_at(end);
         shown.push_str(&hide_password(url));
         rest = more;
     }
     Cow::Owned(shown + rest)
+}
+
+/// Where the authority that begins at `at` ends. A quote ends it unless an `@` comes before any blank
+/// or slash: it may stand in a password.
+fn end_of_authority(text: &str, at: usize) -> usize {
+    let after = &text[at..];
+    let cut = |c: char| c.is_whitespace() || c == '/';
+    let mut end = after.find(cut).unwrap_or(after.len());
+    // The slash is that of the next URL, whose scheme is not to be lost.
+    if after[end..].starts_with("//") && after[..end].ends_with(':') {
+        end -= 1;
+    }
+    let quote = after[..end].find(['"', '\'']).unwrap_or(end);
+    let in_quotes = after[quote..end].contains('@');
+    at + if in_quotes { end } else { quote }
 }
 
 fn hidden<S: Serializer>(uri: &Option<String>, serializer: S) -> Result<S::Ok, S::Error> {
@@ -139,6 +153,16 @@ mod tests {
                 "a: 'amqp://u:***@h'\nb: c:d@e",
             ),
             ("http://h see me:you@h", "http://h see me:you@h"),
+            (
+                "nats://u:p1@h1,nats://u:p2@h2",
+                "nats://u:***@h1,nats://u:***@h2",
+            ),
+            (
+                "http://h?next=http://me:pw@x",
+                "http://h?next=http://me:***@x",
+            ),
+            ("uri: http://me:pa'ss@h/", "uri: http://me:***@h/"),
+            ("[\"http://h\",\"x\"]", "[\"http://h\",\"x\"]"),
         ] {
             assert_eq!(hide_passwords(text), shown);
         }

@@ -20,7 +20,7 @@ use serde_saphyr::{Location, Options, Spanned};
 use explain::explain;
 
 use crate::{
-    kinds::hide_password,
+    kinds::hide_passwords,
     problem::{Path, Step},
 };
 
@@ -226,7 +226,7 @@ impl<'a> Node<'a> {
         match &self.value {
             Value::Bool(value) => format!("the boolean {value}"),
             Value::Number(number) => format!("the number {}", written(number.to_string())),
-            Value::Text(text) => format!("the text {:?}", short(&hide_password(text))),
+            Value::Text(text) => format!("the text {:?}", short(&hide_passwords(text))),
             Value::Null | Value::List(_) | Value::Map(_) => self.type_name().to_owned(),
         }
     }
