@@ -5,7 +5,7 @@ use http::{HeaderMap, HeaderValue, header::CONTENT_TYPE};
 
 use crate::{
     EncodeError, Event, EventError, Format, Overlay, Wire,
-    envelope::malformed,
+    envelope::{Envelope, malformed},
     headers::Survey,
     hops,
     json::{JsonError, MAX_DEPTH, Scanner},
@@ -37,11 +37,8 @@ pub(crate) fn read(
     if !scanner.eat(b']') {
         loop {
             let index = events.len();
-            let at = scanner
-                .value(MAX_DEPTH)
-                .map_err(|e| in_batch(e).at_index(index))?;
-            let member = Bytes::copy_from_slice(text[at].as_bytes());
-            let event = structured::read(survey, member, rule).map_err(|e| e.at_index(index))?;
+            let event = member(survey, text, &mut scanner, rule);
+            let event = event.map_err(|e| e.at_index(index))?;
             events.push(event);
             scanner.white();
             if scanner.eat(b']') {
@@ -55,6 +52,29 @@ pub(crate) fn read(
     }
     scanner.end().map_err(in_batch)?;
     Ok(events)
+}
+
+/// Reads the member at which the scanner stands.
+fn member<'a>(
+    survey: &Survey<'_>,
+    text: &'a str,
+    scanner: &mut Scanner<'a>,
+    rule: hops::Rule,
+) -> Result<Event, EventError> {
+    let (start, mut ahead) = (scanner.at(), scanner.clone());
+    let envelope = Envelope::next(text, &mut ahead);
+    if let Ok(envelope) = envelope
+        && envelope.find(hops::ATTRIBUTE).is_none()
+    {
+        *scanner = ahead;
+        let member = Bytes::copy_from_slice(&text.as_bytes()[start..scanner.at()]);
+        return structured::read_member(survey, &envelope, member, rule);
+    }
+    // It is read alone: what is wrong is told by its place in the batch or in itself, and the hop
+    // count is cut out of it.
+    let at = scanner.value(MAX_DEPTH).map_err(in_batch)?;
+    let member = Bytes::copy_from_slice(text[at].as_bytes());
+    structured::read(survey, member, rule)
 }
 
 fn in_batch(error: JsonError) -> EventError {

@@ -51,8 +51,15 @@ impl<'a> Envelope<'a> {
 
     fn scan(text: &'a str) -> Result<Self, EventError> {
         let mut scanner = Scanner::of(text);
-        let mut members = SmallVec::new();
         scanner.white();
+        let envelope = Self::next(text, &mut scanner)?;
+        scanner.end().map_err(in_envelope)?;
+        Ok(envelope)
+    }
+
+    /// Takes the envelope apart that begins where `scanner` of `text` stands.
+    pub(crate) fn next(text: &'a str, scanner: &mut Scanner<'a>) -> Result<Self, EventError> {
+        let mut members = SmallVec::new();
         if scanner.peek().is_some_and(|b| b != b'{') {
             return Err(malformed("the envelope is not a JSON object"));
         }
@@ -60,7 +67,7 @@ impl<'a> Envelope<'a> {
         scanner.white();
         if scanner.peek() != Some(b'}') {
             loop {
-                let member = member(&mut scanner)?;
+                let member = member(scanner)?;
                 add(&mut members, member)?;
                 scanner.white();
                 if !scanner.eat(b',') {
@@ -70,10 +77,7 @@ impl<'a> Envelope<'a> {
             }
         }
         let end = scanner.at();
-        scanner
-            .expect(b'}')
-            .and_then(|()| scanner.end())
-            .map_err(in_envelope)?;
+        scanner.expect(b'}').map_err(in_envelope)?;
         Ok(Self { text, members, end })
     }
 

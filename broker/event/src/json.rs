@@ -328,9 +328,13 @@ pub(crate) fn is_value(text: &str, depth: u32) -> bool {
     scanner.value(depth).is_ok() && scanner.end().is_ok()
 }
 
-/// Reads a text that is one string, quotes included.
-pub(crate) fn string(text: &str) -> Option<Text<'_>> {
-    Scanner::of(text).string().ok()
+/// The string that a value is, if it is one. The value has been passed over by a [`Scanner`].
+pub(crate) fn string(value: &str) -> Option<Text<'_>> {
+    let raw = value.strip_prefix('"')?.strip_suffix('"')?;
+    Some(Text {
+        raw,
+        escaped: raw.contains('\\'),
+    })
 }
 
 /// Appends `text` as a JSON string.
@@ -355,11 +359,11 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 /// How many bytes stand for themselves in a JSON string, up to a quote, a backslash or a control
 /// character. Whole chunks are looked at without a branch: most of an event is its data.
 fn plain(bytes: &[u8]) -> usize {
-    const CHUNK: usize = 32;
     let special = |b: u8| (b == b'"') | (b == b'\\') | (b < b' ');
-    let chunks = bytes.chunks_exact(CHUNK);
-    let any = |chunk: &[u8]| chunk.iter().fold(false, |any, b| any | special(*b));
-    let at = CHUNK * chunks.take_while(|chunk| !any(chunk)).count();
+    let (chunks, _) = bytes.as_chunks::<32>();
+    let is_plain =
+        |chunk: &&[u8; 32]| chunk.iter().fold(0, |any, b| any | u8::from(special(*b))) == 0;
+    let at = 32 * chunks.iter().take_while(is_plain).count();
     let rest = &bytes[at..];
     at + rest.iter().position(|b| special(*b)).unwrap_or(rest.len())
 }

@@ -33,6 +33,43 @@ pub(crate) fn read(
     rule: hops::Rule,
 ) -> Result<Event, EventError> {
     let envelope = Envelope::parse(&body)?;
+    let (blocks, version) = judge(survey, &envelope)?;
+    let (hops, cut) = take_hops(&envelope, rule)?;
+    // It borrows the body.
+    drop(envelope);
+    let body = cut.unwrap_or(body);
+    Ok(Event::from_parts(
+        blocks,
+        body,
+        Form::Structured,
+        version,
+        hops,
+    ))
+}
+
+/// Reads the envelope of `member`, a member of a batch that was taken apart there and has no hop count.
+pub(crate) fn read_member(
+    survey: &Survey<'_>,
+    envelope: &Envelope<'_>,
+    member: Bytes,
+    rule: hops::Rule,
+) -> Result<Event, EventError> {
+    let (blocks, version) = judge(survey, envelope)?;
+    let hops = rule.hops(None)?;
+    Ok(Event::from_parts(
+        blocks,
+        member,
+        Form::Structured,
+        version,
+        hops,
+    ))
+}
+
+/// Judges attributes and data, and writes down the attributes and the headers that travel.
+fn judge(
+    survey: &Survey<'_>,
+    envelope: &Envelope<'_>,
+) -> Result<((Bytes, Bytes), SpecVersion), EventError> {
     let required = |name| {
         envelope
             .present(name)
@@ -40,7 +77,7 @@ pub(crate) fn read(
     };
     let version = required("specversion")?;
     let version = attributes::version(&envelope::text("specversion", envelope.value(version))?)?;
-    let mut block = BlockWriter::with_room(room(&envelope, survey));
+    let mut block = BlockWriter::with_room(room(envelope, survey));
     for name in ["id", "source", "type", "specversion"] {
         put(&mut block, version, name, envelope.value(required(name)?))?;
     }
@@ -57,19 +94,8 @@ pub(crate) fn read(
             }
         }
     }
-    check_data(&envelope, version)?;
-    let (hops, cut) = take_hops(&envelope, rule)?;
-    let blocks = block.finish(&survey.traveling)?;
-    // It borrows the body.
-    drop(envelope);
-    let body = cut.unwrap_or(body);
-    Ok(Event::from_parts(
-        blocks,
-        body,
-        Form::Structured,
-        version,
-        hops,
-    ))
+    check_data(envelope, version)?;
+    Ok((block.finish(&survey.traveling)?, version))
 }
 
 fn room(envelope: &Envelope<'_>, survey: &Survey<'_>) -> usize {

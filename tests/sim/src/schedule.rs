@@ -143,13 +143,18 @@ impl Schedule {
         if rng.u8(0..8) == 0 && !schedule.harms() && !schedule.forwards() {
             let gone = within(&mut rng, schedule.calm / 2);
             let back = gone + within(&mut rng, schedule.calm / 3);
-            delete_and_make_again(&mut rng, &mut schedule.worlds, gone, back);
+            schedule.delete_a_broker(&mut rng, gone, back);
         }
         let mut rng = Rng::with_seed(seed ^ 0xc10c_5e77_1a6b_0b5e);
         if rng.u8(0..3) == 0 {
             schedule.jumps = jumps(&mut rng, schedule.calm);
         }
         schedule
+    }
+
+    /// Has one of the Brokers deleted at a time, with its Triggers, and made again later.
+    pub(crate) fn delete_a_broker(&mut self, rng: &mut Rng, gone: Duration, back: Duration) {
+        delete_and_make_again(rng, &mut self.worlds, gone, back);
     }
 
     /// Has Brokers forward to each other: one to the other one, or in a ring until an event has no hops

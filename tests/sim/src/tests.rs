@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{
     checks::{judge, losses_and_repeats},
-    schedule::{End, HEIR, How, Keeping, Schedule},
+    schedule::{BROKERS, End, HEIR, How, Keeping, Schedule},
     trace::{self, Fact},
     world,
 };
@@ -186,6 +186,55 @@ fn a_forward_that_takes_too_long_is_counted_all_the_same() {
         repeated += stored.count() - once.len();
     }
     assert!(repeated > 10, "only {repeated} events were forwarded again");
+}
+
+// What a Broker had on its way to another one when it was deleted is stored there, or is not, and is
+// counted there.
+#[test]
+fn a_broker_that_is_deleted_while_it_forwards_leaves_the_other_one_s_books_right() {
+    let mut forwarded = 0;
+    for mut schedule in (0..400).map(Schedule::of).filter(Schedule::forwards) {
+        (schedule.troubles, schedule.ends) = (Vec::new(), Vec::new());
+        if let Keeping::Log(disk) = &mut schedule.keeping {
+            disk.slowest_ms = 15;
+        }
+        // While something that is stored there now is on its way.
+        let facts = world::run(&schedule);
+        let there =
+            |fact: &Fact| matches!(fact, Fact::Stored { broker, .. } if broker == BROKERS[1]);
+        let mut times = facts.iter().filter(|(_, fact)| there(fact));
+        let Some((at, _)) = times.nth(3) else {
+            continue;
+        };
+        let (gone, back) = (*at + Duration::from_millis(4), schedule.calm);
+        schedule.delete_a_broker(&mut fastrand::Rng::with_seed(schedule.seed), gone, back);
+        let elsewhere = schedule.producers.iter().flatten();
+        let elsewhere = elsewhere.filter(|post| post.broker != BROKERS[0]);
+        let elsewhere: std::collections::BTreeSet<&str> = elsewhere
+            .flat_map(|post| &post.events)
+            .map(|event| event.seen.id.as_str())
+            .collect();
+        let mut stored = 0;
+        for (_, fact) in &world::run(&schedule) {
+            match fact {
+                Fact::Stored { broker, event, .. } if broker == BROKERS[0] => {
+                    stored += 1;
+                    forwarded += u64::from(elsewhere.contains(event.id.as_str()));
+                }
+                Fact::Stuck { what } => panic!("seed {}: {what}", schedule.seed),
+                Fact::Books(books) if books.name == BROKERS[0] => {
+                    assert_eq!(
+                        (books.settled, books.accepted),
+                        (true, stored),
+                        "seed {}: {books:?}",
+                        schedule.seed
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+    assert!(forwarded > 50, "only {forwarded} events were forwarded");
 }
 
 fn dropped(books: &volley_spec::report::BrokerAccount, why: &str) -> bool {

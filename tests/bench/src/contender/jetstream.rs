@@ -34,7 +34,7 @@ const SUBJECT: &str = "bench.events";
 const INBOX: &str = "_INBOX.bench";
 /// One replica, on disk, with nothing thrown away.
 const STREAM: &str = r#"{"name":"bench","subjects":["bench.events"],"storage":"file","retention":"limits","discard":"new","num_replicas":1}"#;
-/// Where the answer goes about the stream that is made.
+/// Where answers go until the stream takes events.
 const MADE: &str = "made";
 /// When it is asked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -155,16 +155,24 @@ impl Line {
         Ok(line)
     }
 
-    /// Asks again for as long as nobody answers: JetStream may be up after the server is.
+    /// Makes the stream, and goes on once it takes events.
     async fn make_stream(&mut self) -> io::Result<()> {
         let head = format!(
             "PUB $JS.API.STREAM.CREATE.bench {INBOX}.{MADE} {}\r\n",
             STREAM.len()
         );
-        let request = [head.as_bytes(), STREAM.as_bytes(), b"\r\n"].concat();
+        let create = [head.as_bytes(), STREAM.as_bytes(), b"\r\n"].concat();
+        self.ask(&create).await?;
+        self.ask(format!("PUB {SUBJECT} {INBOX}.{MADE} 1\r\nx\r\n").as_bytes())
+            .await
+    }
+
+    /// Asks again for as long as nobody answers: what is asked may not be there yet, and then it is
+    /// thrown away.
+    async fn ask(&mut self, request: &[u8]) -> io::Result<()> {
         let began = Instant::now();
         loop {
-            self.stream.write_all(&request).await?;
+            self.stream.write_all(request).await?;
             self.stream.flush().await?;
             match timeout(AGAIN, self.answer()).await {
                 Ok(answer) => return answer.map(drop),
