@@ -114,7 +114,14 @@ async fn note_peers(
 ) -> Result<(), BenchError> {
     let time = if setup.quick { PEER_QUICK } else { PEER };
     if let Some(jetstream) = &setup.jetstream {
-        let published = jetstream.publish(&setup.disk, in_flight, time).await?;
+        let published = match jetstream.publish(&setup.disk, in_flight, time).await {
+            Ok(published) => published,
+            Err(error) => {
+                // Now and then a server that has just come up answers nobody.
+                eprintln!("{error}; once more");
+                jetstream.publish(&setup.disk, in_flight, time).await?
+            }
+        };
         note_peer(report, &figure("jetstream", in_flight), published);
     }
     if setup.fjall {
