@@ -62,7 +62,8 @@ use crate::{
 
 /// How many turns an actor takes before it lets others on its core have one.
 const IN_A_ROW: u64 = 8;
-/// How much of what is done one turn takes.
+/// How much of what is done one turn takes, and after how many events that are not new others on
+/// its core have one.
 const AT_ONCE: usize = 16;
 
 /// What an actor needs of its surroundings.

@@ -146,9 +146,14 @@ impl Actor {
     /// nothing passes what is there.
     fn refuse(&mut self, batch: Batch, now: Duration) {
         self.later(async move {
-            tokio::time::sleep(batch.timeout.min(REFUSED)).await;
+            let pause = batch.timeout.min(REFUSED);
+            tokio::time::sleep(pause).await;
+            let late = PublishError::Down {
+                retry_after: Duration::ZERO,
+                reason: "it is late with events that came before".to_owned(),
+            };
             Done::Forwarded(Forwarded {
-                answers: in_doubt(batch.keys.len()),
+                answers: vec![Err(late); batch.keys.len()],
                 keys: batch.keys,
                 began: now,
                 late: None,

@@ -14,6 +14,7 @@ const HEAD: Budget = Budget {
     bytes: 4 << 20,
     wait: Duration::from_secs(60),
 };
+/// One read of a catch-up pass. It is done in one go, so it is what others on the core wait for.
 const PASS: Budget = Budget {
     events: 16,
     bytes: 1 << 20,
