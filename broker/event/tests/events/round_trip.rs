@@ -7,14 +7,22 @@ use volley_event::{Form, Format, Overlay, Wire, write_batch};
 
 use super::*;
 
-/// A value without control characters, as attributes may have.
+/// A value without control characters and noncharacters, as attributes may have.
 fn value() -> impl Strategy<Value = String> {
     let c = prop_oneof![
         4 => prop::char::range(' ', '~'),
         1 => prop::sample::select(vec!['%', '"', '\\', ' ', '€', '😀', 'é', '\u{a0}', '\u{fffd}']),
-        1 => any::<char>().prop_map(|c| if c.is_control() { 'x' } else { c }),
+        1 => any::<char>().prop_map(|c| if allowed(c) { c } else { 'x' }),
     ];
     prop::collection::vec(c, 0..20).prop_map(|chars| chars.into_iter().collect())
+}
+
+/// As the type system of CloudEvents 1.0.2 has it (String).
+fn allowed(c: char) -> bool {
+    let code = u32::from(c);
+    !c.is_control()
+        && !(0xfdd0..=0xfdef).contains(&code)
+        && !matches!(code & 0xffff, 0xfffe | 0xffff)
 }
 
 fn name() -> impl Strategy<Value = String> {
