@@ -14,10 +14,17 @@ const HEAD: Budget = Budget {
     bytes: 4 << 20,
     wait: Duration::from_secs(60),
 };
-/// One read of a catch-up pass. It is done in one go, so it is what others on the core wait for.
+/// One read of a catch-up pass, besides what the head took since the one before it. It is done in
+/// one go, so it is what others on the core wait for.
 const PASS: Budget = Budget {
     events: 16,
     bytes: 1 << 20,
+    wait: Duration::ZERO,
+};
+/// The most that one read of a catch-up pass takes.
+const PASS_MOST: Budget = Budget {
+    events: 1_024,
+    bytes: 4 << 20,
     wait: Duration::ZERO,
 };
 /// How long after an error that names no pause the next read is tried.
@@ -27,6 +34,34 @@ const PAUSE: Duration = Duration::from_millis(100);
 #[derive(Default)]
 pub(super) struct PassReader {
     cursor: Option<Box<dyn Cursor>>,
+    arrived: Arrived,
+}
+
+/// What the head took since a pass last read. The pass takes as much and some more: whoever is
+/// behind would fall back ever further if producers had more turns of a busy core than the pass.
+#[derive(Clone, Copy, Default)]
+struct Arrived {
+    events: usize,
+    bytes: usize,
+}
+
+impl Arrived {
+    fn note(&mut self, events: usize, bytes: usize) {
+        self.events = self.events.saturating_add(events);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    /// How much the next read of a pass takes.
+    fn budget(self) -> Budget {
+        Budget {
+            events: PASS
+                .events
+                .saturating_add(self.events)
+                .min(PASS_MOST.events),
+            bytes: PASS.bytes.saturating_add(self.bytes).min(PASS_MOST.bytes),
+            ..PASS
+        }
+    }
 }
 
 impl Actor {
@@ -44,8 +79,11 @@ impl Actor {
     ) {
         match span {
             Ok(span) => {
-                self.progress
-                    .read(span.events.iter().map(|stored| stored.event.size()).sum());
+                let bytes = span.events.iter().map(|stored| stored.event.size()).sum();
+                self.progress.read(bytes);
+                for pass in &mut self.passes {
+                    pass.arrived.note(span.events.len(), bytes);
+                }
                 self.core.listen(self.around.teller.tap.is_open());
                 self.core.read(span);
                 self.tell_read();
@@ -92,6 +130,7 @@ impl Actor {
             };
             let channel = Arc::clone(self.around.publisher.channel());
             let (unit, cursor) = (self.unit, self.passes[which].cursor.take());
+            let budget = std::mem::take(&mut self.passes[which].arrived).budget();
             self.later(async move {
                 let opened = match cursor {
                     Some(cursor) => Ok(cursor),
@@ -100,7 +139,7 @@ impl Actor {
                 match opened {
                     Ok(mut cursor) => {
                         cursor.seek(at);
-                        let span = cursor.next(PASS).await;
+                        let span = cursor.next(budget).await;
                         Done::Pass(which, Some(cursor), span)
                     }
                     Err(error) => Done::Pass(which, None, Err(error)),
@@ -181,5 +220,25 @@ fn pause_of(error: &ReadError) -> Duration {
     match error {
         ReadError::Down { retry_after, .. } => *retry_after,
         _ => PAUSE,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pass_takes_more_than_the_head_did_but_not_without_bound() {
+        let mut arrived = Arrived::default();
+        assert_eq!(arrived.budget(), PASS);
+        arrived.note(64, 64 << 10);
+        arrived.note(64, 64 << 10);
+        let budget = arrived.budget();
+        assert_eq!(
+            (budget.events, budget.bytes),
+            (144, (1 << 20) + (128 << 10))
+        );
+        arrived.note(usize::MAX, usize::MAX);
+        assert_eq!(arrived.budget(), PASS_MOST);
     }
 }
