@@ -216,7 +216,7 @@ impl Actor {
                 Some(granted) = self.granted.1.recv() => self.on_granted(granted),
                 (cursor, span) = next_span(&mut self.head), if self.head.is_some() => {
                     self.head = None;
-                    self.head_was_read(cursor, span);
+                    self.head_was_read(cursor, span).await;
                 }
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.on_all_done(done),
                 Ok(()) = self.health.changed() => self.on_health(),

@@ -20,6 +20,7 @@ mod books;
 mod changes;
 mod ended;
 mod graves;
+mod head;
 mod heard;
 mod image;
 mod owner;
@@ -52,13 +53,15 @@ pub use positions::Positions;
 pub use roll::{Absent, Name, Roll};
 pub use shelf::Facts;
 use shelf::Shelf;
-use trigger::{Reading, Trigger};
+use trigger::Trigger;
 use volley_channel::{Position, Span, Stored};
 use volley_event::Event;
 use volley_filter::Index;
 use volley_spec::route::{Overflow, Target, TriggerRoute};
 
-use self::{altered::Altered, changes::Noted, graves::Graves, passes::Pass, roll::RollCall};
+use self::{
+    altered::Altered, changes::Noted, graves::Graves, head::HeadSpan, passes::Pass, roll::RollCall,
+};
 use crate::policy::Failure;
 pub use passes::PASSES;
 
@@ -149,6 +152,7 @@ pub struct Core {
     absent_floor: Option<Position>,
     index: Index,
     hits: Vec<Slot>,
+    reading: Option<HeadSpan>,
     shelf: Shelf,
     head: Position,
     head_ordinal: u64,
@@ -193,6 +197,10 @@ pub struct Core {
     altered: Option<Altered>,
 }
 
+/// How many steps filters take ([`Filter::judge_at`](volley_filter::Filter::judge_at)) until others on
+/// the core have a turn: as many as one expression may, some tenths of a millisecond.
+pub const STEPS: u64 = 1 << 18;
+
 /// The slot in `timers` of a Trigger's rate.
 const RATE: Position = Position(u64::MAX);
 
@@ -211,6 +219,7 @@ impl Core {
             absent_floor: None,
             index: Index::default(),
             hits: Vec::new(),
+            reading: None,
             head,
             head_ordinal,
             noted: VecDeque::new(),
@@ -254,63 +263,8 @@ impl Core {
 
     /// The head read `span`, which starts at [`head`](Self::head).
     pub fn read(&mut self, span: Span) {
-        for stored in span.events {
-            self.miss(stored.ordinal);
-            self.take_up(stored.position);
-            self.head = stored.position.following();
-            self.head_ordinal = stored.ordinal + 1;
-            self.classify(stored);
-        }
-        self.miss(span.next_ordinal);
-        self.head = self.head.max(span.next);
-        self.take_up(self.head);
-    }
-
-    /// Adds one event at the head to the Triggers that want it (R3).
-    fn classify(&mut self, stored: Stored) {
-        let mut hits = std::mem::take(&mut self.hits);
-        hits.clear();
-        self.index.matches(&stored.event, &mut hits);
-        let key = stored.event.partition_key().map(lane_hash);
-        let (mut wanted, mut users) = (false, 0);
-        for slot in hits.iter().copied() {
-            let Some(trigger) = self.triggers[slot as usize].as_mut() else {
-                continue;
-            };
-            match trigger.reading {
-                Reading::Attached { from } if stored.position >= from => {}
-                Reading::Detached { .. } => {
-                    wanted = true;
-                    continue;
-                }
-                _ => continue,
-            }
-            wanted = true;
-            if trigger.done.remove(stored.position) {
-                continue;
-            }
-            if trigger.has_room(&self.settings) {
-                trigger.pending.admit(stored.position);
-                trigger.counts.matched += 1;
-                users += 1;
-                self.weigh(slot);
-                self.ready.insert(slot);
-            } else {
-                self.detach(slot, stored.position, stored.ordinal);
-            }
-        }
-        self.unmatched += u64::from(!wanted);
-        if self.listening {
-            self.heard.push(Heard {
-                stored: stored.clone(),
-                wanted,
-                hits: hits.clone(),
-            });
-        }
-        self.hits = hits;
-        if users > 0 {
-            self.shelf.push(stored, key, users);
-        }
+        self.begin_read(span);
+        while !self.read_on(u64::MAX) {}
     }
 
     /// Takes one Trigger that may have something to start. Ask [`start`](Self::start) for it

@@ -36,6 +36,7 @@ pub(crate) use self::syntax::SyntaxError;
 use self::{
     op::{Op, Program},
     parse::Remark,
+    run::Fuel,
     trace::Outcome,
     value::{Type, Value},
 };
@@ -69,9 +70,12 @@ impl Expression {
         self.0.ops.iter().filter(is_real).count()
     }
 
-    /// Whether `event` passes.
-    pub(crate) fn judge(&self, event: &Event) -> Verdict {
-        match run::run(&self.0, event) {
+    /// Whether `event` passes; what that took is added to `steps`.
+    pub(crate) fn judge(&self, event: &Event, steps: &mut u64) -> Verdict {
+        let mut fuel = Fuel::full();
+        let value = run::run_on(&self.0, event, &mut fuel);
+        *steps += fuel.burnt();
+        match value {
             Ok(Value::Boolean(passes)) => Verdict {
                 passes,
                 failed: false,
@@ -90,6 +94,13 @@ impl Expression {
             Ok(value) => Some(format!("not a boolean: {value}")),
             Err(failed) => Some(failed.reason.to_string()),
         }
+    }
+
+    /// Whether it is true of every event, or of none, and never fails; `None` when that is not known.
+    pub(crate) fn always(&self) -> Option<bool> {
+        let fact = facts::fact(&self.0);
+        let known = fact.kind == Some(Type::Boolean) && !fact.fails && fact.yes != fact.no;
+        known.then_some(fact.yes)
     }
 
     /// Every part with its value, the whole first. Literals are left out, and so are the parts of

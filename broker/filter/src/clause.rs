@@ -93,6 +93,13 @@ impl Clause {
     pub(crate) fn holds(&self, event: &Event) -> bool {
         self.accepts(self.attribute.value(event))
     }
+
+    /// Whether it holds for every event; `None` when that is not known.
+    pub(crate) fn always(&self) -> Option<bool> {
+        // What every event has is never empty.
+        let present = self.test == Test::Present && self.attribute.is_always_there();
+        present.then_some(true)
+    }
 }
 
 impl fmt::Display for Clause {

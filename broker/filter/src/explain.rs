@@ -105,7 +105,7 @@ fn explain_branch(branch: Branch<'_>, event: &Event) -> Explanation {
             }
         }
         Node::Cesql(expression) => Explanation {
-            passes: expression.judge(event).passes,
+            passes: expression.judge(event, &mut 0).passes,
             part: Part::Cesql {
                 error: expression.error(event),
                 parts: expression.explain(event),

@@ -15,7 +15,7 @@
 //!
 //! Filters that were written alike share one entry. An entry is asked only once an event, however
 //! many of its anchors an event has, and not at all when its anchor says everything. Filters
-//! without an anchor are asked for every event.
+//! without an anchor are asked for every event, unless they are known to pass each or none.
 //!
 //! Adding and removing touch what one filter needs and nothing else; no table is ever made anew
 //! at once. What is chosen here depends on the order of changes, what is answered does not. Keys
@@ -45,7 +45,7 @@ use self::{
 };
 use crate::{
     cover::{self, Anchor, Cover},
-    filter::Filter,
+    filter::{Asked, Filter},
 };
 
 /// How many slots one page of the map from slots to entries has.
@@ -76,6 +76,8 @@ pub struct Index {
     /// What the event has, and who is found by it; kept only for their room.
     found: Vec<u32>,
     refs: Vec<Ref>,
+    /// How many of `refs` are done with.
+    at: usize,
     #[cfg(test)]
     altered: Option<Altered>,
 }
@@ -147,8 +149,16 @@ impl Index {
     ///
     /// Allocates nothing once `hits` has room. Asking twice gives the same answer.
     pub fn matches(&mut self, event: &Event, hits: &mut Vec<u32>) {
+        self.begin(event, hits);
+        self.go_on(event, hits, &mut { u64::MAX });
+    }
+
+    /// Begins what [`matches`](Self::matches) does at once. [`go_on`](Self::go_on) does the rest, with
+    /// the same event and `hits` and without a change of the filters in between.
+    pub fn begin(&mut self, event: &Event, hits: &mut Vec<u32>) {
         hits.clear();
         self.next_stamp();
+        self.at = 0;
         self.found.clear();
         self.postings.find(event, &mut self.found);
         self.refs.clear();
@@ -160,35 +170,60 @@ impl Index {
                 }
             }
         }
-        let dropped = self.altered(Altered::CheckDropped);
-        for refs in self.refs.chunks(ABREAST) {
-            // Reading all of them first lets their waits for memory run at the same time.
-            let mut stamps = [0; ABREAST];
-            for (stamp, found) in stamps.iter_mut().zip(refs) {
-                *stamp = self.entries.get(found.id()).stamp;
-            }
-            for (stamp, found) in stamps.iter().zip(refs) {
-                let entry = self.entries.at(found.id());
-                if *stamp == self.stamp || entry.stamp == self.stamp {
-                    continue;
-                }
-                entry.stamp = self.stamp;
-                let passes = match &entry.rest {
-                    _ if found.decides() => true,
-                    Rest::Checks(checks) => {
-                        let checks = checks.as_slice();
-                        let left = checks.len() - usize::from(dropped && !checks.is_empty());
-                        self.checks.hold(&checks[..left], event)
-                    }
-                    Rest::Filter => entry.asked(event, &mut self.failures),
-                };
-                if passes {
-                    hits.extend_from_slice(entry.slots.as_slice());
-                }
-            }
+    }
+
+    /// Asks filters until all are asked or nothing is left of the steps that it may take (see
+    /// [`Filter::judge_at`]; those of the last filter may be more); true once `hits` is complete. So
+    /// whoever has other things to do is kept from them for a bounded time, however many filters an
+    /// event has to be asked about.
+    pub fn go_on(&mut self, event: &Event, hits: &mut Vec<u32>, left: &mut u64) -> bool {
+        while self.at < self.refs.len() && *left > 0 {
+            self.go_on_abreast(event, hits, left);
         }
-        // One entry gives its slots in order already, and then this is one pass over them.
-        hits.sort_unstable();
+        let done = self.at == self.refs.len();
+        if done {
+            // One entry gives its slots in order already, and then this is one pass over them.
+            hits.sort_unstable();
+        }
+        done
+    }
+
+    /// Asks the next entries, as many as are looked at side by side.
+    fn go_on_abreast(&mut self, event: &Event, hits: &mut Vec<u32>, left: &mut u64) {
+        let dropped = self.altered(Altered::CheckDropped);
+        let end = self.refs.len().min(self.at + ABREAST);
+        let refs = &self.refs[self.at..end];
+        // Reading all of them first lets their waits for memory run at the same time.
+        let mut stamps = [0; ABREAST];
+        for (stamp, found) in stamps.iter_mut().zip(refs) {
+            *stamp = self.entries.get(found.id()).stamp;
+        }
+        for (stamp, found) in stamps.iter().zip(refs) {
+            if *left == 0 {
+                return;
+            }
+            self.at += 1;
+            let entry = self.entries.at(found.id());
+            if *stamp == self.stamp || entry.stamp == self.stamp {
+                continue;
+            }
+            entry.stamp = self.stamp;
+            let mut steps = 1;
+            let passes = match &entry.rest {
+                _ if found.decides() => true,
+                Rest::Checks(checks) => {
+                    let checks = checks.as_slice();
+                    let asked = checks.len() - usize::from(dropped && !checks.is_empty());
+                    steps += asked as u64;
+                    self.checks.hold(&checks[..asked], event)
+                }
+                Rest::Filter => entry.asked(event, &mut self.failures, &mut steps),
+            };
+            if passes {
+                hits.extend_from_slice(entry.slots.as_slice());
+            }
+            *left = left.saturating_sub(steps);
+        }
     }
 
     /// How many filters there are.
@@ -224,9 +259,10 @@ impl Index {
             ..Entry::default()
         });
         self.filters.add(hash, id);
-        let places = match filter.root() {
-            None => Few::One(self.postings.add_everything(id)),
-            Some(root) => {
+        let places = match (filter.asked(), filter.root()) {
+            (Asked::PassesNone, _) => Few::default(),
+            (Asked::PassesAll, _) | (_, None) => Few::One(self.postings.add_everything(id)),
+            (_, Some(root)) => {
                 let postings = &self.postings;
                 let cover = cover::of(root, &|anchor| postings.weight(anchor));
                 match cover {
@@ -331,11 +367,11 @@ impl Index {
 
 impl Entry {
     /// Whether `event` passes the filter.
-    fn asked(&mut self, event: &Event, failures: &mut u64) -> bool {
+    fn asked(&mut self, event: &Event, failures: &mut u64, steps: &mut u64) -> bool {
         let Some(filter) = &self.filter else {
             return false;
         };
-        let verdict = filter.judge(event);
+        let verdict = filter.judge_at(event, steps);
         if verdict.failed {
             self.failures = self.failures.saturating_add(1);
             *failures += self.slots.len() as u64;

@@ -82,6 +82,14 @@ pub(crate) enum Node {
     },
 }
 
+/// What asking a filter about one event has come to so far.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    /// Whether an expression failed.
+    pub(crate) failed: bool,
+    pub(crate) steps: u64,
+}
+
 /// The node at `at` and everything below it.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Branch<'n> {
@@ -110,20 +118,49 @@ impl<'n> Branch<'n> {
         })
     }
 
-    /// Whether `event` passes; `failed` becomes true when an expression on the way failed.
-    /// Recursion is as deep as the tree, which compiling has bounded.
-    pub(crate) fn passes(self, event: &Event, failed: &mut bool) -> bool {
+    /// Whether `event` passes. Recursion is as deep as the tree, which compiling has bounded.
+    pub(crate) fn passes(self, event: &Event, asking: &mut Asking) -> bool {
         match self.node() {
-            Node::Clause(clause) => clause.holds(event),
+            Node::Clause(clause) => {
+                asking.steps += 1;
+                clause.holds(event)
+            }
             Node::Cesql(expression) => {
-                let verdict = expression.judge(event);
-                *failed |= verdict.failed;
+                let verdict = expression.judge(event, &mut asking.steps);
+                asking.failed |= verdict.failed;
                 verdict.passes
             }
             Node::Group { group, .. } => {
-                group.verdict(self.children().map(|child| child.passes(event, failed)))
+                group.verdict(self.children().map(|child| child.passes(event, asking)))
             }
         }
+    }
+
+    /// Whether every event passes, or none does, without anything failing on the way; `None` when that
+    /// is not known.
+    pub(crate) fn always(self) -> Option<bool> {
+        match self.node() {
+            Node::Clause(clause) => clause.always(),
+            Node::Cesql(expression) => expression.always(),
+            Node::Group {
+                group: Group::Not, ..
+            } => self.all_always(true).map(|all| !all),
+            Node::Group {
+                group: Group::Any, ..
+            } => self.all_always(false),
+            Node::Group { .. } => self.all_always(true),
+        }
+    }
+
+    /// The children's common answer: `on` when all are known to be that, else the other one as soon
+    /// as one is that and none before it is unknown, since it may fail.
+    fn all_always(self, on: bool) -> Option<bool> {
+        for child in self.children() {
+            if child.always()? != on {
+                return Some(!on);
+            }
+        }
+        Some(on)
     }
 
     fn end(self) -> usize {

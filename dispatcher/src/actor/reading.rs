@@ -6,7 +6,7 @@ use tracing::{error, warn};
 use volley_channel::{Budget, Cursor, Position, ReadError, Span, Start, Stored};
 
 use super::{Actor, Done};
-use crate::core::PASSES;
+use crate::core::{PASSES, STEPS};
 
 /// One read of the head. The wait only bounds how long a dead cursor goes unnoticed.
 const HEAD: Budget = Budget {
@@ -72,7 +72,7 @@ impl Actor {
         }));
     }
 
-    pub(super) fn head_was_read(
+    pub(super) async fn head_was_read(
         &mut self,
         mut cursor: Box<dyn Cursor>,
         span: Result<Span, ReadError>,
@@ -85,7 +85,10 @@ impl Actor {
                     pass.arrived.note(span.events.len(), bytes);
                 }
                 self.core.listen(self.around.teller.tap.is_open());
-                self.core.read(span);
+                self.core.begin_read(span);
+                while !self.core.read_on(STEPS) {
+                    tokio::task::yield_now().await;
+                }
                 self.tell_read();
             }
             Err(ReadError::Truncated {

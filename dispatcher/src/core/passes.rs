@@ -4,7 +4,7 @@
 use volley_channel::{Position, Span, Stored};
 
 use super::{
-    Core, Dropped, Lost, Slot,
+    Core, Dropped, Lost, STEPS, Slot,
     altered::Altered,
     lane_hash,
     trigger::{Reading, Trigger},
@@ -82,11 +82,11 @@ impl Core {
     }
 
     /// Pass `which` read `span` from where it asked. Events that the head has not read are left
-    /// to the head.
+    /// to the head; those for which filters would take more than [`STEPS`] are read again.
     pub fn caught_up(&mut self, which: usize, span: Span) {
         self.passes[which].reading = false;
         let from = self.passes[which].at;
-        let mut shown = 0;
+        let (mut shown, mut left) = (0, STEPS);
         let missed = |stored: &Stored| stored.position >= from;
         for stored in span.events.into_iter().filter(missed) {
             if stored.position >= self.head {
@@ -96,7 +96,10 @@ impl Core {
             self.passes[which].at = stored.position.following();
             self.miss_in_pass(which, shown, stored.ordinal);
             shown = stored.ordinal + 1;
-            self.offer(which, &stored);
+            if !self.offer(which, &stored, &mut left) {
+                self.passes[which].at = stored.position;
+                return;
+            }
         }
         let reached_head = span.next >= self.head;
         let (at, ordinal) = if reached_head {
@@ -134,52 +137,80 @@ impl Core {
         }
     }
 
-    /// Shows one event to the members of a pass; one that is full leaves here.
-    fn offer(&mut self, which: usize, stored: &Stored) {
-        let key = stored.event.partition_key().map(lane_hash);
+    /// Shows one event to the members of a pass, until nothing is `left` of the steps that filters may
+    /// take: then false, and it is shown again to those that have not seen it.
+    fn offer(&mut self, which: usize, stored: &Stored, left: &mut u64) -> bool {
+        let members = self.passes[which].members.clone();
+        for (seen, slot) in members.iter().enumerate() {
+            if *left == 0 {
+                self.stand_apart(&members, seen, stored);
+                return false;
+            }
+            self.offer_to(*slot, which, stored, left);
+        }
+        true
+    }
+
+    /// The first members up to `seen` have classified everything up to `stored`, the others everything
+    /// below it.
+    fn stand_apart(&mut self, members: &[Slot], seen: usize, stored: &Stored) {
+        for (at, slot) in members.iter().enumerate() {
+            // Who was full has left, and stands where it is.
+            let stays = self.trigger_mut(*slot).in_pass;
+            match (stays, at < seen) {
+                (true, true) => self.stand(*slot, stored.position.following(), stored.ordinal + 1),
+                (true, false) => self.stand(*slot, stored.position, stored.ordinal),
+                (false, _) => {}
+            }
+        }
+    }
+
+    /// Shows one event to one member of a pass, which leaves if it is full.
+    fn offer_to(&mut self, slot: Slot, which: usize, stored: &Stored, left: &mut u64) {
         let uncounted = self.altered(Altered::OverflowUncounted);
-        for slot in self.passes[which].members.clone() {
-            let room = self.triggers[slot as usize]
-                .as_ref()
-                .is_some_and(|trigger| trigger.has_room(&self.settings));
-            let trigger = self.trigger_mut(slot);
-            let Reading::Detached { read, .. } = trigger.reading else {
-                continue;
-            };
-            // Without a filter nobody can say what it wants: it stops before the next event.
-            let served = trigger.filter.is_some();
-            if read > stored.position {
-                continue;
+        let room = self.triggers[slot as usize]
+            .as_ref()
+            .is_some_and(|trigger| trigger.has_room(&self.settings));
+        let trigger = self.trigger_mut(slot);
+        let Reading::Detached { read, .. } = trigger.reading else {
+            return;
+        };
+        // Without a filter nobody can say what it wants: it stops before the next event.
+        let served = trigger.filter.is_some();
+        if read > stored.position {
+            return;
+        }
+        if let Some(filter) = &trigger.filter {
+            let mut steps = 0;
+            let verdict = filter.judge_at(&stored.event, &mut steps);
+            *left = left.saturating_sub(steps);
+            if verdict.failed {
+                self.filter_errors += 1;
+                self.trigger_mut(slot).counts.filter_errors += 1;
             }
-            if let Some(filter) = &trigger.filter {
-                let verdict = filter.judge(&stored.event);
-                if verdict.failed {
-                    self.filter_errors += 1;
-                    self.trigger_mut(slot).counts.filter_errors += 1;
-                }
-                if !verdict.passes {
-                    continue;
-                }
+            if !verdict.passes {
+                return;
             }
-            let trigger = self.trigger_mut(slot);
-            if trigger.done.remove(stored.position) {
-                continue;
-            }
-            if stored.position < trigger.drop_below && uncounted {
-                continue;
-            }
-            if stored.position < trigger.drop_below {
-                self.lose(slot, Dropped::Overflow, 1);
-            } else if room && served {
-                trigger.pending.admit(stored.position);
-                trigger.counts.matched += 1;
-                self.shelf.add_passed(stored, key);
-                self.weigh(slot);
-                self.ready.insert(slot);
-            } else {
-                self.stand(slot, stored.position, stored.ordinal);
-                self.leave(which, slot);
-            }
+        }
+        let trigger = self.trigger_mut(slot);
+        if trigger.done.remove(stored.position) {
+            return;
+        }
+        if stored.position < trigger.drop_below && uncounted {
+            return;
+        }
+        if stored.position < trigger.drop_below {
+            self.lose(slot, Dropped::Overflow, 1);
+        } else if room && served {
+            trigger.pending.admit(stored.position);
+            trigger.counts.matched += 1;
+            let key = stored.event.partition_key().map(lane_hash);
+            self.shelf.add_passed(stored, key);
+            self.weigh(slot);
+            self.ready.insert(slot);
+        } else {
+            self.stand(slot, stored.position, stored.ordinal);
+            self.leave(which, slot);
         }
     }
 

@@ -395,7 +395,7 @@ fn an_evaluation_that_takes_too_long_is_an_error() {
         format!("CONCAT({inner}, {inner})")
     });
     let expression = Expression::parse(&format!("LENGTH({doubled}) > 0")).expect("valid");
-    let verdict = expression.judge(&event);
+    let verdict = expression.judge(&event, &mut 0);
     assert!(!verdict.passes && verdict.failed);
     assert_eq!(
         expression.error(&event).as_deref(),
@@ -404,7 +404,7 @@ fn an_evaluation_that_takes_too_long_is_an_error() {
     assert!(
         Expression::parse("LENGTH(big) = 60000")
             .expect("valid")
-            .judge(&event)
+            .judge(&event, &mut 0)
             .passes
     );
 }
@@ -532,7 +532,7 @@ proptest! {
     ]), 0..20)) {
         let text = words.join(" ");
         if let Ok(expression) = Expression::parse(&text) {
-            expression.judge(&event());
+            expression.judge(&event(), &mut 0);
             expression.explain(&event());
             expression.remarks(false);
         }

@@ -216,12 +216,22 @@ fn only_filters_that_can_not_be_looked_up_are_asked_for_every_event() {
     let scanned = [
         a().negated(),
         Expr::Any(vec![a(), Expr::exact([("source", "a")]).negated()]),
-        Expr::attributes([("type", "")]),
         sql("type != 'a'"),
         sql("LENGTH(type) > 1"),
         sql("id LIKE '%a%'"),
-        sql("type = 'a' OR TRUE"),
         sql("EXISTS subject").negated(),
+        // It fails for every event, which counts.
+        sql("INT('x') = 1"),
+    ];
+    let known = [
+        Expr::attributes([("type", "")]),
+        Expr::attributes([("type", ""), ("id", "")]),
+        Expr::attributes([("type", "")]).negated(),
+        Expr::All(vec![sql("TRUE"), sql("EXISTS id")]),
+        Expr::Any(vec![sql("FALSE"), sql("TRUE"), a().negated()]),
+        sql("type = 'a' OR TRUE"),
+        sql("FALSE"),
+        sql("FALSE").negated(),
     ];
     let indexed = [
         a(),
@@ -242,6 +252,54 @@ fn only_filters_that_can_not_be_looked_up_are_asked_for_every_event() {
         index.add(slot + 100, &compiled(&[both]));
     }
     index.add(200, &Filter::everything());
+    for (slot, expr) in (300..).zip(&known) {
+        index.add(slot, &compiled(std::slice::from_ref(expr)));
+    }
     assert_eq!(index.unindexed(), scanned.len());
-    assert_eq!(index.len(), 2 * (scanned.len() + indexed.len()) + 1);
+    let all = 2 * (scanned.len() + indexed.len()) + 1 + known.len();
+    assert_eq!(index.len(), all);
+    let passing = hits(&mut index, &event(&[("type", "b")]));
+    let always: Vec<u32> = passing.into_iter().filter(|slot| *slot >= 200).collect();
+    assert_eq!(always, [200, 300, 301, 303, 304, 305, 307]);
+    for slot in 0..400 {
+        index.remove(slot);
+    }
+    assert_eq!((index.len(), index.unindexed()), (0, 0));
+}
+
+#[test]
+fn an_event_can_be_asked_about_in_pieces() {
+    let mut index = Index::new();
+    let slow = |n: u32| {
+        let text = format!(
+            "type = 't' AND NOT (subject LIKE '%{}_b{n}%')",
+            "a".repeat(20)
+        );
+        compiled(&[Expr::Cesql(text)])
+    };
+    for slot in 0..100 {
+        index.add(slot, &slow(slot));
+    }
+    index.add(200, &compiled(&[Expr::exact([("subject", "x")])]));
+    let long = event(&[("type", "t"), ("subject", &*"a".repeat(60_000))]);
+    let (mut hits, mut pieces) = (Vec::new(), 1);
+    index.begin(&long, &mut hits);
+    let most = 1 << 18;
+    let mut left = most;
+    while !index.go_on(&long, &mut hits, &mut left) {
+        (left, pieces) = (most, pieces + 1);
+    }
+    // Each of them takes all the steps that it may and fails.
+    assert_eq!((hits, index.failures(), pieces), (vec![], 100, 100));
+    for subject in ["x", "y"] {
+        let short = event(&[("type", "t"), ("subject", subject)]);
+        let mut left = most;
+        let mut hits = Vec::new();
+        index.begin(&short, &mut hits);
+        assert!(index.go_on(&short, &mut hits, &mut left));
+        let mut all: Vec<u32> = (0..100).collect();
+        all.extend((subject == "x").then_some(200));
+        assert_eq!(hits, all);
+        assert!(left > most - 10_000, "{left}");
+    }
 }

@@ -1,10 +1,12 @@
 //! Windows, catch-up passes, space and what is gone.
 
 use volley_channel::{Position, Span};
+use volley_event::Event;
+use volley_filter::{Expr, Filter};
 use volley_spec::route::{Overflow, TriggerRoute};
 
 use super::bench::{Bench, positions, trigger};
-use crate::core::Settings;
+use crate::core::{STEPS, Settings};
 
 #[test]
 fn a_trigger_whose_window_is_full_detaches_and_catches_up_without_holding_the_head() {
@@ -354,4 +356,65 @@ fn errors_of_a_filter_are_counted_once_a_trigger_with_the_head_and_behind_it() {
     store(&mut bench, "b");
     bench.read();
     assert_eq!(errors(&bench), [4, 4], "what was counted stays");
+}
+
+#[test]
+fn filters_that_take_long_have_an_event_shown_in_pieces_and_to_each_trigger_once() {
+    let expensive = |uid: u128| {
+        let parts = (0..3).map(|n| format!("NOT (subject LIKE '%z{uid}{n}%')"));
+        let text = parts.collect::<Vec<_>>().join(" AND ");
+        Filter::compile(&Expr::Cesql(text)).expect("a valid filter")
+    };
+    let mut bench = Bench::new(1);
+    for uid in 1..=8 {
+        bench.declare(TriggerRoute {
+            filter: Some(expensive(uid)),
+            ..trigger(uid)
+        });
+    }
+    for _ in 0..3 {
+        bench.publish("-");
+        let last = bench.log.last_mut().expect("one was stored just now");
+        let long = Event::builder().id(last.position.0.to_string());
+        let long = long.source("/rules").kind("a");
+        let long = long.attribute("subject", "a".repeat(60_000));
+        last.event = long.build().expect("a valid event");
+    }
+    // At the head.
+    bench.core.begin_read(bench.span(bench.core.head()));
+    let mut pieces = 1;
+    while !bench.core.read_on(STEPS) {
+        pieces += 1;
+    }
+    assert!(pieces > 3, "{pieces}");
+    let first = bench.starts();
+    assert_eq!(positions(&first), [1; 8]);
+    for start in &first {
+        bench.succeeds(start);
+    }
+    // Behind it: each has room for one.
+    let mut pieces = 0;
+    let mut second = Vec::new();
+    while let Some(at) = bench.core.wants_pass(0) {
+        bench.core.caught_up(0, bench.span(at));
+        second.extend(bench.starts());
+        pieces += 1;
+    }
+    assert!(pieces > 2, "{pieces}");
+    assert_eq!(positions(&second), [2; 8]);
+    for start in &second {
+        bench.succeeds(start);
+    }
+    bench.catch_up();
+    let third = bench.starts();
+    assert_eq!(positions(&third), [3; 8]);
+    for start in &third {
+        bench.succeeds(start);
+    }
+    bench.catch_up();
+    for uid in 1..=8 {
+        let row = bench.row(uid);
+        assert_eq!((row.seen, row.matched, row.delivered), (3, 3, 3), "{row:?}");
+        assert_eq!((row.unread, row.filter_errors), (0, 0), "{row:?}");
+    }
 }
