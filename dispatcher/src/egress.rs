@@ -84,7 +84,7 @@ impl Default for EgressOptions {
     fn default() -> Self {
         Self {
             idle_for: Duration::from_secs(4),
-            max_idle_per_target: 256,
+            max_idle_per_target: 1024,
             max_idle: 4096,
             max_reply: 1 << 20,
             replies: ReplyBudget::default(),

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     egress::{Attempt, Egress, Ended},
-    scheduler::{Applicant, Permit, Scheduler, SharedTarget},
+    scheduler::{Applicant, Permit, Scheduler, Share},
 };
 
 /// From so many attempts in flight on a core, a target's further ones go to another core.
@@ -62,10 +62,10 @@ pub(crate) struct Exits {
     own: usize,
 }
 
-/// A target on each core, the one that it lives on first.
+/// A Trigger's share in its target on each core, that on which the target lives first.
 #[derive(Debug, Clone)]
 pub(crate) struct Spread {
-    shares: Arc<[(usize, SharedTarget)]>,
+    shares: Arc<[(usize, Arc<Share>)]>,
 }
 
 impl Exits {
@@ -84,15 +84,21 @@ impl Exits {
         all.sum()
     }
 
-    /// The target of this name (scheme and authority).
-    pub(crate) fn target(&self, name: &str) -> Spread {
+    /// The share in the target of this name (scheme and authority) of a Trigger of `namespace` that has
+    /// at most `concurrency` attempts in flight.
+    pub(crate) fn target(&self, name: &str, namespace: &Arc<str>, concurrency: usize) -> Spread {
         let mut hasher = DefaultHasher::new();
         name.hash(&mut hasher);
         let cores = self.exits.len();
         let home = usize::try_from(hasher.finish() % cores as u64).unwrap_or(0);
         let shares = (0..cores).map(|step| {
             let core = (home + step) % cores;
-            (core, self.exits[core].scheduler.target(name))
+            (
+                core,
+                self.exits[core]
+                    .scheduler
+                    .share(name, namespace, concurrency),
+            )
         });
         Spread {
             shares: shares.collect(),
@@ -108,12 +114,12 @@ impl Exits {
         let free = target
             .shares
             .iter()
-            .find(|(_, share)| share.in_flight() < CROWDED);
+            .find(|(_, share)| share.target_in_flight() < CROWDED);
         let least = || {
             target
                 .shares
                 .iter()
-                .min_by_key(|(_, share)| share.in_flight())
+                .min_by_key(|(_, share)| share.target_in_flight())
         };
         let (core, share) = free.or_else(least)?;
         self.exits[*core].scheduler.acquire(share, applicant)

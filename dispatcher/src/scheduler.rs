@@ -1,20 +1,43 @@
 //! Who may start the next attempt: the one place of fairness, one a core.
 //!
 //! A permit stands for one attempt in flight. There are so many of them on a core, and so many of
-//! these for one target, that a sink which never answers can't take all. Who finds none free
-//! stands in line; lines are served round robin by namespace, then by Trigger.
+//! these for one target. Who finds none free stands in line; lines are served round robin by
+//! namespace, then by Trigger.
+//!
+//! A subscriber that hangs keeps its permits for as long as an attempt may take, so nobody may take
+//! the last ones: how many a Trigger or a namespace may have depends on how many are free (as in the
+//! dynamic thresholds of Choudhury and Hahne, 1998). The more of them hang, the less each may take, and
+//! whoever has none in flight comes before all others.
+//!
+//! ```text
+//!   may take  ==  free > 0  and  (holds none  or  holds < its concurrency * 2 * free / all)
+//!
+//!                 free: of the target; and on the core, where a namespace may have what is
+//!                 left of four times that
+//! ```
+
+mod line;
 
 use std::{
-    collections::{BTreeMap, HashMap, VecDeque},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use tokio::sync::mpsc;
 
+use self::line::Line;
 use crate::core::Slot;
 
-/// Beyond so many names of targets, the ones out of use are swept out.
-const TARGETS: usize = 1024;
+/// Beyond so many names of targets, or of namespaces, the ones out of use are swept out.
+const NAMES: usize = 1024;
+/// A namespace may hold so many times what is free.
+const TIMES_FREE: usize = 4;
+/// How many in line are looked at for one who may have the permit that came back. The others are
+/// looked at when the next ones come back.
+const LOOKED_AT: usize = 16;
 
 /// Permits of one core.
 #[derive(Clone, Debug)]
@@ -39,26 +62,47 @@ impl Default for Permits {
     fn default() -> Self {
         Self {
             all: 4096,
-            per_target: 256,
+            per_target: 1024,
             // 64 M positions of 8 bytes.
             pending_bytes: 512 << 20,
         }
     }
 }
 
-/// A target as the scheduler counts it. Look it up once by [`Scheduler::target`] and keep it.
+/// What one Trigger has in flight to one target from one core. Ask for it once by
+/// [`Scheduler::share`] and keep it.
 #[derive(Debug)]
-pub(crate) struct TargetShare {
-    load: Mutex<Load>,
+pub(crate) struct Share {
+    in_flight: AtomicUsize,
+    /// What the Trigger has in flight at most.
+    concurrency: usize,
+    target: Arc<Load>,
+    namespace: Arc<Load>,
+    name: Arc<str>,
+    queued: Mutex<Queued>,
 }
 
-pub(crate) type SharedTarget = Arc<TargetShare>;
+/// Attempts in flight of a target or a namespace, and who waits for the target.
+#[derive(Debug, Default)]
+struct Load {
+    in_flight: AtomicUsize,
+    line: Mutex<Line<Arc<Share>>>,
+}
+
+/// Whether a share stands in line, and in which ones it is listed: in some, perhaps, from before.
+#[derive(Debug, Default)]
+struct Queued {
+    applicant: Option<Applicant>,
+    first: bool,
+    others: bool,
+    target: bool,
+}
 
 /// The right to have one attempt in flight. Dropping it serves the next in line.
 #[derive(Debug)]
 pub(crate) struct Permit {
     scheduler: Scheduler,
-    target: SharedTarget,
+    share: Arc<Share>,
     /// False once it was given back.
     live: bool,
 }
@@ -75,7 +119,6 @@ pub(crate) struct Granted {
 /// Somebody who stands in line.
 #[derive(Debug, Clone)]
 pub(crate) struct Applicant {
-    pub(crate) namespace: Arc<str>,
     pub(crate) slot: Slot,
     pub(crate) ticket: u64,
     /// Has a place for each Trigger of the actor, since each stands in line once at most.
@@ -86,53 +129,27 @@ pub(crate) struct Applicant {
 struct State {
     permits: Permits,
     in_flight: usize,
-    /// Only looked up; targets that nobody uses any more are swept out now and then.
-    targets: HashMap<String, Weak<TargetShare>>,
-    line: Line<(SharedTarget, Applicant)>,
+    /// Only looked up; those that nobody uses any more are swept out now and then.
+    targets: Names,
+    namespaces: Names,
+    /// Who has nothing in flight.
+    first: Line<Arc<Share>>,
+    others: Line<Arc<Share>>,
+    /// How many are listed in `others`.
+    waiting: usize,
 }
 
-#[derive(Debug, Default)]
-struct Load {
-    in_flight: usize,
-    line: Line<Applicant>,
-}
+type Names = HashMap<Arc<str>, Weak<Load>>;
 
-/// A line that is served round robin by namespace.
-#[derive(Debug)]
-struct Line<T> {
-    turns: VecDeque<Arc<str>>,
-    waiting: BTreeMap<Arc<str>, VecDeque<T>>,
-}
-
-impl<T> Default for Line<T> {
-    fn default() -> Self {
-        Self {
-            turns: VecDeque::new(),
-            waiting: BTreeMap::new(),
-        }
-    }
-}
-
-impl<T> Line<T> {
-    fn push(&mut self, namespace: &Arc<str>, one: T) {
-        let queue = self.waiting.entry(Arc::clone(namespace)).or_default();
-        if queue.is_empty() {
-            self.turns.push_back(Arc::clone(namespace));
-        }
-        queue.push_back(one);
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        let namespace = self.turns.pop_front()?;
-        let queue = self.waiting.get_mut(&namespace)?;
-        let next = queue.pop_front();
-        if queue.is_empty() {
-            self.waiting.remove(&namespace);
-        } else {
-            self.turns.push_back(namespace);
-        }
-        next
-    }
+/// Why a share may have no permit now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Refused {
+    /// All permits are in use.
+    Full,
+    /// All permits of the target are in use.
+    TargetFull,
+    /// It, or its namespace, holds its part.
+    HasItsPart,
 }
 
 impl Scheduler {
@@ -142,7 +159,10 @@ impl Scheduler {
             permits,
             in_flight: 0,
             targets: HashMap::new(),
-            line: Line::default(),
+            namespaces: HashMap::new(),
+            first: Line::default(),
+            others: Line::default(),
+            waiting: 0,
         };
         Self {
             core,
@@ -155,63 +175,66 @@ impl Scheduler {
         self.state().permits
     }
 
-    /// The target of this name (scheme and authority).
-    pub(crate) fn target(&self, name: &str) -> SharedTarget {
+    /// The share in the target of this name (scheme and authority) of a Trigger of `namespace` that has
+    /// at most `concurrency` attempts in flight.
+    pub(crate) fn share(
+        &self,
+        target: &str,
+        namespace: &Arc<str>,
+        concurrency: usize,
+    ) -> Arc<Share> {
         let mut state = self.state();
-        if let Some(known) = state.targets.get(name).and_then(Weak::upgrade) {
-            return known;
-        }
-        if state.targets.len() >= TARGETS && state.targets.len().is_power_of_two() {
-            state.targets.retain(|_, target| target.strong_count() > 0);
-        }
-        let target = Arc::new(TargetShare {
-            load: Mutex::default(),
-        });
-        state
-            .targets
-            .insert(name.to_owned(), Arc::downgrade(&target));
-        target
+        Arc::new(Share {
+            in_flight: AtomicUsize::new(0),
+            concurrency,
+            target: load_of(&mut state.targets, target),
+            namespace: load_of(&mut state.namespaces, namespace),
+            name: Arc::clone(namespace),
+            queued: Mutex::default(),
+        })
     }
 
     /// A permit, or a place in line for one: `applicant` is answered when its turn comes.
     pub(crate) fn acquire(
         &self,
-        target: &SharedTarget,
+        share: &Arc<Share>,
         applicant: impl FnOnce() -> Applicant,
     ) -> Option<Permit> {
         let mut state = self.state();
-        if state.take(target) {
-            return Some(Permit {
-                scheduler: self.clone(),
-                target: Arc::clone(target),
-                live: true,
-            });
+        match state.take(share) {
+            Ok(()) => Some(self.permit(share)),
+            Err(refused) => {
+                share.queued().applicant = Some(applicant());
+                state.stand(share, refused);
+                None
+            }
         }
-        state.stand(target, applicant());
-        None
+    }
+
+    fn permit(&self, share: &Arc<Share>) -> Permit {
+        Permit {
+            scheduler: self.clone(),
+            share: Arc::clone(share),
+            live: true,
+        }
     }
 
     /// Gives a permit back and serves the next in line.
-    fn release(&self, target: &SharedTarget) {
-        let mut freed = Arc::clone(target);
+    fn release(&self, share: &Arc<Share>) {
+        let mut freed = Arc::clone(share);
         loop {
             let next = {
                 let mut state = self.state();
                 state.give_back(&freed);
                 state.next(&freed)
             };
-            let Some((target, applicant)) = next else {
+            let Some((share, applicant)) = next else {
                 return;
-            };
-            let permit = Permit {
-                scheduler: self.clone(),
-                target: Arc::clone(&target),
-                live: true,
             };
             let granted = Granted {
                 slot: applicant.slot,
                 ticket: applicant.ticket,
-                permit,
+                permit: self.permit(&share),
             };
             let Err(error) = applicant.answer.try_send(granted) else {
                 return;
@@ -219,7 +242,7 @@ impl Scheduler {
             // Its actor is gone. The permit is given back here and not by its drop: of many who
             // are gone each would stand on the other's stack.
             error.into_inner().permit.live = false;
-            freed = target;
+            freed = share;
         }
     }
 
@@ -228,67 +251,164 @@ impl Scheduler {
     }
 }
 
-impl TargetShare {
-    /// Attempts in flight now.
-    pub(crate) fn in_flight(&self) -> usize {
-        self.load().in_flight
+/// The load called `name`, from now on if there is none.
+fn load_of(names: &mut Names, name: &str) -> Arc<Load> {
+    if let Some(known) = names.get(name).and_then(Weak::upgrade) {
+        return known;
+    }
+    if names.len() >= NAMES && names.len().is_power_of_two() {
+        names.retain(|_, load| load.strong_count() > 0);
+    }
+    let load = Arc::new(Load::default());
+    names.insert(Arc::from(name), Arc::downgrade(&load));
+    load
+}
+
+impl Share {
+    /// Attempts to its target that are in flight now from its core.
+    pub(crate) fn target_in_flight(&self) -> usize {
+        self.target.in_flight.load(Relaxed)
     }
 
-    fn load(&self) -> MutexGuard<'_, Load> {
-        self.load.lock().unwrap_or_else(PoisonError::into_inner)
+    fn queued(&self) -> MutexGuard<'_, Queued> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+impl Load {
+    fn line(&self) -> MutexGuard<'_, Line<Arc<Share>>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts are changed under the lock of the state alone.
 impl State {
-    fn take(&mut self, target: &SharedTarget) -> bool {
-        if self.in_flight >= self.permits.all {
-            return false;
+    fn take(&mut self, share: &Share) -> Result<(), Refused> {
+        let Permits {
+            all, per_target, ..
+        } = self.permits;
+        let free = all.saturating_sub(self.in_flight);
+        let free_of_target = per_target.saturating_sub(share.target_in_flight());
+        if free == 0 {
+            return Err(Refused::Full);
         }
-        let mut load = target.load();
-        if load.in_flight >= self.permits.per_target {
-            return false;
+        if free_of_target == 0 {
+            return Err(Refused::TargetFull);
         }
-        load.in_flight += 1;
+        let held = share.in_flight.load(Relaxed);
+        let has_its_part = |free: usize, all: usize| held * all >= share.concurrency * 2 * free;
+        let of_namespace = share.namespace.in_flight.load(Relaxed);
+        let room = (free * TIMES_FREE).saturating_sub(of_namespace);
+        let waits = has_its_part(free.min(room), all) || has_its_part(free_of_target, per_target);
+        if held > 0 && waits {
+            return Err(Refused::HasItsPart);
+        }
         self.in_flight += 1;
-        true
+        for count in share.counts() {
+            count.fetch_add(1, Relaxed);
+        }
+        Ok(())
     }
 
-    fn stand(&mut self, target: &SharedTarget, applicant: Applicant) {
-        let namespace = Arc::clone(&applicant.namespace);
-        let mut load = target.load();
-        if load.in_flight >= self.permits.per_target {
-            load.line.push(&namespace, applicant);
-        } else {
-            self.line.push(&namespace, (Arc::clone(target), applicant));
+    fn give_back(&mut self, share: &Arc<Share>) {
+        self.in_flight -= 1;
+        for count in share.counts() {
+            count.fetch_sub(1, Relaxed);
+        }
+        // Whatever line it stands in, nothing of its own comes back any more to be served by.
+        let is_idle = share.in_flight.load(Relaxed) == 0;
+        if is_idle && share.queued().applicant.is_some() {
+            self.stand(share, Refused::Full);
         }
     }
 
-    fn give_back(&mut self, target: &SharedTarget) {
-        self.in_flight -= 1;
-        target.load().in_flight -= 1;
+    /// Lists a share whose applicant waits.
+    fn stand(&mut self, share: &Arc<Share>, refused: Refused) {
+        let mut queued = share.queued();
+        let is_idle = share.in_flight.load(Relaxed) == 0;
+        if refused == Refused::TargetFull {
+            if !std::mem::replace(&mut queued.target, true) {
+                share.target.line().push(&share.name, Arc::clone(share));
+            }
+        } else if is_idle {
+            if !std::mem::replace(&mut queued.first, true) {
+                self.first.push(&share.name, Arc::clone(share));
+            }
+        } else if !std::mem::replace(&mut queued.others, true) {
+            self.others.push(&share.name, Arc::clone(share));
+            self.waiting += 1;
+        }
     }
 
     /// Who is next after a permit of `freed` came back: one who waits for that target joins the
-    /// line of all, whose first one that can be served is.
-    fn next(&mut self, freed: &SharedTarget) -> Option<(SharedTarget, Applicant)> {
-        let waiting = freed.load().line.pop();
-        if let Some(applicant) = waiting {
-            let namespace = Arc::clone(&applicant.namespace);
-            self.line.push(&namespace, (Arc::clone(freed), applicant));
-        }
-        while let Some((target, applicant)) = self.line.pop() {
-            if self.take(&target) {
-                return Some((target, applicant));
+    /// lines of all, whose first one that can be served is.
+    fn next(&mut self, freed: &Share) -> Option<(Arc<Share>, Applicant)> {
+        self.join(freed);
+        while let Some(share) = self.first.pop() {
+            share.queued().first = false;
+            match self.serve(&share) {
+                Ok(served) => return Some(served),
+                Err(Some(refused)) => self.stand(&share, refused),
+                Err(None) => continue,
             }
             if self.in_flight >= self.permits.all {
-                let namespace = Arc::clone(&applicant.namespace);
-                self.line.push(&namespace, (target, applicant));
                 return None;
             }
-            // Its target has filled up meanwhile: it waits there.
-            self.stand(&target, applicant);
+        }
+        for _ in 0..self.waiting.min(LOOKED_AT) {
+            let share = self.others.pop()?;
+            self.waiting -= 1;
+            share.queued().others = false;
+            match self.serve(&share) {
+                Ok(served) => return Some(served),
+                Err(Some(refused)) => self.stand(&share, refused),
+                Err(None) => {}
+            }
         }
         None
+    }
+
+    /// The first one who waits for the target of `freed` waits for any permit now.
+    fn join(&mut self, freed: &Share) {
+        loop {
+            let Some(share) = freed.target.line().pop() else {
+                return;
+            };
+            let is_waiting = {
+                let mut queued = share.queued();
+                queued.target = false;
+                queued.applicant.is_some()
+            };
+            if is_waiting {
+                return self.stand(&share, Refused::Full);
+            }
+        }
+    }
+
+    /// The applicant of `share` with a permit, or why it can't have one; `None` when it does not wait
+    /// any more.
+    fn serve(&mut self, share: &Arc<Share>) -> Result<(Arc<Share>, Applicant), Option<Refused>> {
+        let Some(applicant) = share.queued().applicant.take() else {
+            return Err(None);
+        };
+        match self.take(share) {
+            Ok(()) => Ok((Arc::clone(share), applicant)),
+            Err(refused) => {
+                share.queued().applicant = Some(applicant);
+                Err(Some(refused))
+            }
+        }
+    }
+}
+
+impl Share {
+    /// Everything that counts its attempts, but for the state.
+    fn counts(&self) -> [&AtomicUsize; 3] {
+        [
+            &self.in_flight,
+            &self.target.in_flight,
+            &self.namespace.in_flight,
+        ]
     }
 }
 
@@ -302,129 +422,10 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if self.live {
-            self.scheduler.release(&self.target);
+            self.scheduler.release(&self.share);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line(namespace: &str, slot: Slot) -> (impl FnOnce() -> Applicant, mpsc::Receiver<Granted>) {
-        let (answer, granted) = mpsc::channel(1);
-        let namespace = Arc::from(namespace);
-        (
-            move || Applicant {
-                namespace,
-                slot,
-                ticket: 0,
-                answer,
-            },
-            granted,
-        )
-    }
-
-    fn is_served(granted: &mut mpsc::Receiver<Granted>) -> Option<Permit> {
-        granted.try_recv().ok().map(|granted| granted.permit)
-    }
-
-    #[test]
-    fn a_hanging_target_leaves_permits_for_others() {
-        let scheduler = Scheduler::new(
-            0,
-            Permits {
-                all: 4,
-                per_target: 2,
-                ..Permits::default()
-            },
-        );
-        let (hanging, fine) = (scheduler.target("hang"), scheduler.target("fine"));
-        let held: Vec<_> = (0..2)
-            .map(|slot| scheduler.acquire(&hanging, line("a", slot).0))
-            .collect();
-        assert!(held.iter().all(Option::is_some));
-        let (applicant, mut third) = line("a", 3);
-        assert!(scheduler.acquire(&hanging, applicant).is_none());
-        assert!(scheduler.acquire(&fine, line("a", 4).0).is_some());
-        assert!(is_served(&mut third).is_none());
-        drop(held);
-        assert!(is_served(&mut third).is_some());
-    }
-
-    #[test]
-    fn those_in_line_are_served_round_robin_by_namespace() {
-        let scheduler = Scheduler::new(
-            0,
-            Permits {
-                all: 1,
-                per_target: 1,
-                ..Permits::default()
-            },
-        );
-        let target = scheduler.target("sink");
-        let mut held = scheduler.acquire(&target, line("first", 0).0);
-        let mut waiting: Vec<_> = ["noisy", "noisy", "noisy", "quiet"]
-            .into_iter()
-            .zip(0..)
-            .map(|(namespace, slot)| {
-                let (applicant, granted) = line(namespace, slot);
-                assert!(scheduler.acquire(&target, applicant).is_none());
-                granted
-            })
-            .collect();
-        let mut order = Vec::new();
-        for _ in 0..4 {
-            drop(held.take());
-            for (at, granted) in waiting.iter_mut().enumerate() {
-                if let Some(permit) = is_served(granted) {
-                    order.push(at);
-                    held = Some(permit);
-                }
-            }
-        }
-        assert_eq!(order, [0, 3, 1, 2]);
-    }
-
-    #[test]
-    fn a_permit_for_an_actor_that_is_gone_serves_the_next() {
-        let scheduler = Scheduler::new(
-            0,
-            Permits {
-                all: 1,
-                per_target: 1,
-                ..Permits::default()
-            },
-        );
-        let target = scheduler.target("sink");
-        let held = scheduler.acquire(&target, line("a", 0).0);
-        let (gone, receiver) = line("a", 1);
-        assert!(scheduler.acquire(&target, gone).is_none());
-        drop(receiver);
-        let (applicant, mut next) = line("a", 2);
-        assert!(scheduler.acquire(&target, applicant).is_none());
-        drop(held);
-        assert!(is_served(&mut next).is_some());
-    }
-
-    #[test]
-    fn many_who_are_gone_are_passed_over_without_growing_the_stack() {
-        let scheduler = Scheduler::new(
-            0,
-            Permits {
-                all: 1,
-                per_target: 1,
-                ..Permits::default()
-            },
-        );
-        let target = scheduler.target("sink");
-        let held = scheduler.acquire(&target, line("a", 0).0);
-        for slot in 1..100_000 {
-            assert!(scheduler.acquire(&target, line("a", slot).0).is_none());
-        }
-        let (applicant, mut last) = line("a", 100_000);
-        assert!(scheduler.acquire(&target, applicant).is_none());
-        drop(held);
-        assert!(is_served(&mut last).is_some());
-    }
-}
+mod tests;

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
 use volley_channel::{Class, Position, Put};
 use volley_event::{Event, Format as WireFormat, Overlay, Written};
-use volley_spec::route::{Format, Target, TriggerRoute};
+use volley_spec::route::{Format, HttpTarget, Target, TriggerRoute};
 
 use super::{Actor, Done, dead_letter, telling::Told};
 use crate::{
@@ -34,6 +34,7 @@ type Extra = Vec<(HeaderName, HeaderValue)>;
 
 /// What is known of the Triggers' sinks, so that an attempt looks nothing up twice.
 pub(super) struct Sinks {
+    namespace: Arc<str>,
     by_slot: Vec<Option<Known>>,
     deliver: Extra,
     dead_letter: Extra,
@@ -59,15 +60,16 @@ enum Sink {
 }
 
 impl Sinks {
-    pub(super) fn new(namespace: &str) -> Self {
-        let namespace = HeaderValue::from_str(namespace)
+    pub(super) fn new(namespace: &Arc<str>) -> Self {
+        let value = HeaderValue::from_str(namespace)
             .unwrap_or_else(|_| HeaderValue::from_static("invalid"));
-        let kn = (HeaderName::from_static("kn-namespace"), namespace);
+        let kn = (HeaderName::from_static("kn-namespace"), value);
         let prefer = (
             HeaderName::from_static("prefer"),
             HeaderValue::from_static("reply"),
         );
         Self {
+            namespace: Arc::clone(namespace),
             by_slot: Vec::new(),
             deliver: vec![prefer, kn.clone()],
             dead_letter: vec![kn],
@@ -87,6 +89,10 @@ impl Sinks {
             self.by_slot.resize_with(at + 1, || None);
         }
         let (deliver, dead_letter) = (&self.deliver, &self.dead_letter);
+        let concurrency = usize::try_from(route.concurrency).unwrap_or(usize::MAX);
+        let spread = |target: &HttpTarget| {
+            exits.target(authority(&target.url), &self.namespace, concurrency)
+        };
         let place = &mut self.by_slot[at];
         if place
             .as_ref()
@@ -100,11 +106,11 @@ impl Sinks {
             subscriber: route
                 .subscriber
                 .as_ref()
-                .map(|target| Sink::of(target, exits, deliver)),
+                .map(|target| Sink::of(target, spread, deliver)),
             dead_letter: route
                 .dead_letter
                 .as_ref()
-                .map(|target| Sink::of(target, exits, dead_letter)),
+                .map(|target| Sink::of(target, spread, dead_letter)),
         })
     }
 
@@ -136,14 +142,17 @@ impl Sinks {
 }
 
 impl Sink {
-    fn of(target: &Target, exits: &Exits, extra: &[(HeaderName, HeaderValue)]) -> Self {
+    fn of(
+        target: &Target,
+        spread: impl FnOnce(&HttpTarget) -> Spread,
+        extra: &[(HeaderName, HeaderValue)],
+    ) -> Self {
         match target {
             Target::Broker { uid, .. } => Self::Broker(*uid),
             Target::Http(http) => match Endpoint::parse(http) {
                 Ok(endpoint) => {
                     let opening = endpoint.opening(extra);
-                    let spread = exits.target(authority(&http.url));
-                    Self::Http(Arc::new(endpoint), opening, spread)
+                    Self::Http(Arc::new(endpoint), opening, spread(http))
                 }
                 Err(error) => Self::Unusable(Arc::from(error.to_string())),
             },
@@ -240,7 +249,6 @@ impl Actor {
         let ticket = self.tickets;
         let applicant = || Applicant {
             ticket,
-            namespace: Arc::clone(&self.namespace),
             slot,
             answer: self.granted.0.clone(),
         };
