@@ -41,7 +41,7 @@ use volley_broker::{
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
 use volley_dispatcher::{Dispatcher, Options, Permits};
-use volley_spec::{Problem, report::DataPlane as _};
+use volley_spec::{Problem, report::DataPlane as _, route::Backend};
 
 use crate::{
     command::check,
@@ -218,7 +218,7 @@ async fn assemble(
     let ingress = Ingress::new(ingress_options(options), clock);
     let (threads, cores) = Threads::begin(threads(options), &ingress)?;
     let plane = Dispatcher::new(
-        plane_options(node),
+        plane_options(options, node),
         publisher.clone(),
         clock,
         threads.workers(),
@@ -330,11 +330,17 @@ fn ingress_options(options: &ServeOptions) -> IngressOptions {
     }
 }
 
-fn plane_options(node: NodeId) -> Options {
+fn plane_options(options: &ServeOptions, node: NodeId) -> Options {
+    let mut permits = Permits::default();
+    if options.channel == Backend::Memory {
+        // Who wants little memory for events wants little for those on their way, too.
+        let most = usize::try_from(options.memory_max_bytes).unwrap_or(usize::MAX);
+        permits.body_bytes = permits.body_bytes.min(most);
+    }
     Options {
         core: Default::default(),
         egress: Default::default(),
-        permits: Permits::default(),
+        permits,
         seed: fastrand::u64(..),
         node,
     }

@@ -76,6 +76,8 @@ pub(crate) struct Surroundings {
     pub(crate) places: Places,
     /// How much memory what is pending may take in this process.
     pub(crate) memory: Memory,
+    /// How much memory the bodies of events may take in this process.
+    pub(crate) bodies: Memory,
     /// The bounds of a Trigger while there are enough.
     pub(crate) usual: Settings,
     pub(crate) seed: u64,
@@ -134,8 +136,9 @@ pub(crate) struct Actor {
     drain: Option<Drain>,
     reading: bool,
     stopped: bool,
-    /// Bytes that what is pending here took when that was last told.
+    /// Bytes that what is pending here took when that was last told, and bodies.
     held: usize,
+    held_bodies: usize,
     /// Attempts that somebody looks on at whose reply is being stored.
     told_replies: BTreeMap<AttemptKey, Box<Told>>,
     /// Deliveries whose end was told already.
@@ -190,6 +193,7 @@ impl Actor {
             reading: true,
             stopped: false,
             held: 0,
+            held_bodies: 0,
             told_replies: BTreeMap::new(),
             told_finished: Vec::new(),
             asked: Asked::default(),
@@ -235,6 +239,7 @@ impl Actor {
         }
         self.tell_drops(Duration::MAX);
         self.around.memory.moved(self.held, 0);
+        self.around.bodies.moved(self.held_bodies, 0);
         self.finish_publishing().await;
     }
 
@@ -295,12 +300,20 @@ impl Actor {
 
     /// Tells what is held here, and takes over what a Trigger may have pending now.
     fn keep_within_budget(&mut self) {
-        let (memory, usual) = (&self.around.memory, &self.around.usual);
+        let (memory, bodies) = (&self.around.memory, &self.around.bodies);
         let held = self.core.held_bytes();
         memory.moved(self.held, held);
         self.held = held;
-        let (window, waiting) = (memory.share(usual.window), memory.share(usual.waiting));
-        self.core.set_bounds(window, waiting);
+        let held = self.core.near_bytes() + self.sinks.flying_bytes();
+        bodies.moved(self.held_bodies, held);
+        self.held_bodies = held;
+        let usual = &self.around.usual;
+        self.core.set_bounds(Settings {
+            window: memory.share(usual.window),
+            waiting: memory.share(usual.waiting),
+            flying_bytes: bodies.share(usual.flying_bytes),
+            shelf_bytes: bodies.share(usual.shelf_bytes),
+        });
     }
 
     fn next_timer(&self) -> Option<Duration> {

@@ -1,12 +1,15 @@
-//! How much memory what is pending may take in the whole process (R13).
+//! How much memory what is pending may take in the whole process (R13), and how much the bodies of
+//! events that are near or on their way (R2).
 //!
 //! A Trigger's window and its bound for waiting retries are generous by themselves; many dead
 //! sinks at once would still fill the memory. From half of the budget on, both shrink in
 //! proportion to what is left, never below [`LEAST`], and whoever has no room detaches, which
-//! costs nothing.
+//! costs nothing. In the same way a unit keeps fewer events near, and a Trigger has fewer bytes in
+//! flight, down to one event: what is not near is read again.
 //!
 //! It counts bytes and not positions: one that only waits takes a quarter of a byte to 20, one
-//! that waits for a retry some 250.
+//! that waits for a retry some 250. A body counts once for all its deliveries of a unit, twice
+//! while it is both near and on its way.
 
 use std::sync::{
     Arc,
@@ -21,18 +24,29 @@ const LEAST: usize = 16;
 pub(crate) struct Memory {
     used: Arc<AtomicUsize>,
     most: usize,
+    /// What a bound never shrinks below.
+    least: usize,
 }
 
 impl Memory {
-    /// At most about `most` bytes.
+    /// At most about `most` bytes of what is pending.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             used: Arc::default(),
             most: most.max(1),
+            least: LEAST,
         }
     }
 
-    /// What is pending in one unit took `before` bytes and takes `now`.
+    /// At most about `most` bytes of bodies.
+    pub(crate) fn of_bodies(most: usize) -> Self {
+        Self {
+            least: 0,
+            ..Self::new(most)
+        }
+    }
+
+    /// One unit took `before` bytes of it and takes `now`.
     pub(crate) fn moved(&self, before: usize, now: usize) {
         if now > before {
             self.used.fetch_add(now - before, Ordering::Relaxed);
@@ -52,7 +66,7 @@ impl Memory {
         let share = usual as u128 * left as u128 / half.max(1) as u128;
         usize::try_from(share)
             .unwrap_or(usual)
-            .clamp(LEAST.min(usual), usual)
+            .clamp(self.least.min(usual), usual)
     }
 }
 
@@ -72,5 +86,8 @@ mod tests {
         assert_eq!(memory.share(4), 4);
         memory.moved(5000, 0);
         assert_eq!(memory.share(1024), 1024);
+        let bodies = Memory::of_bodies(1000);
+        bodies.moved(0, 1000);
+        assert_eq!(bodies.share(1024), 0);
     }
 }

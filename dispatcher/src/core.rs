@@ -531,6 +531,11 @@ impl Core {
         self.weight + self.shelf.held_bytes()
     }
 
+    /// Bytes of events that are kept near.
+    pub fn near_bytes(&self) -> usize {
+        self.shelf.near_bytes()
+    }
+
     /// What is pending in `slot` has changed.
     fn weigh(&mut self, slot: Slot) {
         let trigger = self.trigger_mut(slot);

@@ -122,6 +122,7 @@ pub struct Dispatcher {
     exits: Arc<[Exit]>,
     places: Places,
     memory: Memory,
+    bodies: Memory,
     tap: Arc<Tap>,
     /// Held while a plan is taken up, so that plans are taken up in their order.
     applying: AsyncMutex<()>,
@@ -172,6 +173,7 @@ impl Dispatcher {
         network: &dyn Fn() -> Arc<dyn Network>,
     ) -> Arc<Self> {
         let memory = Memory::new(options.permits.pending_bytes);
+        let bodies = Memory::of_bodies(options.permits.body_bytes);
         let mut exits = Vec::new();
         for (number, worker) in workers.iter().enumerate() {
             let egress = Egress::new(options.egress.clone(), network(), clock);
@@ -191,6 +193,7 @@ impl Dispatcher {
             clock,
             places: Places::default(),
             memory,
+            bodies,
             tap: Arc::default(),
             applying: AsyncMutex::new(()),
             state: Mutex::default(),
@@ -377,6 +380,13 @@ impl Dispatcher {
             .prepare(&storage_of(pool, route))
             .await
             .map_err(|error| error.to_string())?;
+        let units = u32::try_from(state.units.len()).unwrap_or(u32::MAX);
+        if units != route.partitions {
+            warn!(
+                broker = %route.key, units, declared = route.partitions,
+                "the Broker keeps the units that it was made with: make one of another name for more or fewer"
+            );
+        }
         let meters = Arc::new(Meters::default());
         let mut running = Running {
             route: Arc::clone(route),
@@ -472,6 +482,7 @@ impl Dispatcher {
             exits: Exits::new(Arc::clone(&self.exits), at),
             places: self.places.clone(),
             memory: self.memory.clone(),
+            bodies: self.bodies.clone(),
             usual: self.options.core.clone(),
             seed: self.options.seed ^ (unit.pool.0 as u64) ^ u64::from(unit.part),
             teller: Teller {

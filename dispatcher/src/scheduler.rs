@@ -56,6 +56,9 @@ pub struct Permits {
     pub per_target: usize,
     /// Bytes that what is pending may take in the whole process, about, its events apart.
     pub pending_bytes: usize,
+    /// Bytes that the bodies of events may take in the whole process, about, which units keep near or
+    /// have on their way. Each Trigger may have one on its way all the same.
+    pub body_bytes: usize,
 }
 
 impl Default for Permits {
@@ -65,6 +68,7 @@ impl Default for Permits {
             per_target: 1024,
             // 64 M positions of 8 bytes.
             pending_bytes: 512 << 20,
+            body_bytes: 256 << 20,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Starting attempts, and what they become: HTTP through egress, or a publish to a Broker of this
 //! process (`forwards.rs`).
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use http::{HeaderName, HeaderValue};
 use uuid::Uuid;
@@ -27,6 +31,14 @@ pub(super) struct Flight {
     began: Duration,
     /// Kept while somebody looks on.
     told: Option<Box<Told>>,
+    /// What is sent.
+    body: Option<Arc<Body>>,
+}
+
+/// An event as it goes out, for all attempts at it that are in flight.
+struct Body {
+    written: Arc<Written>,
+    bytes: usize,
 }
 
 /// Headers of a delivery that are not the event's.
@@ -38,11 +50,13 @@ pub(super) struct Sinks {
     by_slot: Vec<Option<Known>>,
     deliver: Extra,
     dead_letter: Extra,
-    /// The events written last, for the Triggers that share them.
-    written: VecDeque<(Position, Option<Format>, Arc<Written>)>,
+    /// The events written last, for the Triggers that share them while one of them is in flight.
+    written: VecDeque<(Position, Option<Format>, Weak<Body>)>,
+    /// Bytes of what is in flight.
+    flying: usize,
 }
 
-/// How many written events are kept.
+/// How many written events are remembered.
 const WRITTEN: usize = 16;
 
 struct Known {
@@ -74,6 +88,28 @@ impl Sinks {
             deliver: vec![prefer, kn.clone()],
             dead_letter: vec![kn],
             written: VecDeque::with_capacity(WRITTEN),
+            flying: 0,
+        }
+    }
+
+    /// Bytes of the events that are in flight, each counted once.
+    pub(super) fn flying_bytes(&self) -> usize {
+        self.flying
+    }
+
+    fn body(&mut self, written: Written, event: &Event) -> Arc<Body> {
+        let bytes = event.size();
+        self.flying += bytes;
+        Arc::new(Body {
+            written: Arc::new(written),
+            bytes,
+        })
+    }
+
+    /// An attempt with this body has ended.
+    fn let_go(&mut self, body: Option<Arc<Body>>) {
+        if let Some(body) = body.and_then(Arc::into_inner) {
+            self.flying -= body.bytes;
         }
     }
 
@@ -120,24 +156,24 @@ impl Sinks {
         position: Position,
         event: &Event,
         format: Option<Format>,
-    ) -> Result<Arc<Written>, String> {
+    ) -> Result<Arc<Body>, String> {
         let known = self
             .written
             .iter()
-            .find(|(at, of, _)| *at == position && *of == format);
-        if let Some((_, _, written)) = known {
-            return Ok(Arc::clone(written));
+            .rfind(|(at, of, _)| *at == position && *of == format);
+        if let Some(body) = known.and_then(|(_, _, body)| body.upgrade()) {
+            return Ok(body);
         }
         let written = event
             .write(format.map(wire_format), &Overlay::default())
             .map_err(|error| error.to_string())?;
-        let written = Arc::new(written);
+        let body = self.body(written, event);
         if self.written.len() == WRITTEN {
             self.written.pop_front();
         }
-        self.written
-            .push_back((position, format, Arc::clone(&written)));
-        Ok(written)
+        let kept = Arc::downgrade(&body);
+        self.written.push_back((position, format, kept));
+        Ok(body)
     }
 }
 
@@ -269,6 +305,7 @@ impl Actor {
                 _permit: permit,
                 began: now,
                 told: self.around.teller.note(&start, self.around.clock),
+                body: None,
             },
         );
         let launched = match sink {
@@ -303,7 +340,7 @@ impl Actor {
     ) -> Result<(), String> {
         let delivery = &start.route.delivery;
         let event = &start.event.event;
-        let (event, wants_reply) = match &start.work {
+        let (body, wants_reply) = match &start.work {
             Work::Deliver => {
                 let position = start.key.position;
                 (self.sinks.write(position, event, delivery.format)?, true)
@@ -311,17 +348,20 @@ impl Actor {
             Work::DeadLetter(failure) => {
                 let format = delivery.format.map(wire_format);
                 let written = dead_letter::written(event, format, subscriber(start), failure)?;
-                (Arc::new(written), false)
+                (self.sinks.body(written, event), false)
             }
         };
         let attempt = Attempt {
             key: start.key,
             to,
             opening,
-            event,
+            event: Arc::clone(&body.written),
             timeout: delivery.timeout,
             wants_reply,
         };
+        if let Some(flight) = self.flights.get_mut(&start.key.serial) {
+            flight.body = Some(body);
+        }
         self.around.exits.start(core, attempt, &self.outcomes.0);
         Ok(())
     }
@@ -332,7 +372,10 @@ impl Actor {
         if let Some(began) = began {
             self.meters.attempt(now.saturating_sub(began));
         }
-        let noted = flight.and_then(|flight| flight.told);
+        let noted = flight.and_then(|flight| {
+            self.sinks.let_go(flight.body);
+            flight.told
+        });
         let told = noted.or_else(|| self.note_late(now, began, ended.key));
         self.meter_attempt(&ended);
         let jitter = self.rng.f64();
@@ -389,12 +432,34 @@ impl Actor {
 
 #[cfg(test)]
 mod tests {
-    use super::authority;
+    use super::*;
 
     #[test]
     fn targets_share_permits_by_scheme_and_authority() {
         assert_eq!(authority("http://a:80/x?y"), "http://a:80");
         assert_eq!(authority("https://a"), "https://a");
         assert_eq!(authority("http://a?x"), "http://a");
+    }
+
+    // Each unit kept the sixteen events that it had written last, for ever.
+    #[test]
+    fn an_event_is_written_once_while_it_is_in_flight_and_not_kept_after_that() {
+        let mut sinks = Sinks::new(&Arc::from("default"));
+        let event = Event::builder().id("1").source("/s").kind("a");
+        let event = event.untyped_data(vec![0; 1_000]).build().expect("valid");
+        let position = Position(1);
+        let written = |sinks: &mut Sinks| sinks.write(position, &event, None).expect("written");
+        let (one, two) = (written(&mut sinks), written(&mut sinks));
+        assert!(Arc::ptr_eq(&one, &two));
+        assert_eq!(sinks.flying_bytes(), event.size());
+        let weak = Arc::downgrade(&one.written);
+        sinks.let_go(Some(one));
+        assert_eq!(sinks.flying_bytes(), event.size());
+        sinks.let_go(Some(two));
+        assert_eq!(sinks.flying_bytes(), 0);
+        assert!(weak.upgrade().is_none());
+        let again = written(&mut sinks);
+        assert_eq!(sinks.flying_bytes(), event.size());
+        sinks.let_go(Some(again));
     }
 }

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use volley_spec::route::TriggerRoute;
 
-use super::{AttemptKey, Core, Slot, pending::Stage, trigger::Reading};
+use super::{AttemptKey, Core, Settings, Slot, pending::Stage, trigger::Reading};
 
 impl Core {
     /// The route of the next attempt of `slot`, if one may start now, and whether it is a dead
@@ -44,12 +44,14 @@ impl Core {
         matches!(stage, Some(Stage::Replying(reply)) if reply.serial == key.serial)
     }
 
-    /// Sets how many positions of one Trigger may be queued or in flight, and how many may wait
-    /// for a retry. What is pending already stays.
-    pub fn set_bounds(&mut self, window: usize, waiting: usize) {
-        let grown = window > self.settings.window || waiting > self.settings.waiting;
-        self.settings.window = window;
-        self.settings.waiting = waiting;
+    /// Sets the bounds anew. What is pending already stays.
+    pub fn set_bounds(&mut self, bounds: Settings) {
+        if self.settings == bounds {
+            return;
+        }
+        let grown = bounds.window > self.settings.window || bounds.waiting > self.settings.waiting;
+        self.shelf.set_most(bounds.shelf_bytes);
+        self.settings = bounds;
         if !grown {
             return;
         }

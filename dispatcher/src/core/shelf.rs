@@ -81,9 +81,7 @@ impl Shelf {
         self.forget_passed(stored.position);
         self.bytes += stored.event.size();
         self.recent.push_back(Kept { stored, key, users });
-        while self.bytes > self.max_bytes && self.recent.len() > 1 {
-            self.evict();
-        }
+        self.shrink();
     }
 
     fn evict(&mut self) {
@@ -99,6 +97,30 @@ impl Shelf {
                     .insert(kept.stored.position, Older { facts, users });
             }
         }
+    }
+
+    /// Keeps at most `most` bytes near from now on.
+    pub(crate) fn set_most(&mut self, most: usize) {
+        self.max_bytes = most;
+        self.shrink();
+    }
+
+    fn shrink(&mut self) {
+        while self.bytes > self.max_bytes && self.recent.len() > 1 {
+            self.evict();
+        }
+        while self.passed_bytes > self.max_bytes / 2 && self.passed.len() > 1 {
+            // What a pass reads last is needed last: it can be read again.
+            let Some((_, gone)) = self.passed.pop_last() else {
+                break;
+            };
+            self.passed_bytes -= gone.event.size();
+        }
+    }
+
+    /// Bytes of the events that are near.
+    pub(crate) fn near_bytes(&self) -> usize {
+        self.bytes + self.passed_bytes
     }
 
     /// One more delivery needs `position`, which may be older than what is near.
@@ -145,13 +167,7 @@ impl Shelf {
         }
         self.passed_bytes += stored.event.size();
         self.passed.insert(stored.position, stored.clone());
-        while self.passed_bytes > self.max_bytes / 2 && self.passed.len() > 1 {
-            // What a pass reads last is needed last: it can be read again.
-            let Some((_, gone)) = self.passed.pop_last() else {
-                break;
-            };
-            self.passed_bytes -= gone.event.size();
-        }
+        self.shrink();
     }
 
     fn forget_passed(&mut self, position: Position) {

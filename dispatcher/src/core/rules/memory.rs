@@ -157,3 +157,45 @@ fn an_image_lists_an_event_once_however_many_triggers_wait_for_it() {
     assert!(each <= 0.5, "{each} bytes for a further Trigger");
     assert!(peak <= 200_000, "{peak} bytes while it was made");
 }
+
+#[test]
+fn where_bodies_may_take_little_each_trigger_has_one_event_in_flight_and_one_is_near() {
+    let mut bench = Bench::new(1024);
+    for uid in 1..=3 {
+        bench.declare(trigger(uid));
+    }
+    bench.core.set_bounds(Settings {
+        flying_bytes: 0,
+        shelf_bytes: 0,
+        ..Settings::default()
+    });
+    bench.publish("----------");
+    bench.read();
+    let one = bench.log[9].event.size();
+    assert!(
+        bench.core.near_bytes() <= one,
+        "{}",
+        bench.core.near_bytes()
+    );
+    for _ in 1..=10 {
+        let starts = bench.starts();
+        assert_eq!(
+            starts.len(),
+            3,
+            "one for each, of those that are read again"
+        );
+        assert!(bench.starts().is_empty());
+        for start in &starts {
+            bench.succeeds(start);
+        }
+    }
+    assert_eq!(bench.row(1).delivered, 10);
+    bench.publish("-----");
+    bench.read();
+    bench.core.set_bounds(Settings::default());
+    let first = bench.starts();
+    for start in &first {
+        bench.succeeds(start);
+    }
+    assert_eq!(first.len() + bench.starts().len(), 15);
+}
