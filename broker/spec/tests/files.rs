@@ -542,6 +542,20 @@ fn a_change_may_not_touch_what_is_immutable() {
 }
 
 #[test]
+fn a_broker_keeps_the_units_that_it_was_made_with() {
+    let units = |number: &str| {
+        let with = format!("name: shop\n  annotations: {{volley.dev/partitions: '{number}'}}");
+        only(&BROKER.replace("name: shop", &with))
+    };
+    let found = check::update(&only(BROKER), &units("4"));
+    assert_eq!(
+        found[0].message,
+        "Immutable annotations changed (-old +new): volley.dev/partitions: -1 +4"
+    );
+    assert_eq!(check::update(&only(BROKER), &units("1")).len(), 0);
+}
+
+#[test]
 fn a_refused_change_is_shown_where_the_new_value_stands() {
     let old = only(
         &TRIGGER

@@ -1,6 +1,6 @@
-//! What a change of an object may not change: a Trigger's Broker, a Broker's class and config.
+//! What a change of an object may not change: a Trigger's Broker, a Broker's class, config and units.
 
-use super::annotations::CLASS;
+use super::annotations::{CLASS, PARTITIONS};
 use crate::{
     kinds::{Broker, Trigger},
     object::Object,
@@ -23,21 +23,22 @@ pub fn update(old: &Object, new: &Object) -> Vec<Finding> {
 const HINT: &str = "delete the object and make it again, or give the new one another name";
 
 fn broker(old: &Broker, new: &Broker, findings: &mut Findings) {
-    let class = |broker: &Broker| {
-        broker
-            .metadata
-            .annotation(CLASS)
-            .unwrap_or("Volley")
-            .to_owned()
-    };
-    let (was, is) = (class(old), class(new));
-    if was != is {
-        let message = format!("Immutable annotations changed (-old +new): {CLASS}: -{was} +{is}");
-        findings.within("metadata", |findings| {
-            findings.within("annotations", |findings| {
-                findings.error_at(Step::Key(CLASS.to_owned()), message, HINT);
+    // Where an event is stored follows from its key and the number of units.
+    for (name, default) in [(CLASS, "Volley"), (PARTITIONS, "1")] {
+        let value = |broker: &Broker| {
+            let written = broker.metadata.annotation(name);
+            written.unwrap_or(default).trim().to_owned()
+        };
+        let (was, is) = (value(old), value(new));
+        if was != is {
+            let message =
+                format!("Immutable annotations changed (-old +new): {name}: -{was} +{is}");
+            findings.within("metadata", |findings| {
+                findings.within("annotations", |findings| {
+                    findings.error_at(Step::Key(name.to_owned()), message, HINT);
+                });
             });
-        });
+        }
     }
     if old.spec.config != new.spec.config {
         let shown = |broker: &Broker| match &broker.spec.config {
