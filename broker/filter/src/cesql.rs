@@ -41,7 +41,7 @@ use self::{
     value::{Type, Value},
 };
 use crate::{
-    clause::Clause,
+    clause::{Attribute, Clause},
     cover::{Demand, Weigh},
     explain::Evaluated,
     filter::Verdict,
@@ -169,6 +169,16 @@ impl Expression {
         let as_pair = |Remark { message, hint }| (message, hint);
         remarks.extend(parsed.unwrap_or_default().into_iter().map(as_pair));
         remarks
+    }
+
+    /// The first attribute that it asks for, if nothing decides before that and not every event has it.
+    pub(crate) fn fails_without(&self) -> Option<&Attribute> {
+        let mut ops = self.0.ops.iter();
+        ops.find_map(|op| match op {
+            Op::Attribute(attribute) if !attribute.is_always_there() => Some(Some(attribute)),
+            Op::Decide { .. } | Op::Member { .. } => Some(None),
+            _ => None,
+        })?
     }
 
     /// What an index can look it up by.

@@ -26,6 +26,7 @@ mod altered;
 mod attribute;
 mod check;
 mod few;
+mod missing;
 mod postings;
 mod slab;
 mod table;
@@ -39,13 +40,15 @@ use self::{
     altered::Altered,
     check::{Checks, Rest},
     few::Few,
+    missing::Missing,
     postings::{Place, Postings, Ref},
     slab::Slab,
     table::Table,
 };
 use crate::{
     cover::{self, Anchor, Cover},
-    filter::{Asked, Filter},
+    filter::{Asked, Filter, Verdict},
+    node::Branch,
 };
 
 /// How many slots one page of the map from slots to entries has.
@@ -68,6 +71,7 @@ pub struct Index {
     filters: Table,
     postings: Postings,
     checks: Checks,
+    missing: Missing,
     /// How many slots have a filter that is asked for every event.
     unindexed: usize,
     /// The number of the event that is being asked about.
@@ -75,6 +79,7 @@ pub struct Index {
     failures: u64,
     /// What the event has, and who is found by it; kept only for their room.
     found: Vec<u32>,
+    needed: Vec<u32>,
     refs: Vec<Ref>,
     /// How many of `refs` are done with.
     at: usize,
@@ -118,6 +123,7 @@ impl Index {
         let place = slots.as_slice().partition_point(|held| *held < slot);
         slots.insert(place, slot);
         self.note_only(id);
+        self.missing.has_slot(id, true);
         self.set_entry(slot, id);
         self.len += 1;
         self.unindexed += usize::from(filter.is_scanned());
@@ -129,6 +135,7 @@ impl Index {
             return false;
         };
         self.set_entry(slot, NONE);
+        self.missing.has_slot(id, false);
         self.len -= 1;
         let entry = self.entries.at(id);
         if let Ok(place) = entry.slots.as_slice().binary_search(&slot) {
@@ -160,7 +167,9 @@ impl Index {
         self.next_stamp();
         self.at = 0;
         self.found.clear();
-        self.postings.find(event, &mut self.found);
+        self.needed.clear();
+        self.postings.find(event, &mut self.found, &mut self.needed);
+        self.failures += self.missing.count(&self.needed);
         self.refs.clear();
         for posting in &self.found {
             for found in self.postings.entries(*posting) {
@@ -217,7 +226,14 @@ impl Index {
                     steps += asked as u64;
                     self.checks.hold(&checks[..asked], event)
                 }
-                Rest::Filter => entry.asked(event, &mut self.failures, &mut steps),
+                Rest::Filter => {
+                    let verdict = entry.asked(event, &mut steps);
+                    if verdict.failed && !self.missing.is_why(found.id(), event) {
+                        entry.failures = entry.failures.saturating_add(1);
+                        self.failures += entry.slots.len() as u64;
+                    }
+                    verdict.passes
+                }
             };
             if passes {
                 hits.extend_from_slice(entry.slots.as_slice());
@@ -241,16 +257,18 @@ impl Index {
         self.unindexed
     }
 
-    /// How often the `cesql` of a filter failed or gave no boolean, once a slot and event. Events
-    /// that can't pass for another reason that the index knows are not asked about.
+    /// How often the `cesql` of a filter failed or gave no boolean, once a slot and event. Where the
+    /// first attribute that it asks for is missing it is counted whether it was asked or not; other
+    /// events are not asked about that can't pass for another reason that the index knows.
     pub fn failures(&self) -> u64 {
         self.failures
     }
 
     /// As [`failures`](Self::failures), of the filter under `slot` since it was added (or of those
     /// written alike); `None` when there is none.
-    pub fn failures_of(&self, slot: u32) -> Option<u32> {
-        self.entry_of(slot).map(|id| self.entries.get(id).failures)
+    pub fn failures_of(&self, slot: u32) -> Option<u64> {
+        let id = self.entry_of(slot)?;
+        Some(u64::from(self.entries.get(id).failures) + self.missing.lacked(id))
     }
 
     fn add_entry(&mut self, hash: u32, filter: &Filter) -> u32 {
@@ -281,6 +299,10 @@ impl Index {
             }
         };
         self.entries.at(id).places = places;
+        if let Some(attribute) = filter.root().and_then(Branch::fails_without) {
+            let needed = self.postings.needed(attribute);
+            *needed = Some(self.missing.add(id, attribute, *needed));
+        }
         id
     }
 
@@ -313,6 +335,9 @@ impl Index {
             }
         }
         self.checks.forget(&entry.rest, self.postings.hasher());
+        if let Some(attribute) = self.missing.remove(id) {
+            self.postings.not_needed(&attribute);
+        }
         if let Some(filter) = &entry.filter {
             self.filters.remove(self.hash(filter), id);
         }
@@ -366,17 +391,13 @@ impl Index {
 }
 
 impl Entry {
-    /// Whether `event` passes the filter.
-    fn asked(&mut self, event: &Event, failures: &mut u64, steps: &mut u64) -> bool {
-        let Some(filter) = &self.filter else {
-            return false;
+    fn asked(&self, event: &Event, steps: &mut u64) -> Verdict {
+        let nothing = Verdict {
+            passes: false,
+            failed: false,
         };
-        let verdict = filter.judge_at(event, steps);
-        if verdict.failed {
-            self.failures = self.failures.saturating_add(1);
-            *failures += self.slots.len() as u64;
-        }
-        verdict.passes
+        let filter = self.filter.as_ref();
+        filter.map_or(nothing, |filter| filter.judge_at(event, steps))
     }
 }
 

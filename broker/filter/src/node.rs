@@ -11,7 +11,10 @@ use std::fmt;
 
 use volley_event::Event;
 
-use crate::{cesql::Expression, clause::Clause};
+use crate::{
+    cesql::Expression,
+    clause::{Attribute, Clause},
+};
 
 /// What holds clauses or other groups together, named as authors write it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,6 +136,16 @@ impl<'n> Branch<'n> {
             Node::Group { group, .. } => {
                 group.verdict(self.children().map(|child| child.passes(event, asking)))
             }
+        }
+    }
+
+    /// An attribute without which an expression fails whatever the event is like: the first that is
+    /// asked for.
+    pub(crate) fn fails_without(self) -> Option<&'n Attribute> {
+        match self.node() {
+            Node::Clause(_) => None,
+            Node::Cesql(expression) => expression.fails_without(),
+            Node::Group { .. } => self.children().next()?.fails_without(),
         }
     }
 

@@ -263,7 +263,7 @@ impl Core {
         match trigger.reading {
             Reading::Attached { .. } => {
                 let counted = self.index.failures_of(slot).unwrap_or(0);
-                u64::from(counted.saturating_sub(trigger.filter_errors_before))
+                counted.saturating_sub(trigger.filter_errors_before)
             }
             _ => 0,
         }

@@ -73,7 +73,7 @@ pub(crate) struct Trigger {
     pub(crate) held: bool,
     pub(crate) counts: Counts,
     /// What the index had counted of its filter's failures when it began to read with the head.
-    pub(crate) filter_errors_before: u32,
+    pub(crate) filter_errors_before: u64,
     pub(crate) sink: Option<SinkHealth>,
     pub(crate) dead_letter_sink: Option<SinkHealth>,
     pub(crate) filter_from: Option<Position>,

@@ -25,6 +25,8 @@ pub(super) struct Looked {
     pub(super) suffixes: Option<Box<Affixes>>,
     /// The posting of those that only ask whether it is there.
     pub(super) has: Option<u32>,
+    /// Its number among those without which filters fail.
+    pub(super) needed: Option<u32>,
 }
 
 /// All attributes that are looked at.
@@ -93,6 +95,7 @@ impl Attributes {
         }
         let unused = looked.exact == 0
             && looked.has.is_none()
+            && looked.needed.is_none()
             && looked.prefixes.is_none()
             && looked.suffixes.is_none();
         if unused && number as usize >= FIXED {

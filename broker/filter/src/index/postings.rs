@@ -188,8 +188,9 @@ impl Postings {
         self.postings.get(posting).entries.as_slice()
     }
 
-    /// Puts the postings of every anchor that `event` has into `found`.
-    pub(super) fn find(&self, event: &Event, found: &mut Vec<u32>) {
+    /// Puts the postings of every anchor that `event` has into `found`, and into `needed` those of its
+    /// attributes without which filters fail.
+    pub(super) fn find(&self, event: &Event, found: &mut Vec<u32>, needed: &mut Vec<u32>) {
         found.extend([SCANNED, EVERYTHING]);
         let mut lookups = Lookups::new();
         let (mut kind, mut source): (&[u8], &[u8]) = (&[], &[]);
@@ -209,6 +210,7 @@ impl Postings {
             }
             let looked = self.attributes.get(number);
             found.extend(looked.has);
+            needed.extend(looked.needed);
             if looked.exact > 0 {
                 self.look_up(Sought::exact(number, text), &mut lookups, found);
             }
@@ -257,6 +259,20 @@ impl Postings {
                 // Another one has the same hash.
                 found.extend(self.find_one(&lookup.sought));
             }
+        }
+    }
+
+    /// The number of `attribute` among those without which filters fail.
+    pub(super) fn needed(&mut self, attribute: &Attribute) -> &mut Option<u32> {
+        let number = self.attributes.look_at(attribute);
+        &mut self.attributes.at(number).needed
+    }
+
+    /// No filter needs `attribute` any more.
+    pub(super) fn not_needed(&mut self, attribute: &Attribute) {
+        *self.needed(attribute) = None;
+        if let Some(number) = self.attributes.number(attribute) {
+            self.attributes.forget_unused(number);
         }
     }
 

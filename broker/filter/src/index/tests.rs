@@ -25,6 +25,8 @@ fn several() -> Vec<Filter> {
             cesql("three IN ('a', 'b', 'a')"),
             cesql("EXISTS four"),
         ])),
+        compiled(cesql("five > 3")),
+        compiled(cesql("LENGTH(five) > 3 AND type = 'a'")),
         compiled(Expr::exact([("type", "a")]).negated()),
         Filter::everything(),
     ]
@@ -43,15 +45,16 @@ fn nothing_stays_of_filters_that_are_gone() {
             several().len(),
             "alike ones share an entry"
         );
-        for slot in 0..10 {
+        for slot in 0..20 {
             index.remove(if round == 1 { slot + 1_000 } else { slot });
         }
         assert_eq!(index.entries.len(), several().len());
-        for slot in 0..10 {
+        for slot in 0..20 {
             index.remove(if round == 1 { slot } else { slot + 1_000 });
         }
         assert_eq!(index.postings.sizes(), (0, 0));
         assert_eq!(index.checks.len(), 0);
+        assert_eq!(index.missing.sizes(), (0, 0));
         assert_eq!(
             (index.entries.len(), index.len(), index.unindexed()),
             (0, 0, 0)
@@ -136,4 +139,47 @@ fn failures_are_counted_for_every_trigger_with_the_filter() {
         (2, Some(1), Some(0))
     );
     assert_eq!(index.failures_of(4), None);
+}
+
+/// An event without the attribute that a filter asks for first makes it fail, which counts however the
+/// filter is looked up, and beside whatever other filters.
+#[test]
+fn failures_for_want_of_an_attribute_are_counted_of_every_event() {
+    let texts = [
+        "one > 3",
+        "one = 'x'",
+        "NOT (one = 'x')",
+        "one = 'x' AND type = 'a'",
+        "LENGTH(one) > 4 OR type = 'a'",
+        "one IN ('x', 'y')",
+    ];
+    let mut index = Index::new();
+    for (slot, text) in (0..).zip(texts) {
+        index.add(slot, &compiled(Expr::Cesql(text.into())));
+        index.add(slot + 10, &compiled(Expr::Cesql(text.into())));
+    }
+    let event = |kind: &str, one: Option<&str>| {
+        let event = Event::builder().id("1").source("/s").kind(kind);
+        let event = match one {
+            Some(one) => event.attribute("one", one),
+            None => event,
+        };
+        event.build().expect("a valid event")
+    };
+    let mut hits = Vec::new();
+    for one in [None, Some("5"), None] {
+        for kind in ["a", "b"] {
+            index.matches(&event(kind, one), &mut hits);
+        }
+    }
+    for (slot, text) in (0..).zip(texts) {
+        assert_eq!(index.failures_of(slot), Some(4), "{text}");
+    }
+    assert_eq!(index.failures(), 2 * 6 * 4);
+    // One that comes later, and one that goes.
+    index.add(20, &compiled(Expr::Cesql("one > 7".into())));
+    index.remove(10);
+    index.matches(&event("a", None), &mut hits);
+    assert_eq!(index.failures_of(20), Some(1));
+    assert_eq!(index.failures(), 2 * 6 * 4 + 12);
 }
