@@ -22,6 +22,15 @@ pub const BROKER_DEFAULTS: &str = "config-br-defaults";
 /// The key under which it holds them.
 pub const BROKER_DEFAULTS_KEY: &str = "default-br-config";
 
+/// ConfigMaps of Knative's installations that say how a Broker keeps its events. Knative's webhook
+/// writes the one of its class into every Broker that names none, so an export names it too.
+const INSTALLED_CONFIGS: [&str; 4] = [
+    "config-br-default-channel",
+    "kafka-broker-config",
+    "config-nats-broker",
+    "config-natsjetstream-broker",
+];
+
 /// The first wait of a delivery that names none.
 pub(crate) const DELAY: Duration = Duration::from_millis(200);
 /// What no wait is longer than, where nothing else is said.
@@ -166,6 +175,11 @@ pub fn trigger(trigger: &Trigger) -> Trigger {
         delivery_namespace(delivery, &namespace);
     }
     filled
+}
+
+/// Whether this ConfigMap comes with Knative and need not be declared here.
+pub(crate) fn is_installed_config(namespace: &str, name: &str) -> bool {
+    namespace == SYSTEM_NAMESPACE && INSTALLED_CONFIGS.contains(&name)
 }
 
 /// What Knative installs: the delivery of a Broker when nobody says anything.

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     check::annotations::{self, Class},
-    defaults::Defaults,
+    defaults::{Defaults, is_installed_config},
     identity::Identity,
     kinds::{Broker, ConfigMap, DeliverySpec},
     object::ObjectKind,
@@ -237,15 +237,14 @@ fn backend(broker: &Broker, known: &Known, facts: &Facts<'_>) -> Result<Backend,
     let namespace = config.namespace_or(broker.metadata.namespace());
     let key = ObjectKey::new(namespace, config.name.as_str());
     let Some(map) = known.config_maps.get(&key) else {
-        let explicit = known
-            .brokers
-            .get(&ObjectKey::new(
-                broker.metadata.namespace(),
-                broker.metadata.name.as_str(),
-            ))
-            .is_some_and(|written| written.spec.config.is_some());
-        if !explicit {
-            // The defaults name Knative's own ConfigMap, which need not be here.
+        let written = known.brokers.get(&ObjectKey::new(
+            broker.metadata.namespace(),
+            broker.metadata.name.as_str(),
+        ));
+        let explicit = written.is_some_and(|written| written.spec.config.is_some());
+        // The defaults name Knative's own ConfigMap, which need not be here; and a Broker that comes
+        // from a cluster names it because Knative wrote it there.
+        if !explicit || is_installed_config(&key.namespace, &key.name) {
             return Ok(facts.backend);
         }
         return Err(Gap::template(format!(

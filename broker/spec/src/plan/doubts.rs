@@ -10,6 +10,7 @@ use super::{
     status::{DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker, of_trigger},
 };
 use crate::{
+    defaults::is_installed_config,
     identity::Identity,
     kinds::{Broker, Destination, Trigger},
     object::{Object, ObjectKind},
@@ -36,6 +37,7 @@ impl Outcome {
         let mut doubts = Doubts {
             outcome: self,
             brokers: keys(&objects, ObjectKind::Broker),
+            config_maps: keys(&objects, ObjectKind::ConfigMap),
             read: objects.iter().filter_map(|object| home(object)).collect(),
             found: Vec::new(),
         };
@@ -70,6 +72,7 @@ impl Outcome {
 struct Doubts<'a> {
     outcome: &'a Outcome,
     brokers: BTreeSet<ObjectKey>,
+    config_maps: BTreeSet<ObjectKey>,
     /// Brokers that a Trigger names.
     read: BTreeSet<ObjectKey>,
     found: Vec<Warning>,
@@ -92,7 +95,25 @@ impl Doubts<'_> {
             delivery.and_then(|one| one.dead_letter_sink.as_deref()),
             key,
         );
+        self.config(identity, broker);
         self.conditions(identity);
+    }
+
+    /// A ConfigMap of Knative's own that is not here: what it asks for is not known.
+    fn config(&mut self, identity: &Identity, broker: &Broker) {
+        let Some(config) = &broker.spec.config else {
+            return;
+        };
+        let namespace = config.namespace_or(broker.metadata.namespace());
+        let map = ObjectKey::new(namespace, config.name.as_str());
+        let installed = is_installed_config(&map.namespace, &map.name);
+        if installed && config.kind == "ConfigMap" && !self.config_maps.contains(&map) {
+            let message = format!(
+                "ConfigMap {map} is not declared: events are kept in the channel of this process"
+            );
+            let hint = "remove spec.config, or declare the ConfigMap if it asks for something else";
+            self.warn(identity, &["spec", "config"], &message, hint);
+        }
     }
 
     fn trigger(&mut self, identity: &Identity, trigger: &Trigger) {

@@ -203,6 +203,39 @@ fn a_config_map_chooses_the_channel() {
 }
 
 #[test]
+fn a_config_map_of_knatives_own_need_not_be_declared() {
+    let named = |namespace: &str, name: &str| {
+        let config = format!(
+            "spec: {{config: {{kind: ConfigMap, apiVersion: v1, name: {name}, namespace: {namespace}}}}}"
+        );
+        planned(&(broker("b", &config) + &trigger("t", "b", SINK, "")))
+    };
+    for name in [
+        "config-br-default-channel",
+        "kafka-broker-config",
+        "config-nats-broker",
+        "config-natsjetstream-broker",
+    ] {
+        let outcome = named("knative-eventing", name);
+        assert!(
+            status(&outcome, ObjectKind::Broker, "b").is_ready(),
+            "{name}"
+        );
+        assert!(trigger_status(&outcome, "t").is_ready(), "{name}");
+    }
+    for (namespace, name) in [
+        ("knative-eventing", "config-br-other"),
+        ("team", "config-br-default-channel"),
+    ] {
+        let outcome = named(namespace, name);
+        assert!(
+            !status(&outcome, ObjectKind::Broker, "b").is_ready(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_dependency_decides_whether_a_trigger_is_ready() {
     let on = |kind: &str, name: &str, version: &str| {
         format!(
