@@ -106,24 +106,33 @@ pub(super) fn explain(error: &serde_saphyr::Error, text: &str) -> YamlError {
         .location()
         .map_or(Place { line: 1, column: 1 }, Place::of);
     let whole = error.without_snippet().to_string();
-    let first_line = whole.lines().next().unwrap_or("not valid YAML");
-    // The position stands in front of every problem already.
-    let sentence = first_line.split(" at line ").next().unwrap_or(first_line);
-    let sentence = sentence
-        .split(", set DuplicateKeyPolicy")
-        .next()
-        .unwrap_or(sentence);
-    let sentence = sentence.trim().trim_end_matches('.');
-    let line = usize::try_from(at.line).unwrap_or(1).saturating_sub(1);
-    let line = text.lines().nth(line).unwrap_or_default();
-    let foreign = NOT_YAML.iter().find(|(mark, ..)| line.contains(mark));
+    let sentence = sentence(&whole);
+    let line = line(text, at.line);
+    if let Some((_, said, hint)) = NOT_YAML.iter().find(|(mark, ..)| line.contains(mark)) {
+        return problem(at, said, hint);
+    }
+    if let Some(better) = seen_in_the_text(sentence, at, text) {
+        return better;
+    }
     let known = WORDS.iter().find(|(words, ..)| sentence.contains(words));
-    let (_, said, hint) = foreign.or(known).copied().unwrap_or((
+    let (_, said, hint) = known.copied().unwrap_or((
         "",
         "",
         "check indentation, quotes and colons on this line and the one before",
     ));
-    let said = if said.is_empty() { sentence } else { said };
+    problem(at, if said.is_empty() { sentence } else { said }, hint)
+}
+
+/// What the library says, without the position, which stands in front of every problem already,
+/// and without advice to programmers.
+fn sentence(whole: &str) -> &str {
+    let first_line = whole.lines().next().unwrap_or("not valid YAML");
+    let cut = |text, mark| str::split(text, mark).next().unwrap_or(text);
+    let said = cut(cut(first_line, " at line "), ", set DuplicateKeyPolicy");
+    said.trim().trim_end_matches('.')
+}
+
+fn problem(at: Place, said: &str, hint: &str) -> YamlError {
     // The library quotes what it does not understand, whole.
     let (said, cut) = match said.char_indices().nth(MAX_SAID) {
         Some((end, _)) => (&said[..end], "..."),
@@ -134,4 +143,86 @@ pub(super) fn explain(error: &serde_saphyr::Error, text: &str) -> YamlError {
         message: format!("not valid YAML: {said}{cut}"),
         hint: hint.to_owned(),
     }
+}
+
+/// The mistakes that the text around shows better than the library's sentence does.
+fn seen_in_the_text(sentence: &str, at: Place, text: &str) -> Option<YamlError> {
+    if sentence.contains("tab") {
+        return tab(at, text);
+    }
+    // With a comment between the two lines the library says the second.
+    if sentence.contains("mapping values are not allowed") || sentence.contains("expected key") {
+        return too_deep(at, text);
+    }
+    if sentence.contains("duplicate mapping key") && at.column == 1 {
+        return objects_without_a_border(sentence, at);
+    }
+    None
+}
+
+/// The tab in an indentation that the library stumbled over: it reports the value before it.
+fn tab(at: Place, text: &str) -> Option<YamlError> {
+    let numbered = (at.line..).zip(text.lines().skip(index(at.line)));
+    let (line, indentation) = numbered
+        .map(|(number, line)| (number, indentation(line)))
+        .find(|(_, indentation)| indentation.contains('\t'))?;
+    let column = behind(indentation);
+    let said = "a tab stands where only blanks may";
+    Some(problem(Place { line, column }, said, "indent with spaces"))
+}
+
+/// A field that is indented deeper than the one above, which has its value already: the library
+/// takes the two lines for one.
+fn too_deep(at: Place, text: &str) -> Option<YamlError> {
+    let own = line(text, at.line);
+    let depth = indentation(own).len();
+    let before: Vec<&str> = text.lines().take(index(at.line)).collect();
+    let above = before.iter().rev().find(|line| {
+        let words = line.trim_start();
+        !words.is_empty() && !words.starts_with('#')
+    })?;
+    let name = own.split(": ").next()?.trim();
+    let is_field = !name.is_empty() && !name.contains(char::is_whitespace);
+    let (_, value) = above.split_once(": ")?;
+    let takes_nothing_below =
+        !value.trim().is_empty() && !value.trim().starts_with(['|', '>', '&']);
+    if !is_field || !takes_nothing_below || indentation(above).len() >= depth {
+        return None;
+    }
+    let column = behind(indentation(own));
+    let place = Place { column, ..at };
+    let said = "this line is indented deeper than the one above it, which has its value already";
+    Some(problem(place, said, "indent it as deep as the line above"))
+}
+
+/// Two objects that stand in one document.
+fn objects_without_a_border(sentence: &str, at: Place) -> Option<YamlError> {
+    const TOP: [&str; 4] = ["apiVersion", "kind", "metadata", "spec"];
+    let key = sentence.rsplit(' ').next()?;
+    let twice = TOP.contains(&key);
+    twice.then(|| {
+        problem(
+            at,
+            sentence,
+            "put a line --- between two objects, or remove one of the two",
+        )
+    })
+}
+
+fn line(text: &str, number: u32) -> &str {
+    text.lines().nth(index(number)).unwrap_or_default()
+}
+
+/// The place among the lines of the line with this number.
+fn index(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(1).saturating_sub(1)
+}
+
+fn indentation(line: &str) -> &str {
+    &line[..line.len() - line.trim_start().len()]
+}
+
+/// The column behind an indentation.
+fn behind(indentation: &str) -> u32 {
+    u32::try_from(indentation.chars().count()).map_or(1, |width| width.saturating_add(1))
 }

@@ -93,6 +93,27 @@ fn what_is_no_yaml_is_refused_where_it_goes_wrong() {
         ("? [1]\n: 2\n", 1, "a field's name has to be a text"),
         ("\"abc", 1, "unclosed quote"),
         ("a: [1, 2\nb: 3", 2, "':'"),
+        (
+            "s:\n  a: b\n\tc: d\n",
+            3,
+            "a tab stands where only blanks may",
+        ),
+        (
+            "s:\n  a: b\n   c: d\n",
+            3,
+            "indented deeper than the one above",
+        ),
+        (
+            "s:\n  a: b\n   c: {d: e}\n",
+            3,
+            "indented deeper than the one above",
+        ),
+        (
+            "s:\n  a: b\n  # c\n\n    c:\n      d: e\n",
+            5,
+            "indented deeper than the one above",
+        ),
+        ("s:\n  a: b c: d\n", 2, "a second \": \" on one line"),
     ] {
         let (at, _, message) = refusal(text);
         assert_eq!(at, line, "{text:?}: {message}");
