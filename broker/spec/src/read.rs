@@ -28,6 +28,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use document::{Parsed, Placed};
 pub use known::kind_elsewhere;
+pub(crate) use known::meant_by_reference;
 use pieces::Cut;
 pub use pieces::Pieces;
 

@@ -251,8 +251,16 @@ fn a_document_that_is_no_object_says_so() {
             "hello\n",
             "a document must be an object, not the text \"hello\"",
         ),
-        ("a: b\n", "missing field(s): apiVersion"),
-        ("apiVersion: v1\n", "missing field(s): kind"),
+        (
+            "a: b\n",
+            "this is no Kubernetes object: missing field(s): apiVersion, kind",
+        ),
+        (
+            "apiVersion: v2\nname: chart\n",
+            "this is no Kubernetes object: missing field(s): kind",
+        ),
+        ("metadata: {name: a}\n", "missing field(s): apiVersion"),
+        ("apiVersion: v1\nspec: {}\n", "missing field(s): kind"),
         (
             "apiVersion: 1\nkind: Broker\n",
             "invalid value: must be a text, not a number",

@@ -9,6 +9,7 @@ use super::World;
 use crate::{
     kinds::{Destination, KReference, Service, hide_password},
     object::ObjectKind,
+    read::meant_by_reference,
     route::{HttpTarget, ObjectKey, Target},
 };
 
@@ -125,8 +126,12 @@ impl World<'_> {
             },
             _ => {
                 let (kind, version) = (&reference.kind, &reference.api_version);
+                let way = match meant_by_reference(version, kind) {
+                    Some(meant) => format!("did you mean {meant}?"),
+                    None => "write its URL under uri instead of ref".to_owned(),
+                };
                 let message = format!(
-                    "{kind} {key} of {version} has no address that this build knows; write its URL under uri instead of ref"
+                    "{kind} {key} of {version} has no address that this build knows; {way}"
                 );
                 Err(Unresolved::new("KindNotServed", message))
             }

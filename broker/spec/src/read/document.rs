@@ -11,10 +11,14 @@ use crate::{
     kinds::Metadata,
     object::{Object, ObjectKind},
     problem::{Finding, Findings, Path, Problem, Severity},
+    suggest::is_slip,
 };
 
 /// How many problems of one object are told; that there are more is told in one of their own.
 const MAX_TOLD: usize = 100;
+
+/// The fields with which every document begins.
+const HEAD: [&str; 2] = ["apiVersion", "kind"];
 
 /// What one piece of text says. Positions count from the start of the piece, files are empty.
 #[derive(Debug, Default)]
@@ -129,23 +133,21 @@ impl Document<'_, '_> {
                 );
             }
         }
-        for name in ["apiVersion", "kind"] {
-            let Value::Map(_) = node.value else { continue };
-            match node.get(name).map(|found| &found.value) {
-                Some(Value::Text(text)) if !text.is_empty() => {}
-                None | Some(Value::Null | Value::Text(_)) => {
-                    findings.missing(name, "every document begins with apiVersion and kind");
-                }
-                Some(_) => {
-                    let found = node.get(name).map_or("nothing", Node::type_name);
-                    let message = format!("invalid value: must be a text, not {found}");
-                    findings.error_at(
-                        name,
-                        message,
-                        "write for example eventing.knative.dev/v1 and Broker",
-                    );
-                }
-            }
+        if is_foreign(node) {
+            let missing = HEAD.into_iter().filter(|name| node.get(name).is_none());
+            let missing: Vec<&str> = missing.collect();
+            findings.error(
+                format!(
+                    "this is no Kubernetes object: missing field(s): {}",
+                    missing.join(", ")
+                ),
+                "leave it out, or begin it with apiVersion and kind",
+            );
+            self.report(node, Subject::of(node), findings.finish());
+            return;
+        }
+        for name in HEAD {
+            head(name, node, &mut findings);
         }
         let (Some(api_version), Some(kind)) = (node.text("apiVersion"), node.text("kind")) else {
             self.report(node, Subject::of(node), findings.finish());
@@ -252,6 +254,53 @@ impl Document<'_, '_> {
         // Behind all others, which are shown by their place.
         let more = more.map(|more| subject.problem(last, more));
         self.parsed.problems.extend(more);
+    }
+}
+
+/// Whether a document is meant for another program: settings of Helm, Compose, npm.
+fn is_foreign(node: &Node<'_>) -> bool {
+    let Value::Map(entries) = &node.value else {
+        return false;
+    };
+    let is_ours = |name: &str| {
+        let slip_of = |ours: &str| is_slip(name, ours);
+        // Helm's Chart.yaml has an apiVersion too, and it is no group's.
+        ["kind", "metadata", "spec", "items"]
+            .into_iter()
+            .any(slip_of)
+            || (name != "apiVersion" && slip_of("apiVersion"))
+    };
+    let version = node.get("apiVersion").map(|version| &version.value);
+    let of_a_group = match version {
+        Some(Value::Text(version)) => version.contains('/'),
+        Some(_) => true,
+        None => false,
+    };
+    !of_a_group && !entries.iter().any(|(key, _)| is_ours(&key.name))
+}
+
+/// One of the two fields with which every document begins.
+fn head(name: &'static str, node: &Node<'_>, findings: &mut Findings) {
+    let Value::Map(entries) = &node.value else {
+        return;
+    };
+    match node.get(name).map(|found| &found.value) {
+        Some(Value::Text(text)) if !text.is_empty() => {}
+        None | Some(Value::Null | Value::Text(_)) => {
+            let names = entries.iter().map(|(key, _)| key.name.as_ref());
+            let mut others = names.filter(|written| !HEAD.contains(written));
+            let hint = match others.find(|written| is_slip(written, name)) {
+                Some(written) => format!("write {name} instead of {}", written),
+                None => "every document begins with apiVersion and kind".to_owned(),
+            };
+            findings.missing(name, hint);
+        }
+        Some(_) => {
+            let found = node.get(name).map_or("nothing", Node::type_name);
+            let message = format!("invalid value: must be a text, not {found}");
+            let hint = "write for example eventing.knative.dev/v1 and Broker";
+            findings.error_at(name, message, hint);
+        }
     }
 }
 

@@ -152,6 +152,31 @@ pub fn kind_elsewhere(word: &str) -> Option<&'static str> {
     })
 }
 
+/// What may be meant by a reference to `kind` of `api_version`, as the field to write. Nothing where
+/// both may be right, though this build does not serve them.
+pub(crate) fn meant_by_reference(api_version: &str, kind: &str) -> Option<String> {
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let kinds: Vec<&str> = match KNATIVE.iter().find(|(known, _)| *known == group) {
+        Some((_, kinds)) => kinds.to_vec(),
+        None if group.is_empty() => served_in("").into_iter().chain(KUBERNETES_CORE).collect(),
+        None => {
+            let near = nearest(group, KNATIVE.iter().map(|(group, _)| *group))?;
+            return Some(format!("apiVersion: {near}/{version}"));
+        }
+    };
+    if kinds.contains(&kind) {
+        return None;
+    }
+    if kind == ObjectKind::Service.name() {
+        return Some(format!("apiVersion: {CORE}"));
+    }
+    if let Some(elsewhere) = group_of(kind) {
+        let version = if elsewhere.contains('/') { "" } else { "/v1" };
+        return Some(format!("apiVersion: {elsewhere}{version}"));
+    }
+    nearest(kind, kinds).map(|near| format!("kind: {near}"))
+}
+
 /// What a document's `apiVersion` and `kind` say about it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -444,6 +469,29 @@ mod tests {
     fn a_misspelt_core_kind_is_skipped_with_what_was_meant() {
         let hint = "did you mean \"ConfigMap\"?".to_owned();
         assert_eq!(meaning("v1", "ConfgMap"), Meaning::Skipped { hint });
+    }
+
+    #[test]
+    fn a_reference_that_can_lead_nowhere_is_told_what_was_meant() {
+        for (api_version, kind, meant) in [
+            ("v1", "Servic", Some("kind: Service")),
+            ("v1", "service", Some("kind: Service")),
+            ("eventing.knative.dev/v1", "Brokr", Some("kind: Broker")),
+            ("v1", "Broker", Some("apiVersion: eventing.knative.dev/v1")),
+            ("eventing.knative.dev/v1", "Service", Some("apiVersion: v1")),
+            (
+                "serving.knative.de/v1",
+                "Service",
+                Some("apiVersion: serving.knative.dev/v1"),
+            ),
+            ("serving.knative.dev/v1", "Service", None),
+            ("messaging.knative.dev/v1", "Channel", None),
+            ("v1", "Pod", None),
+            ("example.com/v1", "Receiver", None),
+        ] {
+            let told = meant_by_reference(api_version, kind);
+            assert_eq!(told.as_deref(), meant, "{api_version} {kind}");
+        }
     }
 
     #[test]
