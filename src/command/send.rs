@@ -195,9 +195,10 @@ async fn address(args: &SendArgs) -> Result<Url, Failure> {
     let broker = broker.map_err(|failure| failure.hint_not_found(hint))?;
     let address = broker["status"]["address"]["url"].as_str();
     address.and_then(|url| Url::parse(url).ok()).ok_or_else(|| {
-        let message = format!("Broker {}/{name} has no address", args.asked.namespace);
-        Failure::new(Kind::Negative, message)
-            .hint(format!("volley describe broker {name} says why"))
+        let namespace = &args.asked.namespace;
+        let message = format!("Broker {namespace}/{name} has no address");
+        let hint = format!("volley describe broker {name} -n {namespace} says why");
+        Failure::new(Kind::Negative, message).hint(hint)
     })
 }
 

@@ -44,7 +44,7 @@ pub(super) fn describe(page: &mut Page, kind: ObjectKind, object: &Value, now_ms
         }
         let says_what_to_do =
             mark != "++" || reason == "BlocksPublish" || reason == "PublishBlocked";
-        if says_what_to_do && let Some(next) = next_step(kind, &name, &reason) {
+        if says_what_to_do && let Some(next) = next_step(kind, object, &name, &reason) {
             page.within(5, format!("next: {next}"));
         }
     }
@@ -60,7 +60,27 @@ fn mark(condition: &Value) -> &'static str {
 }
 
 /// What a user can do about a condition that does not hold.
-fn next_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str> {
+fn next_step(kind: ObjectKind, object: &Value, name: &str, reason: &str) -> Option<String> {
+    if name == "BrokerReady" && reason != "BrokerDoesNotExist" {
+        return Some(describe_its_broker(object));
+    }
+    known_step(kind, name, reason).map(str::to_owned)
+}
+
+/// The command that says more of the Broker of this Trigger.
+fn describe_its_broker(trigger: &Value) -> String {
+    let spec = &trigger["spec"];
+    let by_name = spec["broker"].as_str().filter(|name| !name.is_empty());
+    let name = by_name.or(spec["brokerRef"]["name"].as_str());
+    let namespace = trigger["metadata"]["namespace"].as_str();
+    format!(
+        "describe its Broker: volley describe broker {} -n {}",
+        name.unwrap_or("NAME"),
+        namespace.unwrap_or("NAMESPACE")
+    )
+}
+
+fn known_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str> {
     Some(match (name, reason) {
         (_, "BrokerDoesNotExist") => "declare the Broker in this namespace, or mend spec.broker",
         (_, "FilterInvalid") => "mend spec.filters; volley check PATH points at the place",
@@ -75,11 +95,10 @@ fn next_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str>
             "make its subscriber faster, or give events more room (--log-max-bytes, --memory-max-bytes)"
         }
         ("SinkHealthy", _) => {
-            "look at the subscriber; its events wait and are tried again by the delivery above"
+            "look at the subscriber; Delivery above says what is tried again, and what then becomes of an event"
         }
         ("DeadLetterSinkHealthy", _) => "look at the dead-letter sink; dead letters wait for it",
         ("DeclarationAccepted", _) => "mend the file; volley check PATH says what is wrong",
-        ("BrokerReady", _) => "describe its Broker: volley describe broker NAME",
         ("DependencyReady", _) => "see what the annotation knative.dev/dependency names",
         ("Durable", "Degraded") => {
             "the message says what is wrong; volley log verify DIR names what is damaged"

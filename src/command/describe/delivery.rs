@@ -44,6 +44,10 @@ pub(super) fn describe(page: &mut Page, delivery: &Delivery, dead_letters: Optio
                 spoken(least.saturating_add(attempts))
             ),
         );
+        page.within(
+            1,
+            "tried again: no answer, 404, 408, 409, 429 and 5xx; any other refusal is final at once",
+        );
         if !delivery.retry_after_max.is_zero() {
             page.within(
                 1,

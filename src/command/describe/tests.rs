@@ -37,6 +37,27 @@ fn conditions_are_a_tree_with_marks_and_a_next_step() {
 }
 
 #[test]
+fn a_next_step_names_the_broker_and_promises_nothing_that_may_not_be() {
+    let object = json!({
+        "metadata": {"name": "t", "namespace": "team"},
+        "spec": {"broker": "shop"},
+        "status": {"conditions": [
+            {"type": "BrokerReady", "status": "False", "reason": "ChannelTemplateFailed"},
+            {"type": "SinkHealthy", "status": "False", "severity": "Info",
+                "reason": "DeliveryFails", "message": "http://s/ answered 400"},
+        ]},
+    });
+    let mut page = Page::default();
+    conditions::describe(&mut page, ObjectKind::Trigger, &object, NOW_MS);
+    let text = page.text;
+    assert!(
+        text.contains("volley describe broker shop -n team\n"),
+        "{text}"
+    );
+    assert!(!text.contains("are tried again"), "{text}");
+}
+
+#[test]
 fn a_filter_is_told_in_words_with_its_mistakes() {
     let mut page = Page::default();
     filter::describe(
