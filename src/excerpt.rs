@@ -11,6 +11,8 @@
 //! hold no value of a Secret; passwords in URLs are hidden, and what a terminal would act on is
 //! replaced.
 
+mod many;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
@@ -19,6 +21,8 @@ use std::{
 
 use volley_spec::{Problem, Severity, kinds::hide_passwords};
 
+pub(crate) use self::many::by_kind;
+use self::many::is_skipped;
 use crate::output::Paint;
 
 /// Of a line this many bytes are looked at.
@@ -31,13 +35,12 @@ const MOST: usize = 200;
 
 /// The problems as text, each with the line that it is about.
 pub(crate) fn of(problems: &[Problem], colour: bool) -> String {
+    let problems = &by_kind(problems)[..];
     let sources = Sources::of(&problems[..problems.len().min(MOST)]);
     let mut text = String::new();
     for problem in problems {
         text.push_str(&headline(problem, colour));
-        // That a kind is not served is no mistake in its line.
-        let skipped = problem.severity == Severity::Warning && problem.path == "kind";
-        if let Some(line) = sources.line(problem).filter(|_| !skipped) {
+        if let Some(line) = sources.line(problem).filter(|_| !is_skipped(problem)) {
             excerpt(&mut text, problem, line, colour);
         }
         // A fix of several lines shows the place inside an expression, with a caret of its own.

@@ -112,6 +112,29 @@ fn what_people_bring_from_a_cluster_is_explained_in_one_screen() {
 
 #[test]
 fn a_start_says_the_same_as_check() {
+#[test]
+fn a_folder_for_a_cluster_is_told_in_one_screen_however_large() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let object = |kind: &str, n: u32| {
+        format!("---\napiVersion: apps/v1\nkind: {kind}\nmetadata: {{name: a{n}}}\n")
+    };
+    let mut text: String = (0..100).map(|n| object("Deployment", n)).collect();
+    text += &object("StatefulSet", 0);
+    fs::write(folder.path().join("all.yaml"), text).expect("written");
+    let (said, code) = check(folder.path(), &["."]);
+    assert_eq!(code, 0, "{said}");
+    assert_eq!(said.lines().count(), 2, "{said}");
+    for line in [
+        "Deployment default/a0: kind: skipped, and so are 99 more",
+        "StatefulSet default/a0: kind: skipped: this build",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    let (said, _) = check(folder.path(), &["-o", "json", "."]);
+    let said: Value = serde_json::from_str(&said).expect("one JSON document");
+    assert_eq!(said["problems"].as_array().map(Vec::len), Some(101));
+}
+
     let folder = corpus("wrong");
     for member in [
         "field-typo-subscriber.yaml",
