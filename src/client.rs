@@ -183,6 +183,11 @@ impl Server {
             _ => Kind::Failed,
         };
         let url = &self.url;
+        // Only the data port takes nothing but POST.
+        if status == StatusCode::METHOD_NOT_ALLOWED {
+            return Failure::new(kind, format!("{url} is the data port, where events are posted"))
+                .hint("--server URL or VOLLEY_SERVER names the admin port, by default http://127.0.0.1:8081");
+        }
         let message = if said.is_empty() {
             format!("{url} answered {status}")
         } else {

@@ -40,6 +40,10 @@ pub(crate) struct ServeOptions {
     )]
     pub(crate) files: Vec<PathBuf>,
 
+    /// As -f
+    #[arg(value_name = "PATH", hide = true)]
+    pub(crate) more_files: Vec<PathBuf>,
+
     /// Where the log lives; made if it is missing
     #[arg(
         long,

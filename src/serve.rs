@@ -65,7 +65,8 @@ const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// # Errors
 ///
 /// What keeps it from starting: no files (2), problems in them (2), a port in use (1).
-pub(crate) fn run(options: ServeOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(mut options: ServeOptions) -> Result<ExitCode, Failure> {
+    options.files.append(&mut options.more_files);
     log::begin(&options)?;
     if volley_channel::planted::BUILT {
         let message = "this build has planted bugs; it is for the simulation alone";

@@ -437,15 +437,40 @@ fn schemas_are_printed_for_one_kind_and_for_all() {
     assert!(output.err.contains("did you mean triggers?"));
 }
 
+/// The commands that a help text lists.
+fn commands_of(help: &str) -> Vec<&str> {
+    let list = help.split_once("Commands:\n").map_or("", |(_, list)| list);
+    let list = list.split("\n\n").next().unwrap_or_default();
+    let words = list
+        .lines()
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+    words
+        .filter_map(|line| line.split_whitespace().next())
+        .collect()
+}
+
+#[test]
+fn what_kubectls_users_type_is_understood() {
+    let served = binary().serve_text(&format!("{BROKER}{TRIGGER}"));
+    let quickstart = "deploy/examples/quickstart";
+    assert_eq!(
+        run(&["check", "-f", quickstart]),
+        run(&["check", quickstart])
+    );
+    let line = served.run(&["get", "trigger", "hello", "-o", "name"]).out;
+    assert_eq!(served.run(&["get", line.trim()]).code, 0, "{line}");
+    let at_the_data_port = run(&["get", "triggers", "--server", &served.data]);
+    assert!(
+        at_the_data_port.err.contains("is the data port"),
+        "{at_the_data_port:?}"
+    );
+    assert_eq!(run(&["sink", "--reply", ""]).code, 2);
+}
+
 #[test]
 fn every_command_has_a_help_text_with_an_example() {
     let help = run(&["--help"]).out;
-    let commands = help.split_once("Commands:\n").expect("commands").1;
-    let commands = commands.split("\n\n").next().unwrap_or_default();
-    let names = commands
-        .lines()
-        .filter_map(|line| line.split_whitespace().next());
-    let names: Vec<&str> = names.collect();
+    let names = commands_of(&help);
     assert!(
         names.contains(&"send") && names.contains(&"describe"),
         "{names:?}"
@@ -454,11 +479,15 @@ fn every_command_has_a_help_text_with_an_example() {
     let script = run(&["completions", "bash"]).out;
     for name in names {
         let help = run(&[name, "--help"]).out;
-        let has_more_below = help.contains("\nCommands:\n");
+        let below = commands_of(&help);
         assert!(
-            has_more_below || help.contains("Try it: "),
+            !below.is_empty() || help.contains("Try it: "),
             "{name}: {help}"
         );
+        for below in below.into_iter().filter(|below| *below != "help") {
+            let help = run(&[name, below, "--help"]).out;
+            assert!(help.contains("Try it: "), "{name} {below}: {help}");
+        }
         assert!(
             man.contains(&format!("volley {name}"))
                 || man.contains(&format!("volley\\ {name}"))

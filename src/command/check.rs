@@ -21,17 +21,21 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Files or folders (.yaml, .yml, .json; folders with all that is in them)
-    #[arg(required = true, value_name = "PATH")]
+    #[arg(required_unless_present = "files", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
     /// The form of the answer
     #[arg(short, long, value_enum, default_value_t)]
     pub(crate) output: Plain,
+
+    /// As a PATH, for who is used to kubectl's -f
+    #[arg(short = 'f', long = "filename", value_name = "PATH", hide = true)]
+    pub(crate) files: Vec<PathBuf>,
 }
 
 /// Prints every problem; fails when one of them is an error.
 pub(crate) fn run(args: &CheckArgs, colour: Colour) -> Result<(), Failure> {
-    let loaded = read(args.paths.clone())?;
+    let loaded = read([&args.paths[..], &args.files].concat())?;
     let problems = problems_of(&loaded);
     match args.output {
         Plain::Json => output::print(&output::json(&json!({ "problems": problems })))?,

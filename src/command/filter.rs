@@ -35,6 +35,8 @@ pub(crate) enum FilterCommand {
     ///
     /// Exit codes: 0 it matches, 1 it does not, 2 the filter or the event is invalid. With --against:
     /// 0 once all lines were read.
+    ///
+    /// Try it: volley filter test -f trigger.yaml -e event.json --explain
     Test(TestArgs),
 }
 

@@ -196,6 +196,14 @@ fn named(args: &GetArgs) -> Result<(Wanted, Option<&str>), Failure> {
 }
 
 pub(super) fn wanted(word: &str) -> Result<Wanted, Failure> {
+    // `-o name` prints KIND.GROUP/NAME, and what is printed can be asked for.
+    let word = word.split_once('.').map_or(word, |(kind, group)| {
+        if group.ends_with("knative.dev") {
+            kind
+        } else {
+            word
+        }
+    });
     if matches!(
         word.to_ascii_lowercase().as_str(),
         "account" | "accounts" | "books"

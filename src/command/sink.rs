@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, builder::NonEmptyStringValueParser};
 use http::StatusCode;
 use tokio::net::TcpListener;
 use volley_channel::Clock;
@@ -47,7 +47,7 @@ pub(crate) struct SinkArgs {
     pub(crate) delay: Duration,
 
     /// Answer each event with an event of this type and the same data, which goes into the Broker
-    #[arg(long, value_name = "TYPE")]
+    #[arg(long, value_name = "TYPE", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) reply: Option<String>,
 }
 

@@ -50,6 +50,13 @@ fn local(port: u16) -> SocketAddr {
 }
 
 #[test]
+fn files_are_understood_without_a_flag_too() {
+    let options = serve(&["a", "--display", "-f", "b", "c"]);
+    assert_eq!(options.files, [Path::new("b")]);
+    assert_eq!(options.more_files, [Path::new("a"), Path::new("c")]);
+}
+
+#[test]
 fn every_default_is_what_the_manual_says() {
     let options = serve(&["-f", "a"]);
     assert_eq!(options.files, [Path::new("a")]);
