@@ -47,7 +47,7 @@ use crate::{
     command::check,
     excerpt,
     failure::{Failure, Kind},
-    options::ServeOptions,
+    options::{LogFormat, ServeOptions},
     output::Colour,
     receiver::{Manner, Receiver},
 };
@@ -67,7 +67,7 @@ const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// What keeps it from starting: no files (2), problems in them (2), a port in use (1).
 pub(crate) fn run(mut options: ServeOptions) -> Result<ExitCode, Failure> {
     options.files.append(&mut options.more_files);
-    log::begin(&options)?;
+    let form = log::begin(&options)?;
     if volley_channel::planted::BUILT {
         let message = "this build has planted bugs; it is for the simulation alone";
         return Err(Failure::new(Kind::Failed, message));
@@ -82,10 +82,14 @@ pub(crate) fn run(mut options: ServeOptions) -> Result<ExitCode, Failure> {
         .enable_all()
         .build()
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
-    runtime.block_on(serve(options, small))
+    runtime.block_on(serve(options, form, small))
 }
 
-async fn serve(options: ServeOptions, small: pages::Small) -> Result<ExitCode, Failure> {
+async fn serve(
+    options: ServeOptions,
+    form: LogFormat,
+    small: pages::Small,
+) -> Result<ExitCode, Failure> {
     let clock = Clock::system();
     let data = bind(options.listen, "the data port").await?;
     let admin = bind(options.admin, "the admin port").await?;
@@ -95,8 +99,9 @@ async fn serve(options: ServeOptions, small: pages::Small) -> Result<ExitCode, F
     };
     let display_at = display.as_ref().map(local).transpose()?;
     let (files, secrets) = (options.files.clone(), options.secret_dir.clone());
-    let loaded = load_with_secrets(files, secrets, options.on_problem, clock).map_err(explain)?;
-    tell_all(&loaded);
+    let loaded = load_with_secrets(files, secrets, options.on_problem, clock);
+    let mut loaded = loaded.map_err(explain)?;
+    tell_all(&mut loaded, form);
     small.loaded(loaded.objects().count());
 
     let addresses = (local(&data)?, local(&admin)?);
@@ -301,12 +306,31 @@ fn explain(error: LoadError) -> Failure {
 /// So many objects are looked at together before the start; of more `volley check` tells.
 const TOLD_TOGETHER: usize = 10_000;
 
-/// What there is to say about the objects, as `volley check` says it.
-fn tell_all(loaded: &Loaded) {
-    if loaded.objects().nth(TOLD_TOGETHER).is_none() {
-        tell(&check::problems_of(loaded));
+/// What there is to say about the objects: as `volley check` says it, or as lines of a log that a
+/// program reads.
+fn tell_all(loaded: &mut Loaded, form: LogFormat) {
+    if loaded.objects().next().is_none() && loaded.skipped().is_empty() {
+        tracing::warn!("the files declare no object: nothing can be posted to");
+    }
+    let problems = if loaded.objects().nth(TOLD_TOGETHER).is_none() {
+        check::problems_of(loaded)
     } else {
-        tell(loaded.problems());
+        loaded.problems().to_vec()
+    };
+    match form {
+        LogFormat::Text => tell(&problems),
+        LogFormat::Json => excerpt::by_kind(&problems)
+            .iter()
+            .for_each(|problem| tracing::warn!(%problem, "{}", what(problem))),
+    }
+    loaded.told(&problems);
+}
+
+fn what(problem: &Problem) -> &'static str {
+    if problem.is_error() {
+        "what is declared has a problem and is not taken up"
+    } else {
+        "a declared object may not mean what it says"
     }
 }
 

@@ -468,6 +468,30 @@ fn what_kubectls_users_type_is_understood() {
 }
 
 #[test]
+fn a_log_in_json_holds_nothing_else_and_each_problem_once() {
+    let skipped = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\n";
+    let served = binary().serve_text(&format!("{BROKER}{TRIGGER}{skipped}"));
+    let log = served.log_text();
+    for line in log.lines() {
+        assert!(serde_json::from_str::<Value>(line).is_ok(), "{line}");
+    }
+    assert_eq!(log.matches("does not serve Deployment").count(), 1, "{log}");
+}
+
+#[test]
+fn a_level_that_is_none_is_refused_with_what_was_meant() {
+    let output = run(&[
+        "serve",
+        "-f",
+        "deploy/examples/quickstart",
+        "--log",
+        "warning",
+    ]);
+    assert_eq!(output.code, 2, "{output:?}");
+    assert!(output.err.contains("did you mean warn?"), "{output:?}");
+}
+
+#[test]
 fn every_command_has_a_help_text_with_an_example() {
     let help = run(&["--help"]).out;
     let names = commands_of(&help);

@@ -121,6 +121,7 @@ impl Keeper {
             files,
             judge,
             verdict,
+            told,
         } = loaded;
         let board = Board::new(hands.clock, Arc::clone(&hands.plane));
         let mut keeper = Self {
@@ -135,7 +136,7 @@ impl Keeper {
             refused: false,
             pending: true,
             again_at: None,
-            told: BTreeSet::new(),
+            told,
             left_out: BTreeSet::new(),
         };
         keeper.plan(&verdict, &[]);

@@ -1,6 +1,6 @@
 //! The first reading: everything that the files say and everything that is wrong with them.
 
-use std::path::PathBuf;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use volley_channel::Clock;
 use volley_spec::{
@@ -46,6 +46,8 @@ pub struct Loaded {
     pub(super) files: Files,
     pub(super) judge: Judge,
     pub(super) verdict: Verdict,
+    /// The lines of problems that whoever starts has told.
+    pub(super) told: BTreeSet<String>,
 }
 
 /// Reads `paths`, files or folders. It blocks on the disk: call it where that is allowed.
@@ -85,6 +87,7 @@ pub fn load_with_secrets(
         files,
         judge,
         verdict,
+        told: BTreeSet::new(),
     })
 }
 
@@ -102,6 +105,11 @@ impl Loaded {
     /// Everything wrong with the files, warnings included, in the order of the files.
     pub fn problems(&self) -> &[Problem] {
         &self.verdict.problems
+    }
+
+    /// Notes that these problems were told, so that the log does not tell them again.
+    pub fn told(&mut self, problems: &[Problem]) {
+        self.told.extend(problems.iter().map(ToString::to_string));
     }
 
     /// Objects of kinds that this build does not serve.

@@ -298,13 +298,22 @@ impl Served {
         panic!("never: {args:?}: {:?}", self.run(args));
     }
 
+    /// All of its log so far.
+    ///
+    /// # Panics
+    ///
+    /// When it can't be read.
+    pub fn log_text(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).expect("its log")
+    }
+
     /// The lines of its log that say `what`.
     ///
     /// # Panics
     ///
     /// When its log can't be read.
     pub fn log(&self, what: &str) -> Vec<Value> {
-        let log = fs::read_to_string(self.folder.path().join("log")).expect("its log");
+        let log = self.log_text();
         let lines = log.lines().map(serde_json::from_str::<Value>);
         lines
             .filter_map(Result::ok)
