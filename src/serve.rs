@@ -32,11 +32,11 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use url::Url;
 use volley_broker::{
-    admin::{Admin, AdminOptions, serve as serve_admin},
+    admin::{Admin, AdminOptions, Names, serve as serve_admin},
     ingress::{self, CoreHandle, Ingress, IngressOptions},
     objects::{
-        Board, CONTROL, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded,
-        Surroundings, Watch, load_with_secrets,
+        Board, Hands, IngressPaths, Keeper, LedgerIncarnations, LoadError, Loaded, Surroundings,
+        Watch, load_with_secrets,
     },
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
@@ -118,10 +118,9 @@ async fn serve(
     }
     if let Some(log) = storage.log() {
         let (log, plane) = (Arc::clone(log), Arc::clone(&running.plane));
-        let own = vec![CONTROL.pool];
         running
             .tasks
-            .spawn(orphans::watch(log, plane, own, options.orphans));
+            .spawn(orphans::watch(log, plane, options.orphans));
     }
     let traces = Traces::begin(running.plane.tap());
     // From here on connections are taken.
@@ -253,6 +252,7 @@ async fn assemble(
         Arc::clone(&ingress),
     )
     .with_metrics(measures::of(&plane, storage.log(), max_triggers))
+    .with_orphans(orphans_of(&plane, storage))
     .router();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(keeper.run());
@@ -265,6 +265,16 @@ async fn assemble(
         tasks,
     };
     Ok((running, cores))
+}
+
+/// The names of the Brokers whose backlog waits for a declaration.
+fn orphans_of(plane: &Arc<Dispatcher>, storage: &Storage) -> Names {
+    let (plane, log) = (Arc::clone(plane), storage.log().cloned());
+    Box::new(move || {
+        let orphans = log.as_ref().map(|log| orphans::brokers(log, &plane));
+        let orphans = orphans.into_iter().flatten();
+        orphans.map(|(_, name)| name).collect()
+    })
 }
 
 /// What is looked at again when it changes.

@@ -121,6 +121,27 @@ async fn what_a_trigger_is_owed_outlives_starts_that_do_not_declare_it() {
 }
 
 #[tokio::test]
+async fn a_broker_that_nobody_declares_is_shown() {
+    let stage = Stage::set().await;
+    let volley = stage.start(&["here"], &[]).await;
+    post(&volley, &["1"]).await;
+    books(&volley, Account::is_done).await;
+    let checks = volley.page("/readyz?verbose").await.expect("the checks");
+    assert!(!checks.contains("orphans"), "{checks}");
+    end(volley).await;
+    let volley = start(&broker("other").yaml(), stage.data.path(), &[]).await;
+    let checks = volley.page("/readyz?verbose").await.expect("the checks");
+    assert!(checks.contains("[+] orphans: "), "{checks}");
+    assert!(checks.contains("not delivered: default/shop\n"), "{checks}");
+    let metrics = volley.page("/metrics").await.expect("the metrics");
+    assert!(
+        metrics.contains("volley_channel_log_orphans 1\n"),
+        "{metrics}"
+    );
+    assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
+}
+
+#[tokio::test]
 async fn what_nobody_declares_is_given_up_where_the_operator_says_so() {
     let stage = Stage::set().await;
     stage.sink.script("/away", waits());

@@ -53,6 +53,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Adds metrics that only others know to the page of `/metrics`.
 pub type MoreMetrics = Box<dyn Fn(&mut Page) + Send + Sync>;
 
+/// Names that only others know.
+pub type Names = Box<dyn Fn() -> Vec<String> + Send + Sync>;
+
 /// How the admin port behaves.
 #[derive(Debug, Clone)]
 pub struct AdminOptions {
@@ -82,6 +85,7 @@ pub struct Admin {
     objects: Arc<dyn Objects>,
     ingress: Arc<Ingress>,
     more: Vec<MoreMetrics>,
+    orphans: Option<Names>,
 }
 
 impl fmt::Debug for Admin {
@@ -106,7 +110,15 @@ impl Admin {
             objects,
             ingress,
             more: Vec::new(),
+            orphans: None,
         }
+    }
+
+    /// Says which Brokers have a backlog that is kept and not delivered, since nobody declares them.
+    #[must_use]
+    pub fn with_orphans(mut self, orphans: Names) -> Self {
+        self.orphans = Some(orphans);
+        self
     }
 
     /// Adds metrics that this crate does not know of.

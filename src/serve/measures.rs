@@ -7,6 +7,8 @@ use volley_channel::log::LogChannel;
 use volley_dispatcher::{BOUNDS_MS, Dispatcher, Histogram, Meters};
 use volley_spec::route::ObjectKey;
 
+use super::orphans;
+
 type Measured = Vec<(ObjectKey, Arc<Meters>)>;
 
 /// Adds the data plane's metrics to the page. Triggers beyond `max_triggers` are summed into
@@ -38,6 +40,11 @@ pub(super) fn of(
         filters(page, &brokers);
         if let Some(log) = &log {
             storage(page, log);
+            let name = "volley_channel_log_orphans";
+            let help =
+                "Brokers that no file declares or that are not Ready, and whose backlog is kept.";
+            page.family(name, help, Shape::Gauge);
+            page.sample(name, &[], orphans::brokers(log, &plane).len() as f64);
         }
     })
 }

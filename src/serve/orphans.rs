@@ -8,33 +8,35 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
+use volley_broker::objects::CONTROL;
 use volley_channel::{Channel as _, PoolId, log::LogChannel};
 use volley_dispatcher::Dispatcher;
 
 use crate::options::Orphans;
 
+/// The Brokers of `log` that the data plane does not run, by name: what they have is kept and not
+/// delivered.
+pub(super) fn brokers(log: &LogChannel, plane: &Dispatcher) -> Vec<(PoolId, String)> {
+    let served = plane.pools();
+    let mut orphans = log.pools();
+    orphans.retain(|(pool, _)| !served.contains(pool) && *pool != CONTROL.pool);
+    orphans
+}
+
 /// How often it is looked.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// Gives the backlog of missing Brokers back once it was kept for as long as it should be. `own`
-/// are the pools that belong to no Broker. Runs as long as the process, from when the objects are
-/// live on.
-pub(super) async fn watch(
-    log: Arc<LogChannel>,
-    plane: Arc<Dispatcher>,
-    own: Vec<PoolId>,
-    keep: Orphans,
-) {
+/// Gives the backlog of missing Brokers back once it was kept for as long as it should be. Runs as
+/// long as the process, from when the objects are live on.
+pub(super) async fn watch(log: Arc<LogChannel>, plane: Arc<Dispatcher>, keep: Orphans) {
     let keep = match keep {
         Orphans::Keep(duration) => duration,
         Orphans::Discard => Duration::ZERO,
     };
     let mut missing: BTreeMap<PoolId, Instant> = BTreeMap::new();
     loop {
-        let served = plane.pools();
         let now = Instant::now();
-        let mut orphans = log.pools();
-        orphans.retain(|(pool, _)| !served.contains(pool) && !own.contains(pool));
+        let orphans = brokers(&log, &plane);
         missing.retain(|pool, _| orphans.iter().any(|(orphan, _)| orphan == pool));
         for (pool, name) in orphans {
             let since = *missing.entry(pool).or_insert_with(|| {

@@ -15,6 +15,9 @@ use crate::{
 /// How many doors' storage is looked at: they share their backends.
 const LOOKED_AT: usize = 100;
 
+/// How many Brokers without a declaration are named.
+const NAMED: usize = 20;
+
 /// It answers, so it lives.
 pub(super) async fn live() -> &'static str {
     "ok\n"
@@ -34,7 +37,8 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>, uri: Uri) -> (StatusC
     });
     let mut text = String::new();
     if verbose || !ready {
-        for check in own.iter().chain(&objects.checks) {
+        let orphans = admin.orphans.as_ref().and_then(|names| orphans(&names()));
+        for check in own.iter().chain(&objects.checks).chain(&orphans) {
             let sign = if check.passed { '+' } else { '-' };
             let detail = check.detail.replace(char::is_control, " ");
             writeln!(text, "[{sign}] {}: {detail}", check.name)
@@ -48,6 +52,22 @@ pub(super) async fn ready(State(admin): State<Arc<Admin>>, uri: Uri) -> (StatusC
         text.push_str("not ready\n");
         (StatusCode::SERVICE_UNAVAILABLE, text)
     }
+}
+
+/// Brokers without a declaration: no reason to be not ready, and nothing that may be overlooked.
+fn orphans(names: &[String]) -> Option<Check> {
+    let first = names.first()?;
+    let named = names[1..names.len().min(NAMED)].iter();
+    let named = named.fold(first.clone(), |all, name| format!("{all}, {name}"));
+    let more = if names.len() > NAMED { ", ..." } else { "" };
+    Some(Check {
+        name: "orphans",
+        passed: true,
+        detail: format!(
+            "{} Brokers are not declared or not Ready; their backlog is kept (--orphans) and not delivered: {named}{more}",
+            names.len()
+        ),
+    })
 }
 
 fn accepting(ingress: &Ingress) -> Check {

@@ -57,6 +57,10 @@ pub(super) async fn describe(
             let count = account[field].as_u64().unwrap_or_default();
             page.within(1, format!("{title:<15}{count}"));
         }
+        if let orphans @ 1.. = account["orphans"].as_u64().unwrap_or_default() {
+            let said = "Triggers that no file declares any more; their backlog is kept (--orphans)";
+            page.within(1, format!("{:<15}{orphans} ({said})", "orphans"));
+        }
     }
     let triggers = server
         .list("/api/v1/triggers", &[("namespace", namespace.as_str())])
