@@ -81,7 +81,9 @@ fn every_wrong_file_is_explained_with_place_and_fix() {
         for problem in said["problems"].as_array().expect("a list") {
             assert!(problem["line"].as_u64() > Some(0), "{member}: {problem}");
             let hint = problem["hint"].as_str().expect("a hint");
-            assert!(!hint.is_empty(), "{member} has no fix: {problem}");
+            // What follows a first line shows the place, and mends nothing.
+            let fix = hint.lines().next().unwrap_or_default();
+            assert!(!fix.is_empty(), "{member} has no fix: {problem}");
         }
     }
 }
@@ -111,8 +113,6 @@ fn what_people_bring_from_a_cluster_is_explained_in_one_screen() {
 }
 
 #[test]
-fn a_start_says_the_same_as_check() {
-#[test]
 fn a_folder_for_a_cluster_is_told_in_one_screen_however_large() {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let object = |kind: &str, n: u32| {
@@ -135,6 +135,8 @@ fn a_folder_for_a_cluster_is_told_in_one_screen_however_large() {
     assert_eq!(said["problems"].as_array().map(Vec::len), Some(101));
 }
 
+#[test]
+fn a_start_says_the_same_as_check() {
     let folder = corpus("wrong");
     for member in [
         "field-typo-subscriber.yaml",

@@ -1,5 +1,7 @@
 //! A Trigger's filters: one dialect an object, and what the filters' own compiler refuses.
 
+mod meant;
+
 use volley_filter::{Expr, Filter, FilterError};
 
 use crate::{
@@ -10,6 +12,7 @@ use crate::{
 /// The rules for the filters of `spec`.
 pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
     let structure = Structure::of(spec, findings);
+    meant::doubts(spec, findings);
     match compile(spec) {
         // A filter of which a part is not known may contradict nothing.
         Ok(_) if structure == Structure::Broken => {}
@@ -162,7 +165,7 @@ fn report(error: &FilterError, findings: &mut Findings) {
         FilterError::Name { .. } => error.message(),
         _ => format!("invalid value: {}", error.message()),
     };
-    let mut hint = error.hint();
+    let mut hint = meant::hint(error);
     if let Some(snippet) = error.snippet() {
         hint.push('\n');
         hint.push_str(snippet);

@@ -101,7 +101,8 @@ impl Shape<'_> {
                 }
                 (None, Others::Refused) => {
                     let names = rule.fields.iter().map(|(name, _)| *name);
-                    unknown_field(&key.name, names, self.below(&key.name, rule), findings);
+                    let below = self.below(&key.name, value, rule);
+                    unknown_field(&key.name, names, below, findings);
                 }
                 (None, Others::Free) => {}
             }
@@ -118,7 +119,17 @@ impl Shape<'_> {
 
     /// The one field of `rule` that has a field `name`, or takes any: what is written beside it
     /// was meant below it.
-    fn below(&self, name: &str, rule: &'static Rule) -> Option<&'static str> {
+    fn below(&self, name: &str, value: &Node<'_>, rule: &'static Rule) -> Option<&'static str> {
+        // An attribute with its value, where a filter has its dialects.
+        let is_filter = rule.field("exact").is_some() && rule.field("cesql").is_some();
+        if is_filter
+            && matches!(
+                value.value,
+                Value::Text(_) | Value::Number(_) | Value::Bool(_)
+            )
+        {
+            return Some("exact");
+        }
         let takes = |inner: Id| {
             let inner = self.rules.get(inner);
             let any = matches!(inner.others, Others::Each(_)) && rule.fields.len() == 1;
@@ -242,13 +253,15 @@ impl Shape<'_> {
                 "write the text itself, without a name in front of it".to_owned()
             }
             ("string", Value::List(_)) => "write one text, not a list".to_owned(),
-            ("integer", Value::Number(_)) => "use a whole number".to_owned(),
+            ("integer", _) => "write a whole number, such as 3".to_owned(),
+            ("number", _) => "write a number, such as 0.5".to_owned(),
             ("object", Value::List(_)) => "remove the \"- \": one is wanted, not a list".to_owned(),
             ("object", Value::Text(text)) if text.contains("://") && !self.veiled => {
                 "write the URL below it, as uri: URL".to_owned()
             }
             ("object", _) => "write its fields below it, indented".to_owned(),
-            _ => String::new(),
+            ("boolean", _) => "write true or false".to_owned(),
+            _ => "write a text, or remove the field".to_owned(),
         };
         let found = if self.veiled {
             node.type_name()
