@@ -35,6 +35,12 @@ pub(super) fn check(delivery: &DeliverySpec, findings: &mut Findings) {
                 let message = format!("invalid value: {written}: must be longer than zero");
                 findings.error_at(name, message, "use for example PT30S, or leave it out");
             }
+            Ok(_) if has_months(written) => {
+                let time = written.replacen('P', "PT", 1);
+                let message =
+                    format!("{written} is a matter of months: M in front of a T is a month");
+                findings.warn_at(name, message, format!("if minutes are meant, write {time}"));
+            }
             Ok(_) => {}
             Err(error) => findings.error_at(name, error.to_string(), error.hint()),
         }
@@ -52,6 +58,12 @@ pub(super) fn check(delivery: &DeliverySpec, findings: &mut Findings) {
         );
     }
     schedule(delivery, findings);
+}
+
+/// Whether an ISO 8601 duration counts months, as who forgets its T does.
+fn has_months(written: &str) -> bool {
+    let date = written.split('T').next().unwrap_or_default();
+    date.contains('M')
 }
 
 /// The longest time that an event is tried without a word about it.

@@ -83,6 +83,11 @@ fn absolute(uri: &str, findings: &mut Findings) {
             ),
             "render it first, for example with helm template",
         ),
+        Ok(_) if uri.contains("${") => findings.warn_at(
+            "uri",
+            format!("{} holds a variable: it is taken as it stands", shown(uri)),
+            "write the value; Volley fills in no variables (envsubst does)",
+        ),
         Ok(_) => {}
         Err(url::ParseError::EmptyHost) => no_host(uri, findings),
         Err(error) => findings.error_at(
