@@ -118,8 +118,32 @@ fn data(event: &Event, most: usize) -> String {
     let data = event.data().unwrap_or_default();
     let shown = String::from_utf8_lossy(&data[..data.len().min(most)]);
     let rest = if data.len() > most { " ..." } else { "" };
-    format!(
-        "{}{rest}",
-        shown.escape_debug().to_string().replace("\\\"", "\"")
-    )
+    format!("{}{rest}", printable(&shown))
+}
+
+/// `text` as it came, but for what a terminal would act on, or not show.
+fn printable(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '"' | '\'' | '\\' => shown.push(letter),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_is_printed_as_it_came() {
+        let data = r#"{"a":"it's \"q\"","b":"\n","ä":"C:\\x"}"#;
+        assert_eq!(printable(data), data);
+        assert_eq!(
+            printable("a\n\u{1b}[31m\u{202e}b"),
+            r"a\n\u{1b}[31m\u{202e}b"
+        );
+    }
 }
