@@ -4,8 +4,12 @@
 use std::{
     collections::BTreeSet,
     fs,
-    os::unix::net::UnixDatagram,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixDatagram},
+    },
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -84,6 +88,38 @@ async fn the_service_manager_hears_ready_and_stopping() {
     drop(producer);
     end(volley).await;
     assert_eq!(heard(&socket), ["STOPPING=1"]);
+}
+
+#[tokio::test]
+async fn a_service_manager_without_a_path_hears_it_too() {
+    let folder = TempDir::new().expect("a scratch folder");
+    let name = format!("volley-test-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).expect("a name");
+    let socket = UnixDatagram::bind_addr(&address).expect("a socket");
+    let patience = Some(Duration::from_millis(500));
+    socket.set_read_timeout(patience).expect("it is set");
+    let program = started_by(&folder, &format!("export NOTIFY_SOCKET=@{name}"));
+    let volley = start(program, &broker("shop").yaml(), &[]).await;
+    assert_eq!(heard(&socket).first().map(String::as_str), Some("READY=1"));
+    end(volley).await;
+}
+
+#[tokio::test]
+async fn a_hangup_ends_no_service() {
+    let program = env!("CARGO_BIN_EXE_volley").into();
+    let volley = start(program, &broker("shop").yaml(), &[]).await;
+    let pid = volley.pid().to_string();
+    let sent = Command::new("kill").args(["-HUP", &pid]).status();
+    assert!(sent.expect("it was sent").success());
+    let told = "nothing to do on SIGHUP";
+    for _ in 0..100 {
+        if volley.log().contains(told) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert!(volley.log().contains(told), "{}", volley.log());
+    end(volley).await;
 }
 
 #[tokio::test]
@@ -173,7 +209,7 @@ async fn every_metric_of_dashboard_and_alerts_is_on_the_page_with_a_help_text() 
 
 /// The flags of `volley serve`, from its help.
 fn flags() -> BTreeSet<String> {
-    let help = std::process::Command::new(env!("CARGO_BIN_EXE_volley"))
+    let help = Command::new(env!("CARGO_BIN_EXE_volley"))
         .args(["serve", "--help"])
         .output()
         .expect("it runs");
@@ -195,6 +231,7 @@ fn the_unit_the_container_and_the_compose_file_name_what_there_is() {
         "StateDirectory=volley",
         "DynamicUser=yes",
         "LimitNOFILE=1048576",
+        "RestartPreventExitStatus=2",
     ] {
         assert!(unit.lines().any(|have| have == line), "{line}");
     }

@@ -1,6 +1,11 @@
 //! The orderly end: readiness false, go on for a while, take in what is queued, finish, exit.
 
-use std::{process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    io::{self, IsTerminal as _},
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -25,6 +30,7 @@ const LAST_WORDS: Duration = Duration::from_millis(100);
 pub(super) struct Ending {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Signal,
 }
 
 impl Ending {
@@ -34,15 +40,24 @@ impl Ending {
         Ok(Self {
             terminate: listen(SignalKind::terminate())?,
             interrupt: listen(SignalKind::interrupt())?,
+            hangup: listen(SignalKind::hangup())?,
         })
     }
 
     /// Waits for the next one.
     pub(super) async fn asked(&mut self) {
-        tokio::select! {
-            biased;
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.terminate.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hangup.recv() => {}
+            }
+            // The terminal is gone; without one it is what makes other services read their files.
+            if io::stderr().is_terminal() {
+                return;
+            }
+            info!("nothing to do on SIGHUP: files are read again when they change");
         }
     }
 }

@@ -3,7 +3,17 @@
 //!
 //! Outside of systemd nobody listens (`NOTIFY_SOCKET` is not set), and nothing is said.
 
-use std::net::SocketAddr;
+use std::{
+    io,
+    net::SocketAddr,
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::{
+            ffi::OsStrExt as _,
+            net::{SocketAddr as UnixAddr, UnixDatagram},
+        },
+    },
+};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -20,9 +30,26 @@ pub(super) fn stopping() {
 }
 
 fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    let told = match abstract_socket() {
+        Some(name) => tell_abstract(&name, states),
+        None => sd_notify::notify(states),
+    };
+    if let Err(error) = told {
         tracing::warn!(%error, "the service manager can't be told; is NOTIFY_SOCKET right?");
     }
+}
+
+/// The name in `NOTIFY_SOCKET` where that is no path (`@NAME`), which the library takes for one.
+fn abstract_socket() -> Option<Vec<u8>> {
+    let socket = std::env::var_os("NOTIFY_SOCKET")?;
+    socket.as_bytes().strip_prefix(b"@").map(<[u8]>::to_vec)
+}
+
+fn tell_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    let socket = UnixDatagram::unbound()?;
+    socket.connect_addr(&UnixAddr::from_abstract_name(name)?)?;
+    let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
+    socket.send(lines.as_bytes()).map(|_| ())
 }
 
 /// Every connection is a file, and the usual soft limit of 1,024 is for programs that use
