@@ -87,7 +87,7 @@ where
                 Some(door) => store::store(state, door, incoming).await,
                 None => Answer::refusal(
                     StatusCode::NOT_FOUND,
-                    "there is no Broker or Channel of this namespace and name",
+                    "there is no Broker or Channel of this namespace and name, or it is not Ready (volley get brokers -A)",
                 ),
             }
         }
