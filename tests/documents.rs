@@ -197,6 +197,12 @@ fn lines() -> BTreeSet<String> {
         .collect()
 }
 
+/// The file that a line of a document makes: `echo 'TEXT' > NAME`.
+fn made(line: &str) -> Option<(&str, &str)> {
+    let (text, name) = line.strip_prefix("echo '")?.split_once("' > ")?;
+    Some((name, text))
+}
+
 /// A place in which each line can be typed as it stands, but for the words that stand for something.
 struct Desk {
     volley: Volley,
@@ -220,6 +226,12 @@ impl Desk {
             ("all.yaml", &objects),
         ] {
             fs::write(folder.path().join(name), text).expect("written");
+        }
+        // Other files are there only if a document says how to make them.
+        for (_, text) in documents() {
+            for (name, text) in text.lines().filter_map(made) {
+                fs::write(folder.path().join(name), text).expect("written");
+            }
         }
         let deploy = folder.path().join("deploy");
         std::os::unix::fs::symlink(root().join("deploy"), deploy).expect("a link");
