@@ -220,7 +220,7 @@ async fn assemble(
     let channel = storage.channel();
     let publisher = Publisher::new(Arc::clone(&channel));
     let node = NodeId(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
-    let ingress = Ingress::new(ingress_options(options), clock);
+    let ingress = Ingress::new(ingress_options(options, channel.caps().max_event), clock);
     let (threads, cores) = Threads::begin(threads(options), &ingress)?;
     let plane = Dispatcher::new(
         plane_options(options, node),
@@ -357,9 +357,20 @@ fn threads(options: &ServeOptions) -> usize {
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-fn ingress_options(options: &ServeOptions) -> IngressOptions {
+fn ingress_options(options: &ServeOptions, storable: usize) -> IngressOptions {
+    let asked = usize::try_from(options.max_event_bytes).unwrap_or(usize::MAX);
+    if asked > storable {
+        // Refused at the door, and not when it is there whole.
+        let channel = options.channel.name();
+        tracing::warn!(
+            asked,
+            storable,
+            channel,
+            "events larger than the channel stores are refused (413): see --max-event-bytes"
+        );
+    }
     IngressOptions {
-        max_event_bytes: usize::try_from(options.max_event_bytes).unwrap_or(usize::MAX),
+        max_event_bytes: asked.min(storable),
         max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
         ..IngressOptions::default()
     }

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 use volley_channel::{
-    Clock, NodeId, PoolId, PoolSpec, Publisher, Retention, Start, Unit,
+    Clock, NodeId, PoolId, PoolSpec, Publisher, Replay, Retention, Start, Unit,
     planted::{self, Planted},
 };
 use volley_spec::{
@@ -380,6 +380,13 @@ impl Dispatcher {
             .prepare(&storage_of(pool, route))
             .await
             .map_err(|error| error.to_string())?;
+        let keeps = route.retention != volley_spec::route::Retention::default();
+        if keeps && channel.caps().replay == Replay::Ring {
+            warn!(
+                broker = %route.key,
+                "volley.dev/retention has no effect: this channel keeps only what is still needed"
+            );
+        }
         let units = u32::try_from(state.units.len()).unwrap_or(u32::MAX);
         if units != route.partitions {
             warn!(
