@@ -110,6 +110,8 @@ pub struct Keeper {
     again_at: Option<Duration>,
     /// What was last written to the log, so that a problem is told once.
     told: BTreeSet<String>,
+    /// Whether there were any when they were last looked at.
+    had_problems: bool,
     /// What was last found declared and not taken up.
     left_out: BTreeSet<Identity>,
 }
@@ -137,6 +139,7 @@ impl Keeper {
             pending: true,
             again_at: None,
             told,
+            had_problems: false,
             left_out: BTreeSet::new(),
         };
         keeper.plan(&verdict, &[]);
@@ -320,9 +323,10 @@ impl Keeper {
             };
             warn!(%problem, "{what}");
         }
-        if !self.told.is_empty() && lines.is_empty() {
+        if self.had_problems && lines.is_empty() {
             info!("the declared objects have no problem any more");
         }
+        self.had_problems = !lines.is_empty();
         self.told = lines;
     }
 
