@@ -33,11 +33,13 @@ use failure::{Failure, Kind};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // First of all, since what has begun to be used in huge pages stays.
+    let small = serve::pages::begin_small();
     let args: Vec<OsString> = env::args_os().collect();
     let as_json = asks_for_json(&args);
     match cli::read(args) {
         Ok(cli) => variables_are_spelt()
-            .and_then(|()| run(cli))
+            .and_then(|()| run(cli, small))
             .unwrap_or_else(|failure| failure.report(as_json, io::stderr())),
         Err(refused) => refuse(&refused, as_json),
     }
@@ -55,9 +57,12 @@ fn variables_are_spelt() -> Result<(), Failure> {
     }
 }
 
-fn run(cli: Cli) -> Result<ExitCode, Failure> {
+fn run(cli: Cli, small: serve::pages::Small) -> Result<ExitCode, Failure> {
+    if !matches!(cli.command, Command::Serve(_)) {
+        small.end();
+    }
     match cli.command {
-        Command::Serve(options) => return serve::run(*options),
+        Command::Serve(options) => return serve::run(*options, small),
         Command::Check(args) => command::check::run(&args, cli.color)?,
         Command::Filter(args) => command::filter::run(&args, cli.color)?,
         Command::Get(args) => wait(command::get::run(&args, Clock::system()))?,

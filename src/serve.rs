@@ -12,7 +12,7 @@ mod end;
 mod log;
 mod measures;
 mod orphans;
-mod pages;
+pub(crate) mod pages;
 mod storage;
 mod supervisor;
 mod threads;
@@ -65,7 +65,7 @@ const STORAGE_PATIENCE: Duration = Duration::from_secs(300);
 /// # Errors
 ///
 /// What keeps it from starting: no files (2), problems in them (2), a port in use (1).
-pub(crate) fn run(mut options: ServeOptions) -> Result<ExitCode, Failure> {
+pub(crate) fn run(mut options: ServeOptions, small: pages::Small) -> Result<ExitCode, Failure> {
     options.files.append(&mut options.more_files);
     let form = log::begin(&options)?;
     if volley_channel::planted::BUILT {
@@ -77,7 +77,6 @@ pub(crate) fn run(mut options: ServeOptions) -> Result<ExitCode, Failure> {
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
     supervisor::raise_file_limit();
-    let small = pages::begin_small();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -6,11 +6,11 @@
 const MANY: usize = 10_000;
 
 /// A ban on huge pages that is ours to lift.
-#[derive(Debug)]
-pub(super) struct Small(bool);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Small(bool);
 
-/// From here on memory is taken in pages of the usual size.
-pub(super) fn begin_small() -> Small {
+/// From here on memory is taken in pages of the usual size; call it before anything takes any.
+pub(crate) fn begin_small() -> Small {
     let ours = !is_forbidden();
     if ours {
         forbid(true);
@@ -21,7 +21,14 @@ pub(super) fn begin_small() -> Small {
 impl Small {
     /// The objects are read: with many of them, what is taken from here on may be in huge pages.
     pub(super) fn loaded(self, objects: usize) {
-        if self.0 && objects > MANY {
+        if objects > MANY {
+            self.end();
+        }
+    }
+
+    /// What is taken from here on may be in huge pages.
+    pub(crate) fn end(self) {
+        if self.0 {
             forbid(false);
         }
     }
