@@ -3,17 +3,7 @@
 //!
 //! Outside of systemd nobody listens (`NOTIFY_SOCKET` is not set), and nothing is said.
 
-use std::{
-    io,
-    net::SocketAddr,
-    os::{
-        linux::net::SocketAddrExt as _,
-        unix::{
-            ffi::OsStrExt as _,
-            net::{SocketAddr as UnixAddr, UnixDatagram},
-        },
-    },
-};
+use std::{io, net::SocketAddr, os::unix::ffi::OsStrExt as _};
 
 use rustix::process::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
@@ -45,11 +35,22 @@ fn abstract_socket() -> Option<Vec<u8>> {
     socket.as_bytes().strip_prefix(b"@").map(<[u8]>::to_vec)
 }
 
+#[cfg(target_os = "linux")]
 fn tell_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
+    use std::os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr as UnixAddr, UnixDatagram},
+    };
+
     let socket = UnixDatagram::unbound()?;
     socket.connect_addr(&UnixAddr::from_abstract_name(name)?)?;
     let lines: String = states.iter().map(|state| format!("{state}\n")).collect();
     socket.send(lines.as_bytes()).map(|_| ())
+}
+
+#[cfg(not(target_os = "linux"))]
+fn tell_abstract(_: &[u8], _: &[NotifyState<'_>]) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// Every connection is a file, and the usual soft limit of 1,024 is for programs that use
