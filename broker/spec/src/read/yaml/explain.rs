@@ -5,8 +5,14 @@ use super::{Place, YamlError};
 /// How much of the library's sentence is passed on, in characters.
 const MAX_SAID: usize = 200;
 
+/// What is said of more than [`MAX_DEPTH`](super::MAX_DEPTH) levels, and the fix.
+const TOO_DEEP: (&str, &str) = (
+    "nested more than 136 deep",
+    "nest it less deeply: filters may stand 64 deep in each other, and nothing else needs so much",
+);
+
 /// What the library's sentence contains, what is said instead (nothing: its own words), and the fix.
-const WORDS: [(&str, &str, &str); 15] = [
+const WORDS: [(&str, &str, &str); 16] = [
     (
         "tabs disallowed",
         "a tab stands where only blanks may",
@@ -23,11 +29,8 @@ const WORDS: [(&str, &str, &str); 15] = [
         "aliases expand this document beyond what is taken",
         "write the values out, or split the document",
     ),
-    (
-        "recursion limit",
-        "nested more than 100 deep",
-        "nest it less deeply",
-    ),
+    ("budget breached: Depth", TOO_DEEP.0, TOO_DEEP.1),
+    ("recursion limit", TOO_DEEP.0, TOO_DEEP.1),
     (
         "budget breached",
         "",

@@ -159,6 +159,31 @@ fn bombs_cost_nothing() {
     }
 }
 
+/// A Trigger in a list whose filter has `levels` of the combination that takes most of YAML.
+fn nested_filters(levels: usize) -> String {
+    format!(
+        "kind: List\nitems:\n- kind: Trigger\n  spec:\n    filters: [{}{{exact: {{type: a}}}}{}]\n",
+        "{any: [".repeat(levels - 1),
+        "]}".repeat(levels - 1)
+    )
+}
+
+#[test]
+fn filters_are_read_as_deep_as_they_may_stand_in_each_other() {
+    read(&nested_filters(volley_filter::MAX_DEPTH));
+    let deep = parse(&"[".repeat(MAX_DEPTH + 1)).expect_err("it is too deep");
+    let wanted = format!("nested more than {MAX_DEPTH} deep");
+    assert_eq!(deep.message, format!("not valid YAML: {wanted}"));
+    let filters = format!("filters may stand {} deep", volley_filter::MAX_DEPTH);
+    assert!(deep.hint.contains(&filters), "{}", deep.hint);
+    let block = (0..=MAX_DEPTH).map(|level| format!("{:level$}a:\n", ""));
+    let deep = parse(&block.collect::<String>()).map(|node| node.at);
+    assert_eq!(
+        deep.expect_err("it is too deep").message,
+        format!("not valid YAML: {wanted}")
+    );
+}
+
 proptest::proptest! {
     #![proptest_config(proptest::prelude::ProptestConfig::with_cases(2_000))]
 
