@@ -105,7 +105,7 @@ fn triggers() {
 
 #[test]
 fn filters() {
-    check(include_str!("admission/filters.txt"), 76);
+    check(include_str!("admission/filters.txt"), 81);
 }
 
 #[test]

@@ -51,8 +51,7 @@ fn mistakes(errors: &[FilterError], findings: &mut Findings) {
 /// Every problem at once.
 pub fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
     if !spec.filters.is_empty() {
-        let exprs: Vec<Expr> = spec.filters.iter().map(expr).collect();
-        return Filter::compile_list(&exprs);
+        return Filter::compile_list(&every(&spec.filters));
     }
     match &spec.filter {
         Some(filter) => Filter::compile(&Expr::Attributes(filter.attributes.to_map())),
@@ -61,29 +60,30 @@ pub fn compile(spec: &TriggerSpec) -> Result<Filter, Vec<FilterError>> {
 }
 
 fn expr(spec: &FilterSpec) -> Expr {
-    if let Some(inner) = &spec.not {
-        return expr(inner).negated();
-    }
-    if let Some(inner) = &spec.all {
-        return Expr::All(inner.iter().map(expr).collect());
-    }
-    if let Some(inner) = &spec.any {
-        return Expr::Any(inner.iter().map(expr).collect());
-    }
-    if let Some(text) = &spec.cesql {
-        return Expr::Cesql(text.clone());
-    }
-    if !spec.prefix.is_empty() {
-        return Expr::Prefix(spec.prefix.to_map());
-    }
-    if !spec.suffix.is_empty() {
-        return Expr::Suffix(spec.suffix.to_map());
-    }
-    if !spec.exact.is_empty() {
-        return Expr::Exact(spec.exact.to_map());
-    }
     // A filter without a dialect asks for nothing.
-    Expr::attributes::<String, String>([])
+    let nothing = || Expr::attributes::<String, String>([]);
+    exprs(spec).next().unwrap_or_else(nothing)
+}
+
+/// What each dialect of `spec` asks for; where all is well there is one.
+fn exprs(spec: &FilterSpec) -> impl Iterator<Item = Expr> {
+    type Of = fn(&FilterSpec) -> Option<Expr>;
+    const DIALECTS: [Of; 7] = [
+        |spec| spec.not.as_deref().map(|inner| expr(inner).negated()),
+        |spec| spec.all.as_deref().map(|inner| Expr::All(every(inner))),
+        |spec| spec.any.as_deref().map(|inner| Expr::Any(every(inner))),
+        |spec| spec.cesql.clone().map(Expr::Cesql),
+        |spec| (!spec.prefix.is_empty()).then(|| Expr::Prefix(spec.prefix.to_map())),
+        |spec| (!spec.suffix.is_empty()).then(|| Expr::Suffix(spec.suffix.to_map())),
+        |spec| (!spec.exact.is_empty()).then(|| Expr::Exact(spec.exact.to_map())),
+    ];
+    DIALECTS
+        .into_iter()
+        .filter_map(move |dialect| dialect(spec))
+}
+
+fn every(specs: &[FilterSpec]) -> Vec<Expr> {
+    specs.iter().map(expr).collect()
 }
 
 /// Whether every filter object has one dialect, so that what is compiled is what was meant.
@@ -129,6 +129,13 @@ impl Structure {
                 ),
                 "make each dialect an entry of its own; entries have to pass all",
             );
+            // The first one is compiled with the whole.
+            for further in exprs(filter).skip(1) {
+                mistakes(
+                    &Filter::compile(&further).err().unwrap_or_default(),
+                    findings,
+                );
+            }
         }
         for (name, inner) in [("all", &filter.all), ("any", &filter.any)] {
             findings.within(name, |findings| {

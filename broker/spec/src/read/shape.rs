@@ -87,6 +87,7 @@ impl Shape<'_> {
         rule: &'static Rule,
         findings: &mut Findings,
     ) {
+        self.check_names(entries, rule, findings);
         for (key, value) in entries {
             match (rule.field(&key.name), rule.others) {
                 // A field without a value counts as absent, as on a Kubernetes API server.
@@ -115,6 +116,25 @@ impl Shape<'_> {
                 findings.missing(name, required_hint(name));
             }
         }
+    }
+
+    /// A field that has two names is written under one of them.
+    fn check_names(
+        &self,
+        entries: &[(Key<'_>, Node<'_>)],
+        rule: &'static Rule,
+        findings: &mut Findings,
+    ) {
+        let Some((second, first)) = written_twice(entries, rule) else {
+            return;
+        };
+        findings.error_at(
+            second,
+            format!(
+                "multiple dialects found, filters can have only one dialect set: {first}, {second}"
+            ),
+            "sql is another name for cesql: make each expression an entry of its own; entries have to pass all",
+        );
     }
 
     /// The one field of `rule` that has a field `name`, or takes any: what is written beside it
@@ -177,7 +197,11 @@ impl Shape<'_> {
         let Some(fields) = mended.as_object_mut() else {
             return mended;
         };
+        let twice = written_twice(entries, rule).map(|(second, _)| second);
         for (key, value) in entries.iter().filter(|(_, node)| node.value != Value::Null) {
+            if twice == Some(&*key.name) {
+                continue;
+            }
             let inner = match (rule.field(&key.name), rule.others) {
                 (Some((_, inner)), _) | (None, Others::Each(inner)) => inner,
                 (None, Others::Free | Others::Refused) => continue,
@@ -273,6 +297,22 @@ impl Shape<'_> {
             hint,
         );
     }
+}
+
+/// The second and the first name of a filter's expression, where both have a value.
+fn written_twice(
+    entries: &[(Key<'_>, Node<'_>)],
+    rule: &'static Rule,
+) -> Option<(&'static str, &'static str)> {
+    const NAMES: [&str; 2] = ["cesql", "sql"];
+    let known = |name: &&str| rule.field(name).is_some();
+    if entries.len() < 2 || !NAMES.iter().all(known) {
+        return None;
+    }
+    let there = entries.iter().filter(|(_, node)| node.value != Value::Null);
+    let mut names = there.filter_map(|(key, _)| NAMES.into_iter().find(|name| key.name == *name));
+    let first = names.next()?;
+    names.next().map(|second| (second, first))
 }
 
 fn check_range(number: &serde_json::Number, rule: &Rule, findings: &mut Findings) {
