@@ -35,7 +35,10 @@ async fn a_trigger_beyond_the_limit_is_told_so_and_served_once_there_is_room() {
     let fails = trigger("fails", "shop", &sink.url("/fails"))
         .spec("filters: [{cesql: \"type = 'com.example.a' AND INT(subject) = 1\"}]");
     let (one, two) = (scanned("one"), scanned("two"));
-    let objects = yaml(&[&broker("shop"), &fails, &one, &two]);
+    // What it refuses fails, so it passes.
+    let passes = trigger("passes", "shop", &sink.url("/passes"))
+        .spec("filters: [{exact: {type: com.example.a}}, {not: {cesql: \"INT(subject) = 1\"}}]");
+    let objects = yaml(&[&broker("shop"), &fails, &one, &two, &passes]);
     let flags = ["--max-unindexed", "1"];
     let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &flags)
         .await
@@ -57,14 +60,21 @@ async fn a_trigger_beyond_the_limit_is_told_so_and_served_once_there_is_room() {
     assert!(sink.ids("/one").keys().eq(["first"]));
     let page = volley.metrics().await.expect("the page");
     assert_eq!(metric(&page, "volley_filter_unindexed"), Some(1.0));
-    assert_eq!(metric(&page, "volley_filter_errors_total"), Some(1.0));
+    assert_eq!(metric(&page, "volley_filter_errors_total"), Some(2.0));
+    assert!(sink.ids("/passes").keys().eq(["first"]));
+    let help = "# HELP volley_filter_errors_total CESQL expressions that failed on an event or gave no boolean: \
+                not true, so that a `not` around them passes.\n";
+    assert!(page.contains(help), "an event that fails one may match");
     let of = |name: &str| {
         let begins = format!(
             "volley_trigger_filter_errors_total{{namespace=\"default\",broker=\"shop\",trigger=\"{name}\"}} "
         );
         page.lines().find_map(|line| line.strip_prefix(&begins))
     };
-    assert_eq!([of("fails"), of("one")], [Some("1"), Some("0")]);
+    assert_eq!(
+        [of("fails"), of("one"), of("passes")],
+        ["1", "0", "1"].map(Some)
+    );
 
     let fewer = yaml(&[&broker("shop"), &fails, &two]);
     std::fs::write(volley.objects().join("start.yaml"), fewer).expect("the file is written");

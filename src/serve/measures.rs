@@ -166,7 +166,7 @@ fn filters(page: &mut Page, brokers: &Measured) {
     let families: [(&str, &str, Shape, Read); 2] = [
         (
             "volley_filter_errors_total",
-            "Filters that failed on an event or gave no boolean; the event did not match.",
+            "CESQL expressions that failed on an event or gave no boolean: not true, so that a `not` around them passes.",
             Shape::Counter,
             |meters| meters.filter_errors(),
         ),
