@@ -1,6 +1,8 @@
 //! Events and filters for tests, made from pairs of names and values.
 
-use volley_event::Event;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, header};
+use volley_event::{Event, Incoming, read_request};
 use volley_filter::{Expr, Filter};
 
 /// An event with these attributes; `id`, `source` and `type` are filled in where they are missing.
@@ -15,6 +17,16 @@ pub(crate) fn event<V: AsRef<str>>(attributes: &[(&str, V)]) -> Event {
         };
     }
     event.build().expect("a test names valid attributes")
+}
+
+/// The event of an envelope in structured mode.
+pub(crate) fn received(envelope: &str) -> Event {
+    let structured = HeaderValue::from_static("application/cloudevents+json");
+    let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, structured)]);
+    match read_request(&headers, Bytes::from(envelope.to_owned())) {
+        Ok(Incoming::One(event)) => event,
+        other => panic!("a test sends one valid event: {other:?}"),
+    }
 }
 
 /// The compiled form of `filters`, all of which have to pass.

@@ -1,20 +1,26 @@
-//! Random filters and events over so few names and values that they often meet.
+//! Random filters and events over so few names and values that they often meet. Extensions of events
+//! are texts, integers and booleans, or missing.
 
 use std::collections::BTreeMap;
 
 use proptest::{collection, prelude::*, sample::select};
+use serde_json::{Map, Value as Json};
 use volley_event::Event;
 use volley_filter::Expr;
 
-use crate::{events::event, sql};
+use crate::{
+    events::{event, received},
+    sql::{self, Value},
+};
 
 pub(crate) const NAMES: [&str; 6] = ["id", "source", "type", "subject", "one", "two"];
-pub(crate) const VALUES: [&str; 6] = ["a", "b", "ab", "ba", "aba", "\u{e4}b"];
+pub(crate) const VALUES: [&str; 8] = ["a", "b", "ab", "ba", "aba", "\u{e4}b", "1", "true"];
 
-pub(crate) type Attributes = BTreeMap<String, String>;
+/// The attributes of an event.
+pub(crate) type Attributes = BTreeMap<String, Value>;
 
 /// Some of [`NAMES`] with some of [`VALUES`].
-fn pairs(at_least: usize) -> impl Strategy<Value = Attributes> {
+fn pairs(at_least: usize) -> impl Strategy<Value = BTreeMap<String, String>> {
     let pair = (select(&NAMES[..]), select(&VALUES[..]));
     collection::vec(pair, at_least..4).prop_map(|pairs| {
         pairs
@@ -26,30 +32,60 @@ fn pairs(at_least: usize) -> impl Strategy<Value = Attributes> {
 
 /// The attributes of a valid event.
 pub(crate) fn attributes() -> impl Strategy<Value = Attributes> {
-    let required = (
-        select(&VALUES[..]),
-        select(&VALUES[..]),
-        select(&VALUES[..]),
-    );
-    let empty_extension = prop::bool::weighted(0.1);
-    (required, pairs(0), empty_extension).prop_map(|((id, source, kind), mut all, empty)| {
-        for (name, value) in [("id", id), ("source", source), ("type", kind)] {
-            all.insert(name.to_owned(), value.to_owned());
-        }
-        if empty {
-            all.insert("one".to_owned(), String::new());
-        }
-        all
+    let text = || select(&VALUES[..]).prop_map(Value::from);
+    let subject = prop::option::of(text());
+    let required = (text(), text(), text());
+    let extensions = (extension(), extension());
+    (required, subject, extensions).prop_map(|((id, source, kind), subject, (one, two))| {
+        let named = [
+            ("id", Some(id)),
+            ("source", Some(source)),
+            ("type", Some(kind)),
+            ("subject", subject),
+            ("one", one),
+            ("two", two),
+        ];
+        let there = named
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?)));
+        there.collect()
     })
 }
 
-/// The event that has `attributes`.
+/// The value of an extension, if the event has it: numbers and booleans also as texts.
+fn extension() -> impl Strategy<Value = Option<Value>> {
+    let odd = select(vec!["", "true", "FALSE", "1", "02", "-1", "+3"]);
+    prop_oneof![
+        3 => Just(None),
+        3 => select(&VALUES[..]).prop_map(|text| Some(text.into())),
+        2 => odd.prop_map(|text| Some(text.into())),
+        3 => (-1..4_i32).prop_map(|integer| Some(Value::Integer(integer))),
+        2 => any::<bool>().prop_map(|boolean| Some(Value::Boolean(boolean))),
+    ]
+}
+
+/// The event that has `attributes`: in binary mode when all of them are texts, else in structured
+/// mode, as only that has types.
 pub(crate) fn event_of(attributes: &Attributes) -> Event {
-    let pairs: Vec<_> = attributes
+    let is_text = |value: &Value| matches!(value, Value::Text(_));
+    if attributes.values().all(is_text) {
+        let pairs: Vec<_> = attributes
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.text()))
+            .collect();
+        return event(&pairs);
+    }
+    let json = |value: &Value| match value {
+        Value::Text(text) => Json::from(text.as_str()),
+        Value::Integer(integer) => Json::from(*integer),
+        Value::Boolean(boolean) => Json::from(*boolean),
+    };
+    let named = attributes
         .iter()
-        .map(|(name, value)| (name.as_str(), value))
-        .collect();
-    event(&pairs)
+        .map(|(name, value)| (name.clone(), json(value)));
+    let mut envelope: Map<String, Json> = named.collect();
+    envelope.insert("specversion".to_owned(), "1.0".into());
+    received(&Json::from(envelope).to_string())
 }
 
 /// `filter.attributes` with a few values left open.

@@ -5,7 +5,12 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use proptest::{collection, prelude::*, sample::select, test_runner::TestCaseError};
+use proptest::{
+    collection,
+    prelude::*,
+    sample::select,
+    test_runner::{TestCaseError, TestRunner},
+};
 use volley_filter::{Expr, Filter, Index};
 
 use crate::{
@@ -69,17 +74,16 @@ fn long_step() -> impl Strategy<Value = Step> {
             ("type", "t"),
             ("subject", &*subject),
         ];
-        let named = texts.map(|(name, text)| (name.to_owned(), text.to_owned()));
+        let named = texts.map(|(name, text)| (name.to_owned(), text.into()));
         Step::Ask(named.into_iter().collect())
     });
     prop_oneof![4 => add, 1 => (0..60_u32).prop_map(Step::Remove), 2 => ask]
 }
 
-/// How many filters were asked about how many events, added up.
-static PAIRS: AtomicU64 = AtomicU64::new(0);
-
-/// Takes `steps` with the index and with the plain reading, and compares what they say.
-fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
+/// Takes `steps` with the index and with the plain reading, and compares what they say. Gives how many
+/// pairs of a filter and an event that were.
+fn check(steps: Vec<Step>) -> Result<u64, TestCaseError> {
+    let mut pairs = 0;
     let mut index = Index::new();
     let mut plain_index: BTreeMap<u32, Vec<Expr>> = BTreeMap::new();
     for step in steps {
@@ -92,7 +96,7 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(index.remove(slot), plain_index.remove(&slot).is_some());
             }
             Step::Ask(attributes) => {
-                PAIRS.fetch_add(plain_index.len() as u64, Ordering::Relaxed);
+                pairs += plain_index.len() as u64;
                 let wants =
                     |filters: &[Expr]| filters.iter().all(|f| plain::passes(f, &attributes));
                 let wanted = plain_index.iter().filter(|(_, filters)| wants(filters));
@@ -106,37 +110,41 @@ fn check(steps: Vec<Step>) -> Result<(), TestCaseError> {
             .filter(|filters| compiled(filters).is_scanned());
         prop_assert_eq!(index.unindexed(), scanned.count());
     }
-    Ok(())
+    Ok(pairs)
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_000))]
-
-    #[test]
-    fn it_agrees_with_the_plain_reading_while_filters_come_and_go(steps in collection::vec(step(), 1..80)) {
-        check(steps)?;
-    }
+/// Checks `cases` runs of `steps`, which have to come to so many pairs: a generator that makes fewer
+/// would find less, and nobody would see it.
+#[track_caller]
+fn check_all(cases: u32, steps: impl Strategy<Value = Vec<Step>>, least: u64) {
+    let pairs = AtomicU64::new(0);
+    let config = ProptestConfig {
+        source_file: Some(file!()),
+        ..ProptestConfig::with_cases(cases)
+    };
+    let checked = TestRunner::new(config).run(&steps, |steps| {
+        pairs.fetch_add(check(steps)?, Ordering::Relaxed);
+        Ok(())
+    });
+    checked.unwrap_or_else(|error| panic!("{error}"));
+    let pairs = pairs.into_inner();
+    assert!(pairs >= least, "only {pairs} pairs were compared");
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(200))]
-
-    #[test]
-    fn it_agrees_about_prefixes_and_suffixes_of_many_lengths(steps in collection::vec(long_step(), 1..300)) {
-        check(steps)?;
-    }
+#[test]
+fn it_agrees_with_the_plain_reading_while_filters_come_and_go() {
+    check_all(1_000, collection::vec(step(), 1..80), 40_000);
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20_000))]
+#[test]
+fn it_agrees_about_prefixes_and_suffixes_of_many_lengths() {
+    check_all(200, collection::vec(long_step(), 1..300), 100_000);
+}
 
-    #[test]
-    #[ignore = "slow: more than a million pairs of a filter and an event"]
-    fn it_agrees_with_the_plain_reading_a_million_times(steps in collection::vec(step(), 1..80)) {
-        check(steps)?;
-        // Printed by the last case; the runner shows the output of a test that fails.
-        println!("{} pairs", PAIRS.load(Ordering::Relaxed));
-    }
+#[test]
+#[ignore = "slow: a million pairs of a filter and an event"]
+fn it_agrees_with_the_plain_reading_a_million_times() {
+    check_all(20_000, collection::vec(step(), 1..80), 1_000_000);
 }
 
 #[test]

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 
 use volley_filter::Expr;
 
-use crate::sql;
+use crate::{generated::Attributes, sql};
 
 /// Whether an event with `attributes` passes `expr`.
-pub(crate) fn passes(expr: &Expr, attributes: &BTreeMap<String, String>) -> bool {
+pub(crate) fn passes(expr: &Expr, attributes: &Attributes) -> bool {
     let each = |map: &BTreeMap<String, String>, test: fn(&str, &str) -> bool| {
         map.iter()
             .all(|(name, expected)| match attributes.get(name) {
-                Some(actual) => test(actual, expected),
+                Some(actual) => test(&actual.text(), expected),
                 None => false,
             })
     };

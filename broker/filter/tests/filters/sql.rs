@@ -38,22 +38,31 @@ pub(crate) fn is_true(text: &str, attributes: &Attributes) -> bool {
 
 /// The text of an expression.
 pub(crate) fn expression() -> impl Strategy<Value = String> {
-    let written = |sql: Sql| {
-        let text = sql.to_string();
-        MADE.with_borrow_mut(|made| made.insert(text.clone(), sql));
-        text
-    };
-    prop_oneof![3 => usual(), 2 => any_sql()].prop_map(written)
+    prop_oneof![3 => usual(), 2 => any_sql()].prop_map(made)
+}
+
+/// The text of an expression that [`is_true`] will be asked of.
+fn made(sql: Sql) -> String {
+    let text = sql.to_string();
+    MADE.with_borrow_mut(|made| made.insert(text.clone(), sql));
+    text
 }
 
 /// What authors write: comparisons of attributes with texts, and AND and OR between them.
 fn usual() -> impl Strategy<Value = Sql> {
     let attribute = || select(&NAMES[..]).prop_map(Sql::Attribute);
     let text = || select(&VALUES[..]).prop_map(Sql::Text);
+    let number = || (-1..4_i32).prop_map(Sql::Integer);
+    let order = || select(vec!["=", "!=", "<", "<=", ">", ">="]);
     let leaf = prop_oneof![
         3 => (attribute(), text()).prop_map(|(a, b)| binary(a, "=", b)),
         1 => (text(), attribute()).prop_map(|(a, b)| binary(a, "=", b)),
         1 => (attribute(), text()).prop_map(|(a, b)| binary(a, "!=", b)),
+        2 => (attribute(), order(), number()).prop_map(|(a, op, b)| binary(a, op, b)),
+        1 => (number(), order(), attribute()).prop_map(|(a, op, b)| binary(a, op, b)),
+        1 => (attribute(), any::<bool>()).prop_map(|(a, b)| binary(a, "=", Sql::Boolean(b))),
+        1 => (attribute(), collection::vec(number(), 1..3)).prop_map(|(a, set)| Sql::In(Box::new(a), "IN", set)),
+        1 => attribute(),
         2 => (attribute(), pattern()).prop_map(|(a, p)| Sql::Like(Box::new(a), "LIKE", p)),
         1 => (attribute(), collection::vec(text(), 1..4)).prop_map(|(a, set)| Sql::In(Box::new(a), "IN", set)),
         1 => select(&NAMES[..]).prop_map(Sql::Exists),
@@ -131,8 +140,9 @@ impl fmt::Display for Sql {
     }
 }
 
+/// A value of an expression, or of an attribute of an event.
 #[derive(Debug, Clone, PartialEq)]
-enum Value {
+pub(crate) enum Value {
     Text(String),
     Integer(i32),
     Boolean(bool),
@@ -142,8 +152,14 @@ enum Value {
 #[derive(Debug, Clone)]
 struct Failed;
 
+impl From<&str> for Value {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
 impl Value {
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         match self {
             Self::Text(text) => text.clone(),
             Self::Integer(value) => value.to_string(),
@@ -183,7 +199,7 @@ impl Sql {
             Self::Text(text) => Value::Text((*text).to_owned()),
             Self::Integer(value) => Value::Integer(*value),
             Self::Boolean(value) => Value::Boolean(*value),
-            Self::Attribute(name) => Value::Text(attributes.get(*name).cloned().ok_or(Failed)?),
+            Self::Attribute(name) => attributes.get(*name).cloned().ok_or(Failed)?,
             Self::Exists(name) => Value::Boolean(attributes.contains_key(*name)),
             Self::Not(inner) => match inner.value(attributes)? {
                 Value::Integer(_) => return Err(Failed),
