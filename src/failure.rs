@@ -35,7 +35,8 @@ impl Kind {
         }
     }
 
-    fn code(self) -> &'static str {
+    /// What scripts know it by.
+    pub(crate) fn code(self) -> &'static str {
         match self {
             Self::Negative => "negative",
             Self::Invalid => "invalid",

@@ -365,11 +365,10 @@ fn filter_test_says_whether_an_event_would_match_and_why() {
     );
     let against = test(&["--against", &lines, "-o", "json"]);
     assert_eq!(against.code, 2, "line 3 is no event");
-    assert!(
-        against.err.contains("events.ndjson:3: error: "),
-        "{}",
-        against.err
-    );
+    let error: Value = serde_json::from_str(&against.err).expect("one object");
+    assert_eq!(error["line"], 3);
+    let told = test(&["--against", &lines]).err;
+    assert!(told.contains("events.ndjson:3: error: "), "{told}");
     let answers: Vec<Value> = against
         .out
         .lines()
@@ -406,6 +405,90 @@ fn filter_test_points_at_the_column_of_a_mistake() {
         "{}",
         output.err
     );
+}
+
+#[test]
+fn filter_test_is_json_throughout_when_asked_for() {
+    let wrong = TRIGGER.replace("hello", "wrong");
+    let objects = format!(
+        "{BROKER}{TRIGGER}  filters: [{{exact: {{type: a}}}}]\n{wrong}  filters: [{{cesql: 'type ='}}]\n"
+    );
+    let folder = folder(&objects);
+    let event = r#"{"specversion":"1.0","id":"1","source":"/s","type":"a"}"#;
+    let events = folder.path().join("events.ndjson");
+    fs::write(&events, format!("{event}\n[]\n")).expect("it can be written");
+    let (objects, events) = (folder.path().join("objects.yaml"), text(&events));
+    let output = run(&[
+        "filter",
+        "test",
+        "-f",
+        text(&objects),
+        "--against",
+        events,
+        "--explain",
+        "-o",
+        "json",
+    ]);
+    assert_eq!(output.code, 2);
+    let each = |text: &str| -> Vec<Value> {
+        let lines = text.lines();
+        lines
+            .map(|line| serde_json::from_str(line).expect(line))
+            .collect()
+    };
+    let [answer] = &each(&output.out)[..] else {
+        panic!("{output:?}");
+    };
+    let explanation = answer["explanation"].as_str().expect("it was asked for");
+    assert!(
+        explanation.contains("match: type is \"a\""),
+        "{explanation}"
+    );
+    let [filter, line] = &each(&output.err)[..] else {
+        panic!("{output:?}");
+    };
+    assert_eq!(
+        (&filter["code"], &line["code"]),
+        (&"invalid".into(), &"invalid".into())
+    );
+    assert_eq!(filter["path"], "spec.filters[0].cesql");
+    assert_eq!(
+        (&filter["line"], &filter["name"]),
+        (&24.into(), &"wrong".into())
+    );
+    assert_eq!((&line["file"], &line["line"]), (&events.into(), &2.into()));
+    for error in [filter, line] {
+        assert!(
+            error["message"].is_string() && error["hint"].is_string(),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn filter_test_reads_objects_from_the_standard_input() {
+    let folder = folder(&format!("{TRIGGER}  filters: [{{exact: {{type: a}}}}]\n"));
+    let event = folder.path().join("event.json");
+    fs::write(
+        &event,
+        r#"{"specversion":"1.0","id":"1","source":"/s","type":"a"}"#,
+    )
+    .expect("it can be written");
+    let objects = fs::File::open(folder.path().join("objects.yaml")).expect("it was written");
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_volley"))
+        .args(["filter", "test", "-f", "-", "-e", text(&event)])
+        .stdin(objects)
+        .output()
+        .expect("it runs");
+    assert_eq!(
+        String::from_utf8_lossy(&said.stdout),
+        "default/hello: match\n"
+    );
+    assert_eq!(said.status.code(), Some(0));
+    let output = run(&["filter", "test", "-f", "-", "-e", "-", "-o", "json"]);
+    assert_eq!(output.code, 2);
+    let error: Value = serde_json::from_str(&output.err).expect("one object");
+    assert_eq!(error["code"], "invalid");
 }
 
 #[test]

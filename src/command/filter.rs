@@ -3,18 +3,26 @@
 //! It asks the same compiled filter that a running broker asks.
 
 mod events;
+mod triggers;
 
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
-use volley_broker::objects::{LoadError, Loaded, OnProblem, load};
-use volley_channel::Clock;
 use volley_event::Event;
 use volley_filter::Filter;
-use volley_spec::{Object, Problem, check, kinds::Kind as _, kinds::Trigger};
+use volley_spec::{
+    Problem,
+    kinds::{Kind as _, Trigger},
+};
 
-use self::events::{Lines, read_one};
+use self::{
+    events::{Lines, read_one},
+    triggers::Triggers,
+};
 use crate::{
     command::check::text,
     failure::{Failure, Kind},
@@ -43,7 +51,7 @@ pub(crate) enum FilterCommand {
 /// Which Triggers to ask about which events.
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
-    /// The file of the Trigger, or a file or folder with several
+    /// The file of the Trigger, a file or folder with several, or - for the standard input
     #[arg(short, long = "filename", required = true, value_name = "TRIGGER")]
     pub(crate) filename: Vec<PathBuf>,
 
@@ -85,12 +93,15 @@ struct Asked {
 /// Asks and prints.
 pub(crate) fn run(args: &FilterArgs, colour: Colour) -> Result<(), Failure> {
     let FilterCommand::Test(args) = &args.command;
-    let loaded = read(args.filename.clone())?;
-    let invalid = invalid(&loaded);
-    if !invalid.is_empty() {
-        output::remark(text(&invalid, colour.on_stdout()).trim_end());
+    let events = args.event.as_ref().or(args.against.as_ref());
+    let stdin = Path::new("-");
+    if events.is_some_and(|path| path == stdin) && args.filename.iter().any(|path| path == stdin) {
+        let message = "only one of -f and the events can be the standard input";
+        return Err(Failure::new(Kind::Invalid, message).hint("name a file for the other one"));
     }
-    let mut triggers = triggers(&loaded);
+    let Triggers { sound, invalid } = Triggers::read(args.filename.clone())?;
+    tell(&invalid, args.output, colour);
+    let mut triggers: Vec<_> = sound.into_iter().map(Asked::new).collect();
     if triggers.is_empty() {
         return Err(none(args, &invalid));
     }
@@ -117,41 +128,26 @@ pub(crate) fn run(args: &FilterArgs, colour: Colour) -> Result<(), Failure> {
     Ok(())
 }
 
-fn read(paths: Vec<PathBuf>) -> Result<Loaded, Failure> {
-    load(paths, OnProblem::Skip, Clock::system()).map_err(|error| match error {
-        LoadError::NoSuchPath(_) => Failure::new(Kind::Invalid, error.to_string()),
-        error => Failure::from_error(Kind::Failed, &error),
-    })
+/// Says what keeps Triggers from being asked: as text, or an object each.
+fn tell(invalid: &[Problem], form: Plain, colour: Colour) {
+    match form {
+        Plain::Text if invalid.is_empty() => {}
+        Plain::Text => output::remark(text(invalid, colour.on_stderr()).trim_end()),
+        Plain::Json => {
+            for problem in invalid {
+                output::remark(&as_error(json!(problem)).to_string());
+            }
+        }
+    }
 }
 
-/// What keeps Triggers from being asked: their own problems, and those of whole files.
-fn invalid(loaded: &Loaded) -> Vec<Problem> {
-    let concerns = |problem: &&Problem| {
-        problem.is_error() && (problem.kind.is_empty() || problem.kind == Trigger::KIND)
-    };
-    loaded.problems().iter().filter(concerns).cloned().collect()
-}
-
-/// The Triggers without problems, in the order of namespace and name.
-fn triggers(loaded: &Loaded) -> Vec<Asked> {
-    let trigger = |object: &Object| match object {
-        Object::Trigger(trigger) => Some(Arc::clone(trigger)),
-        _ => None,
-    };
-    let asked = |trigger: Arc<Trigger>| {
-        let filter = check::compile_filters(&trigger.spec).ok()?;
-        Some(Asked {
-            trigger,
-            filter,
-            matched: 0,
-            failed: 0,
-        })
-    };
-    loaded
-        .objects()
-        .filter_map(trigger)
-        .filter_map(asked)
-        .collect()
+/// The fields of `about` behind the code of what is invalid.
+fn as_error(about: Value) -> Value {
+    let mut error = json!({ "code": Kind::Invalid.code() });
+    if let (Some(error), Value::Object(about)) = (error.as_object_mut(), about) {
+        error.extend(about);
+    }
+    error
 }
 
 fn none(args: &TestArgs, invalid: &[Problem]) -> Failure {
@@ -190,10 +186,7 @@ fn one(args: &TestArgs, triggers: &mut [Asked], event: &Event) -> Result<(), Fai
         let why = args.explain || args.all_triggers;
         match args.output {
             Plain::Json => {
-                let mut line = asked.json(1, &answer);
-                if why {
-                    line["explanation"] = json!(asked.filter.explain(event).to_string());
-                }
+                let line = asked.json(1, &answer, why.then_some(event));
                 answers += &format!("{line}\n");
             }
             Plain::Text => {
@@ -217,7 +210,7 @@ fn against(args: &TestArgs, triggers: &mut [Asked], mut lines: Lines) -> Result<
         let event = match event {
             Ok(event) => event,
             Err(error) => {
-                output::remark(&format!("{}:{number}: error: {error}", lines.name()));
+                output::remark(&no_event(lines.name(), number, &error, args.output));
                 sound = false;
                 continue;
             }
@@ -226,7 +219,10 @@ fn against(args: &TestArgs, triggers: &mut [Asked], mut lines: Lines) -> Result<
         for asked in triggers.iter_mut() {
             let answer = asked.ask(&event);
             match args.output {
-                Plain::Json => answers += &format!("{}\n", asked.json(number, &answer)),
+                Plain::Json => {
+                    let line = asked.json(number, &answer, args.explain.then_some(&event));
+                    answers += &format!("{line}\n");
+                }
                 Plain::Text if args.explain => {
                     answers += &format!("line {number}: {}: {answer}\n", asked.name());
                     for line in asked.filter.explain(&event).to_string().lines() {
@@ -258,6 +254,18 @@ fn against(args: &TestArgs, triggers: &mut [Asked], mut lines: Lines) -> Result<
     Ok(sound)
 }
 
+/// That a line is no event.
+fn no_event(file: &str, line: u64, error: &str, form: Plain) -> String {
+    match form {
+        Plain::Text => format!("{file}:{line}: error: {error}"),
+        Plain::Json => {
+            let hint = "write one event of structured JSON a line";
+            as_error(json!({ "message": error, "hint": hint, "file": file, "line": line }))
+                .to_string()
+        }
+    }
+}
+
 /// What a filter said of one event.
 struct Answer {
     matches: bool,
@@ -275,6 +283,15 @@ impl std::fmt::Display for Answer {
 }
 
 impl Asked {
+    fn new((trigger, filter): (Arc<Trigger>, Filter)) -> Self {
+        Self {
+            trigger,
+            filter,
+            matched: 0,
+            failed: 0,
+        }
+    }
+
     fn name(&self) -> String {
         let metadata = self.trigger.metadata();
         format!("{}/{}", metadata.namespace(), metadata.name)
@@ -293,15 +310,20 @@ impl Asked {
         }
     }
 
-    fn json(&self, line: u64, answer: &Answer) -> Value {
+    /// The answer about the event of a line, and why, if that one is `explained`.
+    fn json(&self, line: u64, answer: &Answer, explained: Option<&Event>) -> Value {
         let metadata = self.trigger.metadata();
-        json!({
+        let mut object = json!({
             "line": line,
             "trigger": metadata.name.as_str(),
             "match": answer.matches,
             "error": answer.error,
             "namespace": metadata.namespace(),
-        })
+        });
+        if let Some(event) = explained {
+            object["explanation"] = json!(self.filter.explain(event).to_string());
+        }
+        object
     }
 }
 

@@ -39,7 +39,8 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn asked(folder: &Path) -> Vec<Asked> {
-    triggers(&read(vec![folder.join("t.yaml")]).expect("it can be read"))
+    let triggers = Triggers::read(vec![folder.join("t.yaml")]).expect("it can be read");
+    triggers.sound.into_iter().map(Asked::new).collect()
 }
 
 fn lines(folder: &Path) -> Vec<(u64, Result<Event, String>)> {
@@ -56,7 +57,7 @@ fn each_trigger_answers_for_each_line() {
         let event = event.expect("an event");
         for asked in &mut triggers {
             let answer = asked.ask(&event);
-            answers.push(asked.json(number, &answer));
+            answers.push(asked.json(number, &answer, None));
         }
     }
     let missing = "the event has no attribute `priority`";
@@ -96,8 +97,8 @@ fn only_problems_of_triggers_and_whole_files_stand_in_the_way() {
                  subscriber: {uri: 'http://s.example/'}\n  filters: [{cesql: 'a ='}]\n";
     let other = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: B_}\n";
     let folder = folder(&[("t.yaml", wrong), ("b.yaml", other)]);
-    let loaded = read(vec![folder.path().to_owned()]).expect("it can be read");
-    let problems = invalid(&loaded);
+    let read = Triggers::read(vec![folder.path().to_owned()]).expect("it can be read");
+    let problems = read.invalid;
     let [problem] = &problems[..] else {
         panic!("{problems:?}");
     };
