@@ -3,7 +3,7 @@
 //! ```text
 //!   text --lex--> tokens --parse--> operations --run--> a value, or why there is none
 //!                                       |
-//!                                       +--facts--> what holds for every event
+//!                                       +--facts, known--> what holds for every event
 //!                                       +--trace--> the value of each part
 //! ```
 //!
@@ -15,15 +15,18 @@
 //! is at most 64 KiB, nests 64 deep and has 1,000 values and operations, and an evaluation has a
 //! limited number of steps.
 
+mod atom;
 mod demand;
 mod facts;
 mod function;
+mod known;
 mod lex;
 mod like;
 mod necessary;
 mod op;
 mod parse;
 mod run;
+mod simple;
 mod syntax;
 mod trace;
 mod value;
@@ -32,16 +35,20 @@ use std::hash::{Hash, Hasher};
 
 use volley_event::Event;
 
-pub(crate) use self::syntax::SyntaxError;
+pub(crate) use self::{
+    known::{Asks, Known, Part},
+    op::Op,
+    parse::{Remark, shortened},
+    syntax::SyntaxError,
+};
 use self::{
-    op::{Op, Program},
-    parse::Remark,
+    op::Program,
     run::Fuel,
     trace::Outcome,
     value::{Type, Value},
 };
 use crate::{
-    clause::{Attribute, Clause},
+    clause::Attribute,
     cover::{Demand, Weigh},
     explain::Evaluated,
     filter::Verdict,
@@ -98,9 +105,12 @@ impl Expression {
 
     /// Whether it is true of every event, or of none, and never fails; `None` when that is not known.
     pub(crate) fn always(&self) -> Option<bool> {
-        let fact = facts::fact(&self.0);
+        let facts = facts::facts(&self.0);
+        let fact = facts.last()?;
+        // A function takes a step for each byte of its text, which may be more than there are.
+        let may_tire = self.0.ops.iter().any(|op| matches!(op, Op::Call { .. }));
         let known = fact.kind == Some(Type::Boolean) && !fact.fails && fact.yes != fact.no;
-        known.then_some(fact.yes)
+        (known && !may_tire).then_some(fact.yes)
     }
 
     /// Every part with its value, the whole first. Literals are left out, and so are the parts of
@@ -123,52 +133,21 @@ impl Expression {
         parts
     }
 
-    /// What the author may not have meant: sentences, each with the likely fix. Whether it decides
-    /// alone which events pass is for the caller to know: below `not` or `any` it does not.
-    pub(crate) fn remarks(&self, decides: bool) -> Vec<(String, String)> {
-        let fact = facts::fact(&self.0);
-        let (never, always) = if decides {
-            ("no event passes", "every event passes")
-        } else {
-            ("this part is never true", "this part is always true")
-        };
-        let said = |what: &str, why: Option<String>, otherwise: &str| match why {
-            Some(why) => format!("{what}: {why}"),
-            None if decides => format!("{what}: {otherwise}"),
-            None => what.to_owned(),
-        };
-        let mut remarks = Vec::new();
-        match fact.kind {
-            Some(kind @ (Type::Integer | Type::String)) => remarks.push((
-                format!("{never}: the expression gives a value of type {kind}, not a Boolean"),
-                "compare it with something, for example `... = 'value'`".to_owned(),
-            )),
-            None => remarks.push((
-                format!(
-                    "{} `{}` is a boolean of JSON: an attribute that is text is not a Boolean",
-                    if decides {
-                        "only an event passes whose"
-                    } else {
-                        "this part is true only where"
-                    },
-                    self.text().trim()
-                ),
-                format!("write BOOL({})", self.text().trim()),
-            )),
-            Some(Type::Boolean) if !fact.yes => remarks.push((
-                said(never, fact.why, "the expression is never true"),
-                "mend or remove it".to_owned(),
-            )),
-            Some(Type::Boolean) if !fact.no && !fact.fails => remarks.push((
-                said(always, fact.why, "the expression is always true"),
-                "remove it, or compare an attribute".to_owned(),
-            )),
-            Some(Type::Boolean) => {}
-        }
-        let parsed = parse::parse(self.text()).map(|(_, remarks)| remarks);
-        let as_pair = |Remark { message, hint }| (message, hint);
-        remarks.extend(parsed.unwrap_or_default().into_iter().map(as_pair));
-        remarks
+    /// What is known of it without an event. `place` is for the caller.
+    pub(crate) fn known(&self, place: usize) -> Known<'_> {
+        Known::new(&self.0, place)
+    }
+
+    /// The attributes that it asks about, if it is of the plainest form and no part of it is known
+    /// without an event.
+    pub(crate) fn simple_attributes(&self) -> Option<impl Iterator<Item = &Attribute>> {
+        simple::attributes(&self.0)
+    }
+
+    /// What is right and easily meant otherwise: sentences, each with the likely fix.
+    pub(crate) fn slips(&self) -> Vec<Remark> {
+        let parsed = parse::parse(self.text());
+        parsed.map(|(_, remarks)| remarks).unwrap_or_default()
     }
 
     /// The first attribute that it asks for, if nothing decides before that and not every event has it.
@@ -185,11 +164,6 @@ impl Expression {
     pub(crate) fn demand(&self, weigh: Weigh<'_>) -> Demand<'_> {
         demand::demand(&self.0, self.0.root(), weigh)
     }
-
-    /// Clauses that hold for every event that passes.
-    pub(crate) fn necessary(&self) -> Vec<Clause> {
-        necessary::clauses(&self.0)
-    }
 }
 
 /// Its text says all of it.
@@ -203,7 +177,7 @@ fn evaluated(program: &Program, at: usize, level: usize, outcome: &Outcome<'_>) 
     let error = outcome.reason.as_ref().filter(|_| !outcome.inherited);
     Evaluated {
         level,
-        text: parse::shortened(program.written(at)),
+        text: shortened(program.written(at)),
         value: outcome.value.to_string(),
         asked: outcome.asked,
         failed: outcome.reason.is_some(),

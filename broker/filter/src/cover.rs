@@ -10,8 +10,6 @@
 //!     covers: [type is "a"]  or  [source starts with "/x", source starts with "/y"]
 //! ```
 
-use std::{borrow::Cow, collections::BTreeMap};
-
 use crate::{
     clause::{Attribute, Clause, Test},
     node::{Branch, Group, Node},
@@ -190,97 +188,4 @@ fn of_clause<'f>(clause: &'f Clause, weigh: Weigh<'_>) -> Demand<'f> {
         Test::Present => return Demand::anchor(Anchor::Has(attribute), false, weigh),
     };
     Demand::anchor(anchor, true, weigh)
-}
-
-/// The text that each attribute has to have.
-type Demanded<'c> = BTreeMap<&'c str, &'c Clause>;
-
-/// Two clauses of the outermost AND that no event can satisfy at once, as a sentence.
-pub(crate) fn contradiction(root: Branch<'_>) -> Option<String> {
-    let mut clauses = Vec::new();
-    collect(root, &mut clauses);
-    let mut demanded = Demanded::new();
-    for clause in clauses.iter().filter(|clause| clause.test == Test::Exact) {
-        demanded.entry(clause.attribute.name()).or_insert(clause);
-    }
-    let against_exact = clauses.iter().find_map(|clause| {
-        let exact = demanded.get(clause.attribute.name())?;
-        let refused = !clause.accepts(Some(&exact.expected));
-        refused.then(|| exclude(exact, clause))
-    });
-    against_exact
-        .or_else(|| apart(&clauses, Test::Prefix))
-        .or_else(|| apart(&clauses, Test::Suffix))
-        .or_else(|| denied(root, &demanded))
-}
-
-fn exclude(one: &Clause, other: &Clause) -> String {
-    format!("no event passes: {one} and {other} exclude each other")
-}
-
-/// Two prefixes (or suffixes) of one attribute of which neither holds the other.
-fn apart(clauses: &[Cow<'_, Clause>], test: Test) -> Option<String> {
-    let mut longest: BTreeMap<&str, &Clause> = BTreeMap::new();
-    for clause in clauses.iter().filter(|clause| clause.test == test) {
-        let known = longest.entry(clause.attribute.name()).or_insert(clause);
-        if clause.expected.len() > known.expected.len() {
-            *known = clause;
-        }
-    }
-    // Each has to be a beginning (or end) of the longest one, and then they all agree.
-    let mut all = clauses.iter().filter(|clause| clause.test == test);
-    all.find_map(|clause| {
-        let longest = longest.get(clause.attribute.name())?;
-        let refused = !test.accepts(&longest.expected, &clause.expected);
-        refused.then(|| exclude(longest, clause))
-    })
-}
-
-/// A `not` of the outermost AND whose member passes whenever the exact clauses do.
-fn denied(branch: Branch<'_>, demanded: &Demanded<'_>) -> Option<String> {
-    let Node::Group { group, .. } = branch.node() else {
-        return None;
-    };
-    if *group == Group::Not {
-        let clause = implied(branch.children().next()?, demanded)?;
-        return Some(format!(
-            "no event passes: the filters ask that {clause}, and `not` refuses it"
-        ));
-    }
-    group
-        .needs_every_child()
-        .then(|| branch.children().find_map(|child| denied(child, demanded)))
-        .flatten()
-}
-
-/// An exact clause because of which `branch` passes for certain; nothing when it need not.
-fn implied<'c>(branch: Branch<'_>, demanded: &'c Demanded<'_>) -> Option<&'c Clause> {
-    match branch.node() {
-        Node::Clause(clause) => {
-            let exact: &Clause = demanded.get(clause.attribute.name())?;
-            clause.accepts(Some(&exact.expected)).then_some(exact)
-        }
-        Node::Group { group, .. } if group.needs_every_child() => {
-            let children = branch.children().map(|child| implied(child, demanded));
-            children.collect::<Option<Vec<_>>>()?.first().copied()
-        }
-        Node::Group {
-            group: Group::Any, ..
-        } => branch.children().find_map(|child| implied(child, demanded)),
-        Node::Group { .. } | Node::Cesql(_) => None,
-    }
-}
-
-/// Adds the clauses that have to hold for `branch` to pass.
-fn collect<'f>(branch: Branch<'f>, clauses: &mut Vec<Cow<'f, Clause>>) {
-    match branch.node() {
-        Node::Clause(clause) => clauses.push(Cow::Borrowed(clause)),
-        Node::Cesql(expression) => {
-            clauses.extend(expression.necessary().into_iter().map(Cow::Owned));
-        }
-        Node::Group { group, .. } if group.needs_every_child() => {
-            branch.children().for_each(|child| collect(child, clauses));
-        }
-        Node::Group { .. } => {}
-    }
 }

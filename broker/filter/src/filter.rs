@@ -9,6 +9,7 @@ use std::{
 use volley_event::Event;
 
 use crate::{
+    certain::{self, Certain},
     compile, cover,
     error::FilterError,
     explain::{self, Explanation},
@@ -153,10 +154,16 @@ impl Filter {
         self.asked() == Asked::PassesAll
     }
 
-    /// Why no event can ever pass, if two clauses that both have to hold exclude each other: a
-    /// sentence for a warning. `None` says nothing; such filters can be hidden deeper.
-    pub fn contradiction(&self) -> Option<String> {
-        self.root().and_then(cover::contradiction)
+    /// What it says of every event that can come: true when all of them pass, false when none does.
+    /// `None` says nothing: not everything that is so is found. [`warnings`](Self::warnings) say why.
+    ///
+    /// It is never wrong about an event whose attributes are shorter than a megabyte.
+    pub fn foregone(&self) -> Option<bool> {
+        let Some(root) = self.root() else {
+            return Some(true);
+        };
+        certain::of(root, &warning::known(root))
+            .map(|certain| matches!(certain, Certain::Always(_)))
     }
 
     /// Whether the [`Index`](crate::Index) has to ask it for every event, because it demands

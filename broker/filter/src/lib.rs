@@ -47,6 +47,7 @@
 //! # Ok::<(), volley_event::EventError>(())
 //! ```
 
+mod certain;
 mod cesql;
 mod clause;
 mod compile;

@@ -176,6 +176,26 @@ impl<'n> Branch<'n> {
         Some(on)
     }
 
+    /// Which node of the tree it is.
+    pub(crate) fn place(self) -> usize {
+        self.at
+    }
+
+    /// It and all below it, as written.
+    pub(crate) fn nodes(self) -> &'n [Node] {
+        &self.nodes[self.at..self.end()]
+    }
+
+    /// The expressions in it and their places, as written.
+    pub(crate) fn expressions(self) -> impl Iterator<Item = (usize, &'n Expression)> {
+        let nodes = self.nodes().iter();
+        let expression = |(at, node): (usize, &'n Node)| match node {
+            Node::Cesql(expression) => Some((at, &**expression)),
+            _ => None,
+        };
+        (self.at..).zip(nodes).filter_map(expression)
+    }
+
     fn end(self) -> usize {
         match self.node() {
             Node::Clause(_) | Node::Cesql(_) => self.at + 1,

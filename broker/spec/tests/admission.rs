@@ -133,9 +133,28 @@ fn core_kinds() {
     check(include_str!("admission/core-kinds.txt"), 17);
 }
 
+/// Checks rows of a frame, its lines, and the one warning about them.
+fn check_warnings(rows: &[(&str, &str, &str)]) {
+    for (frame, lines, warning) in rows {
+        let row = Row {
+            frame: (*frame).to_owned(),
+            what: String::new(),
+            lines: (*lines).to_owned(),
+            errors: Vec::new(),
+        };
+        let document = row.document();
+        assert_eq!(
+            told(&document, Severity::Error),
+            Vec::<String>::new(),
+            "{document}"
+        );
+        assert_eq!(told(&document, Severity::Warning), [*warning], "{document}");
+    }
+}
+
 #[test]
 fn what_has_no_effect_is_a_warning() {
-    for (frame, lines, warning) in [
+    check_warnings(&[
         (
             "broker annotated",
             "volley.dev/order: key\n",
@@ -148,18 +167,39 @@ fn what_has_no_effect_is_a_warning() {
         ),
         (
             "trigger with",
+            "delivery: {deadLetterSink: {uri: 'http://d/', audience: me}}\n",
+            "spec.delivery.deadLetterSink.audience: has no effect: this build sends no OIDC token with its requests",
+        ),
+        (
+            "trigger with",
+            "delivery: {backoffDelay: PT1S}\n",
+            "spec.delivery.backoffDelay: without retry there is one attempt, and nothing to wait for",
+        ),
+        (
+            "document",
+            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: ExternalName, externalName: h}\n",
+            "spec.ports: without ports, subscribers that refer to this Service are called on port 80",
+        ),
+    ]);
+}
+
+#[test]
+fn a_filter_that_does_not_what_it_seems_to_is_a_warning() {
+    check_warnings(&[
+        (
+            "trigger with",
             "filters: [{}]\n",
             "spec.filters[0]: a filter without a dialect lets every event pass",
         ),
         (
             "trigger with",
             "filters: [{not: {cesql: '1 + 1'}}]\n",
-            "spec.filters[0].not.cesql: this part is never true: the expression gives a value of type Integer, not a Boolean",
+            "spec.filters[0].not.cesql: every event passes, since this part is never true: the expression gives a value of type Integer, not a Boolean",
         ),
         (
             "trigger with",
             "filters: [{not: {cesql: '1 / 0 = 1'}}]\n",
-            "spec.filters[0].not.cesql: this part is never true: `1 / 0` always fails: division by zero",
+            "spec.filters[0].not.cesql: every event passes, since this part is never true: `1 / 0` always fails: division by zero",
         ),
         (
             "trigger with",
@@ -173,42 +213,28 @@ fn what_has_no_effect_is_a_warning() {
         ),
         (
             "trigger with",
-            "delivery: {deadLetterSink: {uri: 'http://d/', audience: me}}\n",
-            "spec.delivery.deadLetterSink.audience: has no effect: this build sends no OIDC token with its requests",
-        ),
-        (
-            "trigger with",
             "filters: [{sql: 'EXISTS id'}]\n",
             "spec.filters[0].cesql: every event passes: every event has `id`",
         ),
         (
             "trigger with",
             "filters: [{cesql: \"type = 'a'\"}, {cesql: \"type = 'b'\"}]\n",
-            "spec.filters: no event passes: type is \"a\" and type is \"b\" exclude each other",
+            "spec.filters: no event passes: `type` can't be both `a` and `b`",
         ),
         (
             "trigger with",
-            "delivery: {backoffDelay: PT1S}\n",
-            "spec.delivery.backoffDelay: without retry there is one attempt, and nothing to wait for",
+            "filters: [{cesql: 'FALSE'}, {exact: {type: a}}]\n",
+            "spec.filters[0].cesql: no event passes: the expression is never true",
         ),
         (
-            "document",
-            "apiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: ExternalName, externalName: h}\n",
-            "spec.ports: without ports, subscribers that refer to this Service are called on port 80",
+            "trigger with",
+            "filters: [{cesql: subject}]\n",
+            "spec.filters[0].cesql: no event passes: `subject` is a text, and a text is not a Boolean",
         ),
-    ] {
-        let row = Row {
-            frame: frame.to_owned(),
-            what: String::new(),
-            lines: lines.to_owned(),
-            errors: Vec::new(),
-        };
-        let document = row.document();
-        assert_eq!(
-            told(&document, Severity::Error),
-            Vec::<String>::new(),
-            "{document}"
-        );
-        assert_eq!(told(&document, Severity::Warning), [warning], "{document}");
-    }
+        (
+            "trigger with",
+            "filter: {attributes: {type: ''}}\n",
+            "spec.filter.attributes: every event passes: every event has `type`",
+        ),
+    ]);
 }

@@ -31,9 +31,6 @@ pub(super) fn describe(page: &mut Page, spec: &TriggerSpec) {
             for warning in filter.warnings() {
                 page.within(1, format!("?? {}: {}", warning.path, warning.message));
             }
-            if let Some(reason) = filter.contradiction() {
-                page.within(1, format!("?? it never matches: {reason}"));
-            }
         }
         Err(errors) => {
             for error in errors {

@@ -3,7 +3,7 @@
 //! What is said here is never wrong, but not everything that is true is said.
 
 use super::{
-    op::{Comparison, Op, Program},
+    op::{Calculation, Comparison, Op, Program},
     parse::shortened,
     run::{Fuel, Stack, apply},
     trace::gives,
@@ -16,7 +16,7 @@ pub(crate) struct Fact<'p> {
     /// The type of its value; `None`: the event decides.
     pub(crate) kind: Option<Type>,
     /// Its value, when every event gives the same.
-    value: Option<Value<'p>>,
+    pub(crate) value: Option<Value<'p>>,
     /// Whether it can be true; for other types, whether it can have a value.
     pub(crate) yes: bool,
     /// Whether it can be false; for other types, as `yes`.
@@ -71,8 +71,8 @@ impl<'p> Fact<'p> {
     }
 }
 
-/// What is known of the whole expression.
-pub(crate) fn fact(program: &Program) -> Fact<'_> {
+/// What is known of each part of an expression, by the place of its operation.
+pub(crate) fn facts(program: &Program) -> Vec<Fact<'_>> {
     let mut facts: Vec<Fact<'_>> = Vec::with_capacity(program.ops.len());
     let mut fuel = Fuel::full();
     for at in 0..program.ops.len() {
@@ -84,7 +84,7 @@ pub(crate) fn fact(program: &Program) -> Fact<'_> {
         .judge(at);
         facts.push(fact);
     }
-    facts.pop().unwrap_or(Fact::any(None, true))
+    facts
 }
 
 struct Judge<'p, 'f> {
@@ -303,6 +303,10 @@ fn fails_by_itself(op: &Op, operands: &[usize], facts: &[Fact<'_>]) -> bool {
         Op::Compare(_) | Op::Negate | Op::Xor(_) => false,
         // A long text may use up the fuel, but that is no news to its author.
         Op::Like { .. } => false,
+        Op::Calculate(calculation) => {
+            matches!(calculation, Calculation::Divide | Calculation::Remainder)
+        }
+        Op::Call { function, .. } => function.may_fail(),
         _ => true,
     }
 }

@@ -92,6 +92,14 @@ impl Function {
         }
     }
 
+    /// Whether it can fail on arguments of the types that it takes, a text that is too long aside.
+    pub(crate) fn may_fail(self) -> bool {
+        matches!(
+            self,
+            Self::Int | Self::Bool | Self::Abs | Self::Left | Self::Right | Self::Substring
+        )
+    }
+
     /// The type of the argument at `place`; `None` takes any.
     pub(crate) fn takes(self, place: usize) -> Option<Type> {
         match (self, place) {

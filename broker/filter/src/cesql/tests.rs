@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use volley_event::Event;
 
 use super::{Expression, parse, run, value::Value};
+use crate::{Expr, Filter};
 
 fn event() -> Event {
     Event::builder()
@@ -38,12 +39,9 @@ fn check(cases: &[(&str, &str)]) {
 }
 
 fn remarks(text: &str) -> Vec<String> {
-    let expression = Expression::parse(text).expect("a valid expression");
-    expression
-        .remarks(true)
-        .into_iter()
-        .map(|(message, _)| message)
-        .collect()
+    let filter = Filter::compile(&Expr::Cesql(text.to_owned())).expect("a valid expression");
+    let warnings = filter.warnings().into_iter();
+    warnings.map(|warning| warning.message).collect()
 }
 
 #[test]
@@ -506,7 +504,8 @@ proptest! {
     #[test]
     fn what_is_known_of_an_expression_holds(text in expression()) {
         let expression = Expression::parse(&text).expect("only valid ones are made");
-        let fact = super::facts::fact(&expression.0);
+        let facts = super::facts::facts(&expression.0);
+        let fact = facts.last().expect("it is the whole");
         match run::run(&expression.0, &event()) {
             Ok(Value::Boolean(true)) => prop_assert!(fact.yes, "{fact:?}"),
             Ok(Value::Boolean(false)) => prop_assert!(fact.no, "{fact:?}"),
@@ -534,7 +533,8 @@ proptest! {
         if let Ok(expression) = Expression::parse(&text) {
             expression.judge(&event(), &mut 0);
             expression.explain(&event());
-            expression.remarks(false);
+            expression.known(0).certain();
+            expression.slips();
         }
     }
 }

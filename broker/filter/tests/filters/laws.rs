@@ -64,33 +64,7 @@ proptest! {
     }
 
     #[test]
-    fn a_filter_that_contradicts_itself_never_passes(filters in filters(), attributes in attributes()) {
-        let filter = compiled(&filters);
-        if filter.contradiction().is_some() {
-            prop_assert!(!filter.matches(&event_of(&attributes)));
-        }
-    }
-
-    #[test]
     fn filters_that_were_written_alike_are_equal(filters in filters()) {
         prop_assert_eq!(compiled(&filters), compiled(&filters));
     }
-}
-
-#[test]
-fn a_contradiction_names_both_clauses() {
-    let says = |filters: &[Expr]| compiled(filters).contradiction();
-    let a = || Expr::exact([("type", "a")]);
-    assert_eq!(
-        says(&[a(), Expr::exact([("type", "b")])]).as_deref(),
-        Some(r#"no event passes: type is "a" and type is "b" exclude each other"#)
-    );
-    assert!(says(&[Expr::prefix([("type", "b")]), a()]).is_some());
-    assert!(says(&[Expr::All(vec![Expr::suffix([("type", "b")]), a()])]).is_some());
-    assert_eq!(says(&[a(), a(), Expr::prefix([("type", "a")])]), None);
-    assert_eq!(says(&[a(), Expr::exact([("type", "b")]).negated()]), None);
-    assert_eq!(
-        says(&[Expr::Any(vec![a(), Expr::exact([("type", "b")])])]),
-        None
-    );
 }

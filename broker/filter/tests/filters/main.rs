@@ -3,6 +3,7 @@
 mod allocations;
 mod events;
 mod explanations;
+mod foregone;
 mod generated;
 mod index;
 mod knative;

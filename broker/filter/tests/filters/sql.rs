@@ -41,6 +41,48 @@ pub(crate) fn expression() -> impl Strategy<Value = String> {
     prop_oneof![3 => usual(), 2 => any_sql()].prop_map(made)
 }
 
+/// The text of an expression about a few attributes, whose parts often exclude each other or leave
+/// nothing out.
+pub(crate) fn narrow() -> impl Strategy<Value = String> {
+    let name = || select(vec!["type", "one", "one", "subject"]);
+    let attribute = || name().prop_map(Sql::Attribute);
+    let value = || {
+        prop_oneof![
+            3 => select(vec!["a", "ab", "1", "01", "true"]).prop_map(Sql::Text),
+            2 => (0..3_i32).prop_map(Sql::Integer),
+            1 => any::<bool>().prop_map(Sql::Boolean),
+        ]
+    };
+    let order = || select(vec!["=", "=", "!=", "<", "<=", ">", ">="]);
+    let call = |name: &'static str| attribute().prop_map(move |a| Sql::Call(name, vec![a]));
+    let calls = || prop_oneof![call("LENGTH"), call("UPPER"), call("INT"), call("IS_INT")];
+    let operand = || prop_oneof![4 => attribute().boxed(), 1 => calls().boxed()];
+    let either = |plain: &'static str, negated: &'static str| select(vec![plain, negated]);
+    let leaf = prop_oneof![
+        4 => (operand(), order(), value()).prop_map(|(a, op, b)| binary(a, op, b)),
+        2 => (value(), order(), operand()).prop_map(|(a, op, b)| binary(a, op, b)),
+        1 => (operand(), order(), operand()).prop_map(|(a, op, b)| binary(a, op, b)),
+        2 => (operand(), either("IN", "NOT IN"), collection::vec(value(), 1..3))
+            .prop_map(|(a, op, set)| Sql::In(Box::new(a), op, set)),
+        2 => (operand(), either("LIKE", "NOT LIKE"), pattern()).prop_map(|(a, op, p)| Sql::Like(Box::new(a), op, p)),
+        2 => name().prop_map(Sql::Exists),
+        1 => operand(),
+    ];
+    let not = |sql| Sql::Not(Box::new(sql));
+    let tree = leaf.prop_recursive(3, 8, 2, move |inner| {
+        prop_oneof![
+            3 => (inner.clone(), inner.clone()).prop_map(|(a, b)| binary(a, "AND", b)),
+            3 => (inner.clone(), inner.clone()).prop_map(|(a, b)| binary(a, "OR", b)),
+            // What is left when one of them is taken away.
+            1 => inner.clone().prop_map(move |a| binary(a.clone(), "OR", not(a))),
+            1 => inner.clone().prop_map(move |a| binary(a.clone(), "AND", not(a))),
+            1 => (inner.clone(), inner.clone()).prop_map(|(a, b)| binary(a, "XOR", b)),
+            1 => inner.prop_map(not),
+        ]
+    });
+    tree.prop_map(made)
+}
+
 /// The text of an expression that [`is_true`] will be asked of.
 fn made(sql: Sql) -> String {
     let text = sql.to_string();

@@ -21,14 +21,6 @@ pub(super) fn check(spec: &TriggerSpec, findings: &mut Findings) {
                 let way = way(&warning.path);
                 warn_at(&way, &warning.message, &warning.hint, findings);
             }
-            if let Some(reason) = filter.contradiction() {
-                let field = if spec.filters.is_empty() {
-                    "filter"
-                } else {
-                    "filters"
-                };
-                findings.warn_at(field, reason, "mend or remove it");
-            }
         }
         Err(errors) => mistakes(&errors, findings),
     }

@@ -328,8 +328,10 @@ fn check_the_rest(node: &Node<'_>, kind: ObjectKind, ill_formed: &[Finding]) -> 
     };
     let follows = |finding: &Finding| {
         ill_formed.iter().any(|ill_formed| {
+            // What a field may do is not known while a part of it is not.
+            let is_doubt = finding.lacking || finding.severity == Severity::Warning;
             finding.path.is_within(&ill_formed.path)
-                || (finding.lacking && ill_formed.path.is_within(&finding.path))
+                || (is_doubt && ill_formed.path.is_within(&finding.path))
         })
     };
     let mut found = check::object(&object);
