@@ -119,7 +119,24 @@ impl World {
 
 /// Runs contract `number`, or makes sure that it is among the `excluded` if the backend lacks
 /// what it needs.
-pub fn check(number: u8, sentence: &str, mut backend: Box<dyn Backend>, excluded: &[u8]) {
+pub fn check(number: u8, sentence: &str, backend: Box<dyn Backend>, excluded: &[u8]) {
+    check_with(
+        number,
+        sentence,
+        backend,
+        excluded,
+        Random::from_environment(),
+    );
+}
+
+/// As [`check`], with these random numbers: for a seed that once failed.
+pub fn check_with(
+    number: u8,
+    sentence: &str,
+    mut backend: Box<dyn Backend>,
+    excluded: &[u8],
+    random: Random,
+) {
     let known = CONTRACTS.iter().find(|contract| contract.number == number);
     let contract = known.expect("the macro lists the contracts of the table");
     assert_eq!(
@@ -134,7 +151,6 @@ pub fn check(number: u8, sentence: &str, mut backend: Box<dyn Backend>, excluded
         println!("excluded: contract {number} ({sentence}): {why}");
         return;
     }
-    let random = Random::from_environment();
     println!(
         "contract {number} ({sentence}): VOLLEY_SEED={}",
         random.seed()

@@ -73,7 +73,6 @@ pub enum Health {
 pub struct Space {
     /// Bytes kept: the events' and what the backend adds to each.
     pub used: u64,
-    /// Bytes that it may keep now. May be less than `used` just after another pool asked, and by what
-    /// files that have filled up since hold for nobody.
+    /// Bytes that it may keep now. May be less than `used` just after another pool asked.
     pub share: u64,
 }

@@ -186,10 +186,8 @@ pub(super) async fn a_full_channel_refuses_and_takes_again(mut world: World) {
             "round {round}: the last part is for deliveries"
         );
         let used = channel.space(POOL);
-        // What a file that has filled up holds for nobody is charged whether there is room or not.
-        let most = used.share + space / 20;
         assert!(
-            used.used <= most && used.share <= space,
+            used.used <= used.share && used.share <= space,
             "round {round}: {used:?}"
         );
         let Health::Full { until } = health.borrow_and_update().clone() else {

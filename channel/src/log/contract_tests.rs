@@ -274,3 +274,11 @@ fn a_full_log_on_the_real_disk_refuses_and_takes_again() {
 fn a_closed_log_on_the_real_disk_holds_nothing() {
     on_the_real_disk(31, "a_closed_channel_holds_nothing");
 }
+
+// A delivery took the last bytes of a share just as a file filled up, whose zeros were charged then.
+#[test]
+fn a_file_that_fills_up_has_room_in_the_share() {
+    let (number, sentence) = (28, "a_full_channel_refuses_and_takes_again");
+    let backend = Box::<Simulated>::default();
+    crate::contract::check_with(number, sentence, backend, &[], Random::new(45));
+}

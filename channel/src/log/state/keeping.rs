@@ -82,6 +82,12 @@ impl State {
         let Some(size) = self.segments.get(&base).map(|segment| segment.capacity) else {
             return;
         };
+        let bills = self.pins.fill(base, size, &self.needed_of(base));
+        self.pay(&bills);
+    }
+
+    /// Bytes of a segment that pools need.
+    pub(super) fn needed_of(&self, base: u64) -> BTreeMap<PoolId, u64> {
         let mut bytes: BTreeMap<PoolId, u64> = BTreeMap::new();
         for unit in self.units.values() {
             let needed = unit.needed_of(base);
@@ -89,8 +95,7 @@ impl State {
                 *bytes.entry(unit.unit.pool).or_default() += needed;
             }
         }
-        let bills = self.pins.fill(base, size, &bytes);
-        self.pay(&bills);
+        bytes
     }
 
     /// Enters into the book what a pool gives back, and what follows from it, and says the outcome.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Chain, RETRY_AFTER, State, Trouble};
 use crate::{
-    PublishError, Put, Unit,
+    Class, PoolId, PublishError, Put, Unit,
     log::{
         RECENT_OVERHEAD,
         commit::Commit,
@@ -135,6 +135,11 @@ impl State {
             } else {
                 0
             };
+        if put.class == Class::Delivery && !self.leaves_room_to_fill(put.pool, charge) {
+            return Err(Refusal::Error(PublishError::Full {
+                retry_after: RETRY_AFTER,
+            }));
+        }
         let (taken, room) = self.shares.take(put.pool, put.class, charge, now_ms);
         let answer = match taken {
             None => Err(Refusal::Error(PublishError::Full {
@@ -149,6 +154,36 @@ impl State {
         };
         self.say(put.pool, room);
         answer
+    }
+
+    /// Whether `bytes` more leave a pool room for what it will be charged for segments that have filled
+    /// up since the last commit. A delivery may take the last of the room; a producer leaves more.
+    fn leaves_room_to_fill(&self, pool: PoolId, bytes: u64) -> bool {
+        let space = self.shares.space(pool);
+        let filled = self.segments.range(..self.open.base).rev();
+        let filled = filled.take_while(|(_, segment)| !segment.full);
+        let mut left = space.share.saturating_sub(space.used + bytes);
+        for (base, segment) in filled {
+            // Only who is that close to its end has to count.
+            if left < segment.capacity {
+                let coming = self.coming(*base, segment.capacity, pool);
+                match left.checked_sub(coming) {
+                    Some(rest) => left = rest,
+                    None => return false,
+                }
+            }
+        }
+        true
+    }
+
+    /// What `pool` will be charged for the bytes of a segment that nobody needs.
+    fn coming(&self, base: u64, capacity: u64, pool: PoolId) -> u64 {
+        let needed = self.needed_of(base);
+        if !needed.contains_key(&pool) {
+            return 0;
+        }
+        let all: u64 = needed.values().sum();
+        capacity.saturating_sub(all) / needed.len() as u64
     }
 
     /// The part for an event: always the same one for a key, in turns for none.
