@@ -64,7 +64,7 @@ fn orphans(names: &[String]) -> Option<Check> {
         name: "orphans",
         passed: true,
         detail: format!(
-            "{} Brokers are not declared or not Ready; their backlog is kept (--orphans) and not delivered: {named}{more}",
+            "Brokers not declared, or not Ready, whose backlog is kept (--orphans) and not delivered: {} ({named}{more})",
             names.len()
         ),
     })

@@ -86,17 +86,27 @@ impl Triggers {
     }
 }
 
-/// As much of `input` as a file may hold.
+/// The most bytes that are read from the standard input.
+const MOST: usize = 16 * MAX_DOCUMENT_BYTES;
+
+/// All of `input`.
+///
+/// # Errors
+///
+/// It can't be read, or has more than [`MOST`] bytes: a part of it would be another set of Triggers.
 fn all_of(input: impl Read) -> Result<Vec<u8>, Failure> {
     let mut text = Vec::new();
-    let most = MAX_DOCUMENT_BYTES as u64 * 16;
-    let read = input.take(most).read_to_end(&mut text);
+    let read = input.take(MOST as u64 + 1).read_to_end(&mut text);
     read.map_err(|error| {
         Failure::new(
             Kind::Invalid,
             format!("the standard input can't be read: {error}"),
         )
     })?;
+    if text.len() > MOST {
+        let message = format!("the standard input has more than {} MiB", MOST >> 20);
+        return Err(Failure::new(Kind::Invalid, message).hint("give files or folders with -f"));
+    }
     Ok(text)
 }
 
@@ -125,9 +135,12 @@ mod tests {
         assert_eq!((bad.file.as_str(), bad.line), ("-", 15));
     }
 
+    // What was too long was cut off in silence.
     #[test]
-    fn an_endless_input_ends() {
-        let read = all_of(io::repeat(b'a')).expect("it can be read");
-        assert_eq!(read.len(), MAX_DOCUMENT_BYTES * 16);
+    fn an_endless_input_is_refused_and_what_fits_is_read_whole() {
+        assert!(all_of(io::repeat(b'a')).is_err());
+        assert!(all_of(io::repeat(b'a').take(MOST as u64 + 1)).is_err());
+        let most = all_of(io::repeat(b'a').take(MOST as u64)).expect("it can be read");
+        assert_eq!(most.len(), MOST);
     }
 }
