@@ -44,12 +44,23 @@ async fn run(
     turns: Vec<Turn>,
     events: &[(String, String)],
 ) -> Vec<Seen> {
+    run_in(broker("shop"), under, sink, turns, events).await
+}
+
+/// As [`run`], in this Broker.
+async fn run_in(
+    shop: Declared,
+    under: Declared,
+    sink: &Sink,
+    turns: Vec<Turn>,
+    events: &[(String, String)],
+) -> Vec<Seen> {
     let script = Script {
         first: turns.clone(),
         then: Turn::status(202),
     };
     sink.script("/t", script);
-    let objects = yaml(&[&broker("shop"), &under.delivery(RETRYING)]);
+    let objects = yaml(&[&shop, &under.delivery(RETRYING)]);
     let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[])
         .await
         .expect("it starts");
@@ -146,31 +157,42 @@ fn most_at_once(seen: &[Seen]) -> usize {
     seen.iter().map(|one| open_at(one.at)).max().unwrap_or(0)
 }
 
+/// Events of several keys, which lie in several units where the Broker has as many.
+fn keyed(count: usize) -> Vec<(String, String)> {
+    (0..count)
+        .map(|number| (format!("e-{number}"), format!("k{}", number % 16)))
+        .collect()
+}
+
 #[tokio::test]
 async fn no_more_attempts_are_open_than_the_concurrency_allows() {
-    let mut random = Rng::with_seed(seed());
-    let sink = Sink::listen().await.expect("a sink");
-    let events: Vec<(String, String)> = (0..200)
-        .map(|number| (format!("e-{number}"), String::new()))
-        .collect();
-    let under = trigger("t", "shop", &sink.url("/t")).annotation("volley.dev/concurrency", "3");
-    let seen = run(under, &sink, flaky(&mut random), &events).await;
-    let most = most_at_once(&seen);
-    assert!((2..=3).contains(&most), "{most} at once");
+    for units in ["1", "4"] {
+        let mut random = Rng::with_seed(seed());
+        let sink = Sink::listen().await.expect("a sink");
+        let under = trigger("t", "shop", &sink.url("/t")).annotation("volley.dev/concurrency", "3");
+        let shop = broker("shop").annotation("volley.dev/partitions", units);
+        let seen = run_in(shop, under, &sink, flaky(&mut random), &keyed(200)).await;
+        let most = most_at_once(&seen);
+        assert!((2..=3).contains(&most), "{most} at once, {units} units");
+    }
 }
 
 #[tokio::test]
 async fn attempts_come_no_faster_than_the_rate_allows() {
-    let mut random = Rng::with_seed(seed());
-    let sink = Sink::listen().await.expect("a sink");
-    let events: Vec<(String, String)> = (0..60)
-        .map(|number| (format!("e-{number}"), String::new()))
-        .collect();
-    let under = trigger("t", "shop", &sink.url("/t")).annotation("volley.dev/rate", "100");
-    let seen = run(under, &sink, flaky(&mut random), &events).await;
-    // Attempts start 10 ms apart or more. The first may have needed longer on its way than the
-    // last: that is what the half is for.
-    let took = seen[seen.len() - 1].at.duration_since(seen[0].at);
-    let least = Duration::from_millis(10) * (seen.len() as u32 - 1) / 2;
-    assert!(took >= least, "{} attempts within {took:?}", seen.len());
+    for units in ["1", "4"] {
+        let mut random = Rng::with_seed(seed());
+        let sink = Sink::listen().await.expect("a sink");
+        let under = trigger("t", "shop", &sink.url("/t")).annotation("volley.dev/rate", "100");
+        let shop = broker("shop").annotation("volley.dev/partitions", units);
+        let seen = run_in(shop, under, &sink, flaky(&mut random), &keyed(60)).await;
+        // Attempts start 10 ms apart or more. The first may have needed longer on its way than the
+        // last: that is what the half is for.
+        let took = seen[seen.len() - 1].at.duration_since(seen[0].at);
+        let least = Duration::from_millis(10) * (seen.len() as u32 - 1) / 2;
+        let attempts = seen.len();
+        assert!(
+            took >= least,
+            "{attempts} attempts within {took:?}, {units} units"
+        );
+    }
 }

@@ -132,7 +132,10 @@ async fn a_broker_that_nobody_declares_is_shown() {
     let volley = start(&broker("other").yaml(), stage.data.path(), &[]).await;
     let checks = volley.page("/readyz?verbose").await.expect("the checks");
     assert!(checks.contains("[+] orphans: "), "{checks}");
-    assert!(checks.contains("not delivered: 1 (default/shop)\n"), "{checks}");
+    assert!(
+        checks.contains("not delivered: 1 (default/shop)\n"),
+        "{checks}"
+    );
     let metrics = volley.page("/metrics").await.expect("the metrics");
     assert!(
         metrics.contains("volley_channel_log_orphans 1\n"),

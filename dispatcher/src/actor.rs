@@ -55,6 +55,7 @@ use crate::{
     core::{AttemptKey, Core, Settings, Slot},
     egress::Ended,
     exits::Exits,
+    limits::{Limits, Turns},
     meters::Meters,
     places::Places,
     scheduler::Granted,
@@ -72,6 +73,8 @@ pub(crate) struct Surroundings {
     pub(crate) publisher: Publisher,
     pub(crate) clock: Clock,
     pub(crate) exits: Exits,
+    /// What Triggers may do in all units of the Broker together, where it has several.
+    pub(crate) limits: Option<Arc<Limits>>,
     /// Which Brokers this process serves: sinks that are published to directly.
     pub(crate) places: Places,
     /// How much memory what is pending may take in this process.
@@ -116,6 +119,7 @@ pub(crate) struct Actor {
     granted: (mpsc::Sender<Granted>, mpsc::Receiver<Granted>),
     /// Slots that stand in line for a permit, each with the ticket of its application.
     in_line: BTreeMap<Slot, u64>,
+    turns: Turns,
     tickets: u64,
     control: mpsc::Receiver<Control>,
     health: watch::Receiver<Health>,
@@ -171,13 +175,14 @@ impl Actor {
             core: birth.core,
             tally: around.publisher.tally(birth.unit.pool),
             meters: birth.meters,
-            sinks: Sinks::new(&birth.namespace),
+            sinks: Sinks::new(&birth.namespace, around.limits.clone()),
             head: None,
             work: FuturesUnordered::new(),
             alarm: Alarm::new(around.clock),
             outcomes: mpsc::channel(permits),
             granted: mpsc::channel(permits),
             in_line: BTreeMap::new(),
+            turns: Turns::default(),
             tickets: 0,
             control: birth.control,
             health: channel.health(birth.unit),
@@ -216,6 +221,7 @@ impl Actor {
                 Some(control) = self.control.recv() => self.on_control(control).await,
                 _ = self.outcomes.1.recv_many(&mut ended, 64) => {}
                 Some(granted) = self.granted.1.recv() => self.on_granted(granted),
+                () = self.turns.wait(), if self.around.limits.is_some() => self.on_turns(),
                 (cursor, span) = next_span(&mut self.head), if self.head.is_some() => {
                     self.head = None;
                     self.head_was_read(cursor, span).await;

@@ -51,8 +51,11 @@ pub use image::{Delta, Exception, Image, ImageError};
 use pending::Stage;
 pub use positions::Positions;
 pub use roll::{Absent, Name, Roll};
+#[cfg(test)]
+pub(crate) use rules::test_route;
 pub use shelf::Facts;
 use shelf::Shelf;
+pub(crate) use trigger::Pace;
 use trigger::Trigger;
 use volley_channel::{Position, Span, Stored};
 use volley_event::Event;
@@ -276,6 +279,11 @@ impl Core {
     /// The attempt of `slot` can't start for want of a permit: it stays ready.
     pub fn not_yet(&mut self, slot: Slot) {
         self.ready.insert(slot);
+    }
+
+    /// The attempt of `slot` can't start before this time: it is ready again then.
+    pub fn not_before(&mut self, slot: Slot, due: Duration) {
+        self.timers.insert((due, slot, RATE));
     }
 
     /// The sink of the next attempt of `slot`, if one may start now: ask before taking a permit

@@ -14,6 +14,7 @@ mod budget;
 pub mod core;
 pub mod egress;
 mod exits;
+mod limits;
 mod meters;
 pub mod outcome;
 mod places;

@@ -31,6 +31,7 @@ use crate::{
     core::{Core, Delta, Image, Settings},
     egress::{Egress, EgressOptions, Network},
     exits::{self, Exit, Exits},
+    limits::Limits,
     meters::Meters,
     places::Places,
     scheduler::{Permits, Scheduler},
@@ -403,11 +404,12 @@ impl Dispatcher {
             carried: 0,
             since: self.clock.now(),
         };
+        let limits = (units > 1).then(Arc::<Limits>::default);
         let mut born = Vec::new();
         for unit in state.units {
             let (control, questions) = mpsc::channel(CONTROL);
             let actor = self
-                .actor(unit, route, questions, &meters, &mut running.carried)
+                .actor(unit, route, questions, &limits, &mut running)
                 .await?;
             match planted::is(Planted::PartlyTakenUp) {
                 true => self.place(actor).await,
@@ -440,8 +442,8 @@ impl Dispatcher {
         unit: Unit,
         route: &BrokerRoute,
         control: mpsc::Receiver<Control>,
-        meters: &Arc<Meters>,
-        carried: &mut u64,
+        limits: &Option<Arc<Limits>>,
+        running: &mut Running,
     ) -> Result<(usize, Actor), String> {
         let channel = self.publisher.channel();
         let claim = channel
@@ -453,7 +455,7 @@ impl Dispatcher {
             .bounds(unit)
             .await
             .map_err(|error| error.to_string())?;
-        *carried += bounds.next_ordinal;
+        running.carried += bounds.next_ordinal;
         let core = match &claim.image {
             None => Core::new(self.options.core.clone(), bounds.next, bounds.next_ordinal),
             Some(image) => {
@@ -487,6 +489,7 @@ impl Dispatcher {
             publisher: self.publisher.clone(),
             clock: self.clock,
             exits: Exits::new(Arc::clone(&self.exits), at),
+            limits: limits.clone(),
             places: self.places.clone(),
             memory: self.memory.clone(),
             bodies: self.bodies.clone(),
@@ -506,7 +509,7 @@ impl Dispatcher {
             sides: claim.side.iter().map(|(key, _)| *key).collect(),
             cursor,
             control,
-            meters: Arc::clone(meters),
+            meters: Arc::clone(&running.meters),
         };
         Ok((at, Actor::new(birth, around)))
     }

@@ -18,6 +18,7 @@ use crate::{
     core::{Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint, Opening},
     exits::{Exits, Spread},
+    limits::{Limit, Limits, May, Turn},
     meters::{Meters, TriggerMeters},
     outcome::{Answer, FailedKind, Outcome},
     scheduler::{Applicant, Granted, Permit},
@@ -27,6 +28,8 @@ use crate::{
 pub(super) struct Flight {
     /// Freed when it ends. A publish in this process needs none.
     _permit: Option<Permit>,
+    /// Freed when it ends. A Broker with one unit needs none.
+    _turn: Option<Turn>,
     /// When it began, for meters.
     began: Duration,
     /// Kept while somebody looks on.
@@ -47,6 +50,8 @@ type Extra = Vec<(HeaderName, HeaderValue)>;
 /// What is known of the Triggers' sinks, so that an attempt looks nothing up twice.
 pub(super) struct Sinks {
     namespace: Arc<str>,
+    /// Shared by the units of a Broker that has several.
+    limits: Option<Arc<Limits>>,
     by_slot: Vec<Option<Known>>,
     deliver: Extra,
     dead_letter: Extra,
@@ -61,6 +66,7 @@ const WRITTEN: usize = 16;
 
 struct Known {
     route: Arc<TriggerRoute>,
+    limit: Option<Arc<Limit>>,
     meters: Arc<TriggerMeters>,
     subscriber: Option<Sink>,
     dead_letter: Option<Sink>,
@@ -74,7 +80,7 @@ enum Sink {
 }
 
 impl Sinks {
-    pub(super) fn new(namespace: &Arc<str>) -> Self {
+    pub(super) fn new(namespace: &Arc<str>, limits: Option<Arc<Limits>>) -> Self {
         let value = HeaderValue::from_str(namespace)
             .unwrap_or_else(|_| HeaderValue::from_static("invalid"));
         let kn = (HeaderName::from_static("kn-namespace"), value);
@@ -84,6 +90,7 @@ impl Sinks {
         );
         Self {
             namespace: Arc::clone(namespace),
+            limits,
             by_slot: Vec::new(),
             deliver: vec![prefer, kn.clone()],
             dead_letter: vec![kn],
@@ -138,6 +145,7 @@ impl Sinks {
         }
         place.get_or_insert_with(|| Known {
             route: Arc::clone(route),
+            limit: self.limits.as_ref().map(|limits| limits.of(route)),
             meters: meters.trigger(&route.key.name),
             subscriber: route
                 .subscriber
@@ -252,10 +260,17 @@ impl Actor {
         self.start_of(granted.slot, now, Some(granted.permit));
     }
 
+    /// Turns were handed over to Triggers that stood in line for them.
+    pub(super) fn on_turns(&mut self) {
+        for slot in self.turns.take_in() {
+            self.core.not_yet(slot);
+        }
+    }
+
     fn start_of(&mut self, slot: Slot, now: Duration, mut permit: Option<Permit>) {
         loop {
             let Some((route, dead)) = self.core.next_work(slot, now) else {
-                return;
+                return self.turns.give_back(slot);
             };
             let known = self
                 .sinks
@@ -265,7 +280,16 @@ impl Actor {
             } else {
                 known.subscriber.clone()
             };
-            let Some(sink) = sink else { return };
+            let Some(sink) = sink else {
+                return self.turns.give_back(slot);
+            };
+            if let Some(limit) = &known.limit {
+                match self.turns.ask(limit, slot, now) {
+                    May::Start => {}
+                    May::StartAt(due) => return self.core.not_before(slot, due),
+                    May::Wait => return,
+                }
+            }
             let permit = match (&sink, permit.take()) {
                 (Sink::Http(_, _, target), None) => match self.acquire(slot, target) {
                     Some(permit) => Some(permit),
@@ -274,7 +298,7 @@ impl Actor {
                 (_, permit) => permit,
             };
             let Some(start) = self.core.start(slot, now) else {
-                return;
+                return self.turns.give_back(slot);
             };
             self.launch(start, sink, permit, now);
         }
@@ -303,6 +327,7 @@ impl Actor {
             start.key.serial,
             Flight {
                 _permit: permit,
+                _turn: self.turns.take(start.key.slot),
                 began: now,
                 told: self.around.teller.note(&start, self.around.clock),
                 body: None,
@@ -444,7 +469,7 @@ mod tests {
     // Each unit kept the sixteen events that it had written last, for ever.
     #[test]
     fn an_event_is_written_once_while_it_is_in_flight_and_not_kept_after_that() {
-        let mut sinks = Sinks::new(&Arc::from("default"));
+        let mut sinks = Sinks::new(&Arc::from("default"), None);
         let event = Event::builder().id("1").source("/s").kind("a");
         let event = event.untyped_data(vec![0; 1_000]).build().expect("valid");
         let position = Position(1);

@@ -127,9 +127,11 @@ impl Actor {
             Change::Upsert(route) => route.uid.as_u128(),
             Change::Remove(uid) => *uid,
         };
-        if let Some(slot) = self.core.slot_of(uid)
-            && self.in_line.remove(&slot).is_some()
-        {
+        let Some(slot) = self.core.slot_of(uid) else {
+            return;
+        };
+        self.turns.give_back(slot);
+        if self.in_line.remove(&slot).is_some() {
             self.core.not_yet(slot);
         }
     }

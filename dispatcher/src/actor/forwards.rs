@@ -14,6 +14,7 @@ use super::{Actor, Done, attempts::subscriber, dead_letter};
 use crate::{
     core::{AttemptKey, Start, Work},
     egress::Ended,
+    limits::Turns,
     outcome::{Answer, Outcome},
 };
 
@@ -208,6 +209,7 @@ impl Actor {
         self.control.close();
         while self.control.try_recv().is_ok() {}
         self.flights.clear();
+        self.turns = Turns::default();
         self.granted.1.close();
         while self.granted.1.try_recv().is_ok() {}
         while self.publishing > 0 {

@@ -10,3 +10,5 @@ mod cost;
 mod lagging;
 mod memory;
 mod pending;
+
+pub(crate) use bench::trigger as test_route;

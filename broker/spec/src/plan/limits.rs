@@ -12,9 +12,9 @@ const CONCURRENCY: u32 = 100;
 pub struct Limits {
     /// Which deliveries wait for each other.
     pub order: Order,
-    /// How many attempts may be in flight at once, in each unit of its Broker.
+    /// How many attempts may be in flight at once, of all units of its Broker together.
     pub concurrency: u32,
-    /// Attempts started a second in each unit, at most; `None` is as fast as they come.
+    /// Attempts started a second in all units together, at most; `None` is as fast as they come.
     pub rate: Option<f64>,
 }
 

@@ -202,7 +202,7 @@ pub(super) fn cesql(expression: &str) -> Option<Filter> {
 }
 
 /// A Trigger for the kind `a` without retries or dead letter, 100 attempts at once.
-pub(super) fn trigger(uid: u128) -> TriggerRoute {
+pub(crate) fn trigger(uid: u128) -> TriggerRoute {
     TriggerRoute {
         uid: Uuid::from_u128(uid),
         key: ObjectKey::new("default", format!("t{uid}")),
