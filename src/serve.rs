@@ -9,6 +9,7 @@
 //! only when the objects are loaded and live.
 
 mod end;
+mod files;
 mod log;
 mod measures;
 mod orphans;
@@ -40,7 +41,7 @@ use volley_broker::{
     },
 };
 use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
-use volley_dispatcher::{Dispatcher, Options, Permits};
+use volley_dispatcher::{Dispatcher, Options, Permits, egress::EgressOptions};
 use volley_spec::{Problem, report::DataPlane as _, route::Backend};
 
 use crate::{
@@ -52,7 +53,7 @@ use crate::{
     receiver::{Manner, Receiver},
 };
 
-use self::{end::Ending, storage::Storage, threads::Threads, traces::Traces};
+use self::{end::Ending, files::Files, storage::Storage, threads::Threads, traces::Traces};
 
 /// How often readiness is looked at while starting.
 const LOOK: Duration = Duration::from_millis(2);
@@ -76,7 +77,6 @@ pub(crate) fn run(mut options: ServeOptions, small: pages::Small) -> Result<Exit
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
     }
-    supervisor::raise_file_limit();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -219,10 +219,13 @@ async fn assemble(
     let channel = storage.channel();
     let publisher = Publisher::new(Arc::clone(&channel));
     let node = NodeId(u128::from(fastrand::u64(..)) << 64 | u128::from(fastrand::u64(..)));
-    let ingress = Ingress::new(ingress_options(options, channel.caps().max_event), clock);
-    let (threads, cores) = Threads::begin(threads(options), &ingress)?;
+    let cores = threads(options);
+    let files = Files::raised(most_connections(options), cores);
+    let storable = channel.caps().max_event;
+    let ingress = Ingress::new(ingress_options(options, files, storable), clock);
+    let (threads, cores) = Threads::begin(cores, &ingress)?;
     let plane = Dispatcher::new(
-        plane_options(options, node),
+        plane_options(options, files, node),
         publisher.clone(),
         clock,
         threads.workers(),
@@ -356,7 +359,11 @@ fn threads(options: &ServeOptions) -> usize {
     asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-fn ingress_options(options: &ServeOptions, storable: usize) -> IngressOptions {
+fn most_connections(options: &ServeOptions) -> usize {
+    usize::try_from(options.max_connections).unwrap_or(usize::MAX)
+}
+
+fn ingress_options(options: &ServeOptions, files: Files, storable: usize) -> IngressOptions {
     let asked = usize::try_from(options.max_event_bytes).unwrap_or(usize::MAX);
     if asked > storable {
         // Refused at the door, and not when it is there whole.
@@ -370,13 +377,20 @@ fn ingress_options(options: &ServeOptions, storable: usize) -> IngressOptions {
     }
     IngressOptions {
         max_event_bytes: asked.min(storable),
-        max_connections: usize::try_from(options.max_connections).unwrap_or(usize::MAX),
+        max_connections: files.producers,
         ..IngressOptions::default()
     }
 }
 
-fn plane_options(options: &ServeOptions, node: NodeId) -> Options {
-    let mut permits = Permits::default();
+fn plane_options(options: &ServeOptions, files: Files, node: NodeId) -> Options {
+    let mut permits = Permits {
+        all: files.attempts,
+        ..Permits::default()
+    };
+    let egress = EgressOptions {
+        max_connections: files.sinks,
+        ..EgressOptions::default()
+    };
     if options.channel == Backend::Memory {
         // Who wants little memory for events wants little for those on their way, too.
         let most = usize::try_from(options.memory_max_bytes).unwrap_or(usize::MAX);
@@ -384,7 +398,7 @@ fn plane_options(options: &ServeOptions, node: NodeId) -> Options {
     }
     Options {
         core: Default::default(),
-        egress: Default::default(),
+        egress,
         permits,
         seed: fastrand::u64(..),
         node,

@@ -2,38 +2,88 @@
 
 use std::collections::BTreeMap;
 
-use tokio::task::JoinSet;
+use tokio::{
+    io::{AsyncWriteExt as _, BufReader},
+    net::TcpStream,
+    task::JoinSet,
+};
 use volley_conformance::{
     declare::{broker, trigger, yaml},
-    producer::Producer,
+    producer::headers,
     sink::Sink,
     subject::{
         Subject,
         volley::{Volley, is_ready},
     },
+    wire::{read_body, read_head},
 };
 
 const PRODUCERS: usize = 50;
 
-/// Posts `each` events from every producer; the ids that were accepted, each once.
-async fn send(place: &(String, String), each: usize) -> BTreeMap<String, usize> {
+/// The requests of one producer, for one write: the id of each, and all that is sent.
+fn requests(place: &(String, String), producer: usize, each: usize) -> (Vec<String>, Vec<u8>) {
+    let (authority, target) = place;
+    let ids: Vec<_> = (0..each)
+        .map(|number| format!("{producer}-{number}"))
+        .collect();
+    let write = |id: &String| {
+        let mut head = format!("POST {target} HTTP/1.1\r\nhost: {authority}\r\n");
+        for (name, value) in headers(id, "com.example.first", &[]) {
+            head.extend([&name, ": ", &value, "\r\n"]);
+        }
+        head + "content-length: 2\r\n\r\n{}"
+    };
+    let sent: String = ids.iter().map(write).collect();
+    let sent = sent.into_bytes();
+    (ids, sent)
+}
+
+/// Connections for [`send`].
+async fn connect(place: &(String, String)) -> Vec<TcpStream> {
+    let mut open = Vec::new();
+    for _ in 0..PRODUCERS {
+        open.push(TcpStream::connect(&place.0).await.expect("a connection"));
+    }
+    open
+}
+
+/// Posts `each` events on every connection at once, the next one without waiting for an answer to the one
+/// before; the ids, all of which were accepted, each once.
+async fn send(
+    place: &(String, String),
+    open: Vec<TcpStream>,
+    each: usize,
+) -> BTreeMap<String, usize> {
     let mut sending = JoinSet::new();
-    for name in 0..PRODUCERS {
-        let mut producer = Producer::new(place.clone());
+    let prepared: Vec<_> = (0..PRODUCERS)
+        .map(|name| requests(place, name, each))
+        .collect();
+    for (mut stream, (ids, sent)) in open.into_iter().zip(prepared) {
         sending.spawn(async move {
-            let mut accepted = Vec::new();
-            for number in 0..each {
-                let id = format!("{name}-{number}");
-                let status = producer.event(&id, "com.example.first", &[]).await;
-                assert_eq!(status.expect("an answer"), 202, "event {id}");
-                accepted.push((id, 1));
-            }
-            accepted
+            let (reader, mut writer) = stream.split();
+            let mut reader = BufReader::new(reader);
+            let write = async {
+                writer
+                    .write_all(&sent)
+                    .await
+                    .expect("the requests are sent")
+            };
+            let read = async {
+                for id in &ids {
+                    let head = read_head(&mut reader).await.expect("an answer");
+                    let head = head.expect("an open connection");
+                    assert_eq!(head.word(1), "202", "event {id}: {head:?}");
+                    read_body(&mut reader, &head).await.expect("its body");
+                }
+            };
+            tokio::join!(write, read);
+            ids
         });
     }
     let mut all = BTreeMap::new();
-    while let Some(sent) = sending.join_next().await {
-        all.extend(sent.expect("every producer was answered"));
+    while let Some(ids) = sending.join_next().await {
+        let ids = ids.expect("every producer was answered");
+        all.extend(ids.into_iter().map(|id| (id, 1)));
     }
     all
 }
@@ -50,7 +100,8 @@ async fn ten_thousand_events_right_after_the_ready_line_all_arrive_once() {
     let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[])
         .await
         .expect("it starts");
-    let sent = send(&volley.broker("default", "shop"), 10_000 / PRODUCERS).await;
+    let place = volley.broker("default", "shop");
+    let sent = send(&place, connect(&place).await, 10_000 / PRODUCERS).await;
     assert_eq!(sent.len(), 10_000);
     let books = volley
         .books_until("default", "shop", |books| books.is_done())
@@ -65,7 +116,7 @@ async fn ten_thousand_events_right_after_the_ready_line_all_arrive_once() {
 
 #[tokio::test]
 async fn a_trigger_added_live_gets_all_that_is_sent_once_it_says_ready() {
-    const ROUNDS: usize = 10;
+    const ROUNDS: usize = 4;
     let sink = Sink::listen().await.expect("a sink");
     let objects = broker("shop").yaml();
     let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[])
@@ -76,10 +127,11 @@ async fn a_trigger_added_live_gets_all_that_is_sent_once_it_says_ready() {
         let name = format!("live-{round}");
         let path = format!("/{name}");
         let added = trigger(&name, "shop", &sink.url(&path));
+        let open = connect(&place).await;
         volley.apply(&name, &added.yaml()).await.expect("a file");
         let ready = volley.until(added.object(), |shown| shown.is_some_and(is_ready));
         ready.await.expect("it gets Ready");
-        let sent = send(&place, 4).await;
+        let sent = send(&place, open, 50).await;
         let books = volley
             .books_until("default", "shop", |books| books.is_done())
             .await

@@ -72,8 +72,11 @@ pub struct EgressOptions {
     pub idle_for: Duration,
     /// Idle connections to one target.
     pub max_idle_per_target: usize,
-    /// Idle connections altogether. Those in use are bounded by the caller's permits.
-    pub max_idle: usize,
+    /// With more connections than this, in use or idle, one that is done is closed and does not wait for a
+    /// further attempt. A crowd of targets needs as many as it has attempts in flight at its peaks: with
+    /// fewer, connections are closed at one target and opened at another. What is in use is bounded by the
+    /// caller's permits alone.
+    pub max_connections: usize,
     /// The largest reply, in bytes.
     pub max_reply: usize,
     /// The room for replies; share one among the cores of a process.
@@ -85,7 +88,7 @@ impl Default for EgressOptions {
         Self {
             idle_for: Duration::from_secs(4),
             max_idle_per_target: 1024,
-            max_idle: 4096,
+            max_connections: 20_000,
             max_reply: 1 << 20,
             replies: ReplyBudget::default(),
         }
@@ -129,6 +132,8 @@ struct World {
     clock: Clock,
     targets: Mutex<HashMap<Arc<Authority>, Arc<Target>>>,
     idle: AtomicUsize,
+    /// Connections, idle or in use.
+    open: AtomicUsize,
     closing: AtomicBool,
 }
 
@@ -158,6 +163,7 @@ impl Egress {
             clock,
             targets: Mutex::default(),
             idle: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
         };
         Self {

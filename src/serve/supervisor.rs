@@ -1,11 +1,10 @@
 //! What this process has to do with whoever started it: systemd hears when it is ready and when it
-//! stops (`Type=notify`), and the soft limit of open files becomes the hard one.
+//! stops (`Type=notify`).
 //!
 //! Outside of systemd nobody listens (`NOTIFY_SOCKET` is not set), and nothing is said.
 
 use std::{io, net::SocketAddr, os::unix::ffi::OsStrExt as _};
 
-use rustix::process::{Resource, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
 /// Says that connections are taken.
@@ -51,18 +50,4 @@ fn tell_abstract(name: &[u8], states: &[NotifyState<'_>]) -> io::Result<()> {
 #[cfg(not(target_os = "linux"))]
 fn tell_abstract(_: &[u8], _: &[NotifyState<'_>]) -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Every connection is a file, and the usual soft limit of 1,024 is for programs that use
-/// `select`; this one does not.
-pub(super) fn raise_file_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    if limit.current == limit.maximum {
-        return;
-    }
-    limit.current = limit.maximum;
-    match setrlimit(Resource::Nofile, limit) {
-        Ok(()) => tracing::debug!(files = ?limit.current, "the limit of open files is raised"),
-        Err(error) => tracing::warn!(%error, "the limit of open files can't be raised"),
-    }
 }

@@ -30,6 +30,7 @@ use wire::{Broken, Wire};
 
 /// Makes the attempt on a new connection, and further ones on the same while it is good.
 pub(super) async fn serve(world: Arc<World>, target: Arc<Target>, mut job: Box<Job>) {
+    let _open = Open::new(&world);
     loop {
         let opening = target.connect(&world, job.number);
         let line = match timeout_at(job.deadline, opening).await {
@@ -44,6 +45,22 @@ pub(super) async fn serve(world: Arc<World>, target: Arc<Target>, mut job: Box<J
             None => return,
         }
         target.renumber(&mut job);
+    }
+}
+
+/// Counts a connection as long as it is one.
+struct Open<'a>(&'a World);
+
+impl<'a> Open<'a> {
+    fn new(world: &'a World) -> Self {
+        world.open.fetch_add(1, Relaxed);
+        Self(world)
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Relaxed);
     }
 }
 

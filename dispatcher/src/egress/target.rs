@@ -135,7 +135,7 @@ impl Target {
         let mut state = self.lock();
         let options = &world.options;
         if state.idle.len() >= options.max_idle_per_target
-            || world.idle.load(Relaxed) >= options.max_idle
+            || world.open.load(Relaxed) > options.max_connections
         {
             return false;
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::stage::{Move, OK, Stage, answers, answers_and_closes, endpoint, failed, say, status};
-use crate::outcome::FailedKind;
+use crate::{egress::EgressOptions, outcome::FailedKind};
 
 #[tokio::test(start_paused = true)]
 async fn one_connection_serves_one_attempt_after_another() {
@@ -51,18 +51,24 @@ async fn attempts_at_the_same_time_have_connections_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_connections_idle_than_are_allowed() {
-    let mut stage = Stage::with(|options| options.max_idle_per_target = 3);
-    stage
-        .sink
-        .then([vec![Move::Wait(Duration::from_secs(1))], answers(OK)].concat());
-    for _ in 0..10 {
-        stage.start();
+    let limits: [fn(&mut EgressOptions); 2] = [
+        |options| options.max_idle_per_target = 3,
+        |options| options.max_connections = 3,
+    ];
+    for limit in limits {
+        let mut stage = Stage::with(limit);
+        stage
+            .sink
+            .then([vec![Move::Wait(Duration::from_secs(1))], answers(OK)].concat());
+        for _ in 0..10 {
+            stage.start();
+        }
+        for _ in 0..10 {
+            assert_eq!(status(&stage.next().await.outcome), 202);
+        }
+        stage.settle().await;
+        assert_eq!((stage.egress.idle(), stage.sink.open()), (3, 3));
     }
-    for _ in 0..10 {
-        assert_eq!(status(&stage.next().await.outcome), 202);
-    }
-    stage.settle().await;
-    assert_eq!((stage.egress.idle(), stage.sink.open()), (3, 3));
 }
 
 #[tokio::test(start_paused = true)]
