@@ -24,7 +24,8 @@ impl Files {
     pub(super) fn raised(wanted: usize, cores: usize) -> Self {
         let limit = raise();
         let files = Self::within(limit, wanted, cores);
-        if files.producers < wanted {
+        // A few less than asked for are nothing to tell each start of.
+        if files.producers < wanted / 4 * 3 {
             tracing::warn!(
                 limit,
                 connections = files.producers,
