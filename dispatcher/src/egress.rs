@@ -31,11 +31,11 @@ mod trust;
 mod tests;
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, VecDeque},
     fmt,
     future::poll_fn,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     task::Poll,
@@ -63,6 +63,8 @@ use crate::{
 
 /// How many targets are remembered before the ones without connections are forgotten.
 const TARGETS: usize = 1024;
+/// Of how many targets one is chosen that loses an idle connection.
+const LOOKED_AT: usize = 8;
 
 /// The limits of one core's egress.
 #[derive(Debug, Clone)]
@@ -72,10 +74,10 @@ pub struct EgressOptions {
     pub idle_for: Duration,
     /// Idle connections to one target.
     pub max_idle_per_target: usize,
-    /// With more connections than this, in use or idle, one that is done is closed and does not wait for a
-    /// further attempt. A crowd of targets needs as many as it has attempts in flight at its peaks: with
-    /// fewer, connections are closed at one target and opened at another. What is in use is bounded by the
-    /// caller's permits alone.
+    /// Connections, in use or idle. Beyond it one that is opened takes the place of an idle one; what is in
+    /// use is bounded by the caller's permits alone, which should be fewer. A crowd of targets needs as many
+    /// as it has attempts in flight at its peaks: with fewer, connections are closed at one target and
+    /// opened at another.
     pub max_connections: usize,
     /// The largest reply, in bytes.
     pub max_reply: usize,
@@ -134,6 +136,8 @@ struct World {
     idle: AtomicUsize,
     /// Connections, idle or in use.
     open: AtomicUsize,
+    /// The targets that have idle connections, and some that had.
+    with_idle: Mutex<VecDeque<Weak<Target>>>,
     closing: AtomicBool,
 }
 
@@ -164,6 +168,7 @@ impl Egress {
             targets: Mutex::default(),
             idle: AtomicUsize::new(0),
             open: AtomicUsize::new(0),
+            with_idle: Mutex::default(),
             closing: AtomicBool::new(false),
         };
         Self {
@@ -280,6 +285,37 @@ fn acknowledge(ended: Result<(), JoinError>) {
 impl World {
     fn targets(&self) -> MutexGuard<'_, HashMap<Arc<Authority>, Arc<Target>>> {
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn with_idle(&self) -> MutexGuard<'_, VecDeque<Weak<Target>>> {
+        self.with_idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes an idle connection, if there is one: of a few targets, one of that which has most of them.
+    fn evict(&self) {
+        let mut with_idle = self.with_idle();
+        let mut most: Option<(usize, Arc<Target>)> = None;
+        let mut seen = 0;
+        while seen < LOOKED_AT.min(with_idle.len()) {
+            let Some(target) = with_idle.pop_front().and_then(|target| target.upgrade()) else {
+                continue;
+            };
+            let count = target.count_listed();
+            if count == 0 {
+                continue;
+            }
+            seen += 1;
+            with_idle.push_back(Arc::downgrade(&target));
+            if most.as_ref().is_none_or(|(other, _)| count > *other) {
+                most = Some((count, target));
+            }
+        }
+        drop(with_idle);
+        if let Some((_, target)) = most {
+            target.evict(self);
+        }
     }
 
     fn target(&self, authority: &Arc<Authority>) -> Arc<Target> {

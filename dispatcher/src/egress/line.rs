@@ -48,12 +48,15 @@ pub(super) async fn serve(world: Arc<World>, target: Arc<Target>, mut job: Box<J
     }
 }
 
-/// Counts a connection as long as it is one.
+/// Counts a connection as long as it is one. With as many as there may be, it takes the place of an idle
+/// one.
 struct Open<'a>(&'a World);
 
 impl<'a> Open<'a> {
     fn new(world: &'a World) -> Self {
-        world.open.fetch_add(1, Relaxed);
+        if world.open.fetch_add(1, Relaxed) >= world.options.max_connections {
+            world.evict();
+        }
         Self(world)
     }
 }
@@ -84,7 +87,12 @@ enum Exchange {
 impl Line {
     /// Makes attempts until the connection is over. Returns one that has to be made on a fresh
     /// connection.
-    async fn work(mut self, world: &World, target: &Target, first: Box<Job>) -> Option<Box<Job>> {
+    async fn work(
+        mut self,
+        world: &World,
+        target: &Arc<Target>,
+        first: Box<Job>,
+    ) -> Option<Box<Job>> {
         let seat = Arc::new(Seat::default());
         let (mut job, mut fresh) = (first, true);
         loop {
@@ -134,7 +142,12 @@ impl Line {
 
     /// Waits for the next attempt. `None` when the connection is not to be used again; an attempt
     /// on a connection that ended meanwhile has not been sent.
-    async fn next(&mut self, world: &World, target: &Target, seat: &Arc<Seat>) -> Option<Box<Job>> {
+    async fn next(
+        &mut self,
+        world: &World,
+        target: &Arc<Target>,
+        seat: &Arc<Seat>,
+    ) -> Option<Box<Job>> {
         let mut parked: Option<Parked<'_>> = None;
         poll_fn(|cx| {
             if let Some(parked) = &mut parked
@@ -142,6 +155,13 @@ impl Line {
             {
                 parked.is_listed = false;
                 return Poll::Ready(Some(job));
+            }
+            if let Some(parked) = &mut parked
+                && seat.is_evicted()
+            {
+                parked.is_listed = false;
+                self.wire.close();
+                return Poll::Ready(None);
             }
             if self.wire.is_disturbed(cx) || world.closing.load(Relaxed) {
                 return Poll::Ready(leave(&mut parked, seat));

@@ -1,6 +1,7 @@
 //! What is known of one target on one core: idle connections, addresses, whether it refuses.
 
 use std::{
+    collections::VecDeque,
     io,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
@@ -38,7 +39,9 @@ pub(super) struct Target {
 #[derive(Debug, Default)]
 struct State {
     /// The one used last is at the end, and is used next: the others may age and close.
-    idle: Vec<Arc<Seat>>,
+    idle: VecDeque<Arc<Seat>>,
+    /// It is on the world's list of targets that have idle connections.
+    is_listed: bool,
     /// Attempts begun here.
     begun: u64,
     /// The last connect was refused.
@@ -57,6 +60,8 @@ pub(super) struct Seat {
 #[derive(Debug, Default)]
 struct SeatState {
     job: Option<Box<Job>>,
+    /// The connection gave its place to one that is opened.
+    is_evicted: bool,
     waker: Option<Waker>,
 }
 
@@ -76,6 +81,16 @@ impl Seat {
     /// The attempt that was handed over, if one was.
     pub(super) fn take(&self) -> Option<Box<Job>> {
         self.lock().job.take()
+    }
+
+    /// Closes the connection. Nobody hands it an attempt any more.
+    fn evict(&self) {
+        self.lock().is_evicted = true;
+        self.wake();
+    }
+
+    pub(super) fn is_evicted(&self) -> bool {
+        self.lock().is_evicted
     }
 
     /// Whom to wake when an attempt is handed over.
@@ -114,7 +129,7 @@ impl Target {
         let mut state = self.lock();
         state.begun += 1;
         job.number = state.begun;
-        let Some(seat) = state.idle.pop() else {
+        let Some(seat) = state.idle.pop_back() else {
             return Some(job);
         };
         drop(state);
@@ -131,17 +146,34 @@ impl Target {
     }
 
     /// Lets a connection wait for its next attempt, if there is room for one more.
-    pub(super) fn park(&self, world: &World, seat: &Arc<Seat>) -> bool {
+    pub(super) fn park(self: &Arc<Self>, world: &World, seat: &Arc<Seat>) -> bool {
         let mut state = self.lock();
-        let options = &world.options;
-        if state.idle.len() >= options.max_idle_per_target
-            || world.open.load(Relaxed) > options.max_connections
-        {
+        if state.idle.len() >= world.options.max_idle_per_target {
             return false;
         }
         world.idle.fetch_add(1, Relaxed);
-        state.idle.push(Arc::clone(seat));
+        state.idle.push_back(Arc::clone(seat));
+        if !std::mem::replace(&mut state.is_listed, true) {
+            drop(state);
+            world.with_idle().push_back(Arc::downgrade(self));
+        }
         true
+    }
+
+    /// How many idle connections it has. With none it leaves the world's list.
+    pub(super) fn count_listed(&self) -> usize {
+        let mut state = self.lock();
+        state.is_listed = !state.idle.is_empty();
+        state.idle.len()
+    }
+
+    /// Closes the idle connection that was not used for longest.
+    pub(super) fn evict(&self, world: &World) {
+        let oldest = self.lock().idle.pop_front();
+        if let Some(seat) = oldest {
+            world.idle.fetch_sub(1, Relaxed);
+            seat.evict();
+        }
     }
 
     /// Takes a connection out of those that wait. It may have been handed an attempt already.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::stage::{Move, OK, Stage, answers, answers_and_closes, endpoint, failed, say, status};
-use crate::{egress::EgressOptions, outcome::FailedKind};
+use crate::outcome::FailedKind;
 
 #[tokio::test(start_paused = true)]
 async fn one_connection_serves_one_attempt_after_another() {
@@ -51,24 +51,43 @@ async fn attempts_at_the_same_time_have_connections_of_their_own() {
 
 #[tokio::test(start_paused = true)]
 async fn no_more_connections_idle_than_are_allowed() {
-    let limits: [fn(&mut EgressOptions); 2] = [
-        |options| options.max_idle_per_target = 3,
-        |options| options.max_connections = 3,
-    ];
-    for limit in limits {
-        let mut stage = Stage::with(limit);
-        stage
-            .sink
-            .then([vec![Move::Wait(Duration::from_secs(1))], answers(OK)].concat());
-        for _ in 0..10 {
+    let mut stage = Stage::with(|options| options.max_idle_per_target = 3);
+    stage
+        .sink
+        .then([vec![Move::Wait(Duration::from_secs(1))], answers(OK)].concat());
+    for _ in 0..10 {
+        stage.start();
+    }
+    for _ in 0..10 {
+        assert_eq!(status(&stage.next().await.outcome), 202);
+    }
+    stage.settle().await;
+    assert_eq!((stage.egress.idle(), stage.sink.open()), (3, 3));
+}
+
+// Idle connections of one crowd of targets and attempts at another one were more than the process may open.
+#[tokio::test(start_paused = true)]
+async fn a_connection_beyond_the_most_there_may_be_takes_the_place_of_an_idle_one() {
+    let mut stage = Stage::with(|options| options.max_connections = 4);
+    stage
+        .sink
+        .then([vec![Move::Wait(Duration::from_secs(1))], answers(OK)].concat());
+    for (round, port) in (1..=6).chain([6]).enumerate() {
+        stage.to = endpoint(&format!("http://127.0.0.1:{port}/"));
+        for _ in 0..2 {
             stage.start();
         }
-        for _ in 0..10 {
+        stage.settle().await;
+        let open = stage.sink.open();
+        assert!(open <= 4, "{open} in round {round}");
+        for _ in 0..2 {
             assert_eq!(status(&stage.next().await.outcome), 202);
         }
         stage.settle().await;
-        assert_eq!((stage.egress.idle(), stage.sink.open()), (3, 3));
     }
+    assert_eq!((stage.egress.idle(), stage.sink.open()), (4, 4));
+    // What was used last is still there.
+    assert_eq!(stage.sink.connects(), 12);
 }
 
 #[tokio::test(start_paused = true)]
