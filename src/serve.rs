@@ -40,7 +40,7 @@ use volley_broker::{
         Watch, load_with_secrets,
     },
 };
-use volley_channel::{Clock, NodeId, Publisher, SharedChannel};
+use volley_channel::{Alone, Clock, NodeId, Publisher, SharedChannel};
 use volley_dispatcher::{Dispatcher, Options, Permits, egress::EgressOptions};
 use volley_spec::{Problem, report::DataPlane as _, route::Backend};
 
@@ -227,6 +227,7 @@ async fn assemble(
     let plane = Dispatcher::new(
         plane_options(options, files, node),
         publisher.clone(),
+        Arc::new(Alone),
         clock,
         threads.workers(),
         &threads::network,
@@ -258,6 +259,8 @@ async fn assemble(
     .router();
     let mut tasks = tokio::task::JoinSet::new();
     tasks.spawn(keeper.run());
+    let following = Arc::clone(&plane);
+    tasks.spawn(async move { following.follow_assigner().await });
     tasks.spawn(serve_admin(admin, routes, std::future::pending()));
     let running = Running {
         ingress,

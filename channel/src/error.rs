@@ -50,6 +50,13 @@ pub enum PublishError {
     /// There is no such pool: the Broker was deleted, or was never prepared.
     #[error("the broker has no channel")]
     Gone,
+    /// The backend will never store it as things are (it may not write there, the record is one that
+    /// it refuses); nothing was stored. Whoever runs the broker has to mend it.
+    #[error("the broker's channel refuses the event: {cause}")]
+    Refused {
+        /// What the backend says, for people.
+        cause: String,
+    },
 }
 
 impl PublishError {
@@ -60,7 +67,7 @@ impl PublishError {
                 Advice::RetryAfter(*retry_after)
             }
             Self::Unknown { retry_after } => Advice::MayBeStored(*retry_after),
-            Self::TooLarge { .. } | Self::Gone => Advice::GiveUp,
+            Self::TooLarge { .. } | Self::Gone | Self::Refused { .. } => Advice::GiveUp,
         }
     }
 }

@@ -16,6 +16,7 @@
 //! Every backend keeps the contract that stands on [`Channel`], [`Cursor`] and [`Ledger`], and
 //! runs the same suite (`contract`, behind the feature of that name).
 
+mod assigner;
 mod caps;
 mod clock;
 #[cfg(any(test, feature = "contract"))]
@@ -31,6 +32,7 @@ mod stored;
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+pub use assigner::{Alone, Assigner, Assignment};
 pub use caps::{Caps, Cost, Durability, Fencing, Replay};
 pub use clock::{Clock, Jump};
 pub use error::{Advice, LedgerError, PublishError, ReadError};

@@ -6,6 +6,7 @@ mod birth;
 mod books;
 mod diff;
 mod graves;
+mod owning;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -17,7 +18,7 @@ use tokio::sync::{Mutex as AsyncMutex, mpsc, oneshot};
 use tracing::{error, info, warn};
 use uuid::Uuid;
 use volley_channel::{
-    Clock, NodeId, PoolId, PoolSpec, Publisher, Replay, Retention, Unit,
+    Assigner, Clock, NodeId, PoolId, PoolSpec, Publisher, Replay, Retention, Unit,
     planted::{self, Planted},
 };
 use volley_spec::{
@@ -119,6 +120,7 @@ impl Worker {
 pub struct Dispatcher {
     options: Options,
     publisher: Publisher,
+    assigner: Arc<dyn Assigner>,
     clock: Clock,
     workers: Vec<WorkerHandle>,
     exits: Arc<[Exit]>,
@@ -137,14 +139,19 @@ struct State {
     brokers: BTreeMap<Uuid, Running>,
     graves: graves::Graves,
     placed: usize,
+    /// The orderly end has begun: no unit is taken over any more.
+    draining: bool,
 }
 
 #[derive(Clone)]
 struct Running {
     route: Arc<BrokerRoute>,
     pool: PoolId,
+    /// Those that this process owns.
     units: Vec<(Unit, mpsc::Sender<Control>)>,
     meters: Arc<Meters>,
+    /// What Triggers may do in all its units together, where it has several.
+    limits: Option<Arc<Limits>>,
     /// Ordinals of its units when this process opened them.
     carried: u64,
     /// When it was taken up.
@@ -166,10 +173,12 @@ impl std::fmt::Debug for Dispatcher {
 }
 
 impl Dispatcher {
-    /// A data plane without routes. `network` makes the network of each core.
+    /// A data plane without routes. It works on the units that `assigner` says are its own;
+    /// `network` makes the network of each core.
     pub fn new(
         options: Options,
         publisher: Publisher,
+        assigner: Arc<dyn Assigner>,
         clock: Clock,
         workers: Vec<WorkerHandle>,
         network: &dyn Fn() -> Arc<dyn Network>,
@@ -192,6 +201,7 @@ impl Dispatcher {
             exits: Arc::from(exits),
             options,
             publisher,
+            assigner,
             clock,
             places: Places::default(),
             memory,
@@ -242,6 +252,7 @@ impl Dispatcher {
     pub async fn drain(&self, timeout: Duration) -> BTreeMap<String, u64> {
         let finish = !self.keeps_events();
         let deadline = self.clock.now().saturating_add(timeout);
+        self.state().draining = true;
         let running = self.running();
         let mut answers = Vec::new();
         for (key, control) in running.values().flat_map(|broker| {
@@ -374,7 +385,7 @@ impl Dispatcher {
         Ok(())
     }
 
-    /// Makes a Broker's storage ready and an actor for each of its units.
+    /// Makes a Broker's storage ready and an actor for each of its units that this process owns.
     async fn begin(&self, uid: Uuid, route: &Arc<BrokerRoute>) -> Result<Begun, String> {
         let channel = self.publisher.channel();
         let pool = PoolId(uid.as_u128());
@@ -396,22 +407,20 @@ impl Dispatcher {
                 "the Broker keeps the units that it was made with: make one of another name for more or fewer"
             );
         }
-        let meters = Arc::new(Meters::default());
         let mut running = Running {
             route: Arc::clone(route),
             pool,
             units: Vec::new(),
-            meters: Arc::clone(&meters),
+            meters: Arc::default(),
+            limits: (units > 1).then(Arc::default),
             carried: 0,
             since: self.clock.now(),
         };
-        let limits = (units > 1).then(Arc::<Limits>::default);
         let mut born = Vec::new();
-        for unit in state.units {
+        let owned = state.units.into_iter();
+        for unit in owned.filter(|unit| self.assigner.owns(*unit)) {
             let (control, questions) = mpsc::channel(CONTROL);
-            let actor = self
-                .actor(unit, route, questions, &limits, &mut running)
-                .await?;
+            let actor = self.actor(unit, route, questions, &mut running).await?;
             match planted::is(Planted::PartlyTakenUp) {
                 true => self.place(actor).await,
                 false => born.push(actor),

@@ -15,6 +15,9 @@ use super::{Door, answer::Answer, connection::state::State};
 /// How much of a backend's own words an answer quotes, in characters.
 const QUOTED: usize = 200;
 
+/// When to come back where somebody has to mend something first.
+const MENDED: Duration = Duration::from_secs(60);
+
 /// What came of a publish.
 struct Verdict {
     /// How many events are stored.
@@ -114,7 +117,7 @@ fn refused(error: &PublishError, text: &str) -> Answer {
 fn unavailable(error: &PublishError, text: &str) -> Answer {
     let wait = match error.advice() {
         Advice::RetryAfter(wait) | Advice::MayBeStored(wait) => wait,
-        Advice::GiveUp => Duration::from_secs(1),
+        Advice::GiveUp => MENDED,
     };
     Answer::refusal(StatusCode::SERVICE_UNAVAILABLE, one_line(text)).after(wait)
 }

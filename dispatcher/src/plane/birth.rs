@@ -12,7 +12,6 @@ use crate::{
     actor::{Actor, Birth, Control, Surroundings, Teller},
     core::{Core, Delta, Image},
     exits::Exits,
-    limits::Limits,
 };
 
 impl Dispatcher {
@@ -21,7 +20,6 @@ impl Dispatcher {
         unit: Unit,
         route: &BrokerRoute,
         control: mpsc::Receiver<Control>,
-        limits: &Option<Arc<Limits>>,
         running: &mut Running,
     ) -> Result<(usize, Actor), String> {
         let channel = self.publisher.channel();
@@ -68,7 +66,7 @@ impl Dispatcher {
             publisher: self.publisher.clone(),
             clock: self.clock,
             exits: Exits::new(Arc::clone(&self.exits), at),
-            limits: limits.clone(),
+            limits: running.limits.clone(),
             places: self.places.clone(),
             memory: self.memory.clone(),
             bodies: self.bodies.clone(),

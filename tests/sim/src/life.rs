@@ -14,7 +14,7 @@ use volley_broker::{
     objects::IngressPaths,
 };
 use volley_channel::{
-    NodeId, Publisher, SharedChannel,
+    Alone, NodeId, Publisher, SharedChannel,
     log::{Driver, LogChannel, LogOptions, OnCorruption, OpenError},
     memory::{MemoryChannel, MemoryOptions},
 };
@@ -108,6 +108,7 @@ impl Life {
         let plane = Dispatcher::new(
             options(schedule, number),
             publisher.clone(),
+            Arc::new(Alone),
             clock,
             vec![handle],
             &network,

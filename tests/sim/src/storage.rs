@@ -194,6 +194,7 @@ fn name(error: &PublishError) -> &'static str {
         PublishError::TooLarge { .. } => "too large",
         PublishError::Down { .. } => "down",
         PublishError::Unknown { .. } => UNKNOWN,
+        PublishError::Refused { .. } => "refused",
         _ => "gone",
     }
 }

@@ -212,6 +212,13 @@ async fn each_refusal_of_the_channel_has_its_answer() {
         ),
         (down(), 503, Kind::Unavailable),
         (
+            PublishError::Refused {
+                cause: "not authorised to write to topic kn".to_owned(),
+            },
+            503,
+            Kind::Unavailable,
+        ),
+        (
             PublishError::TooLarge { size: 9, limit: 8 },
             413,
             Kind::TooLarge,

@@ -253,6 +253,24 @@ fn a_reply_that_finds_no_room_until_the_timeout_is_a_failed_attempt() {
 }
 
 #[test]
+fn a_reply_that_the_channel_refuses_for_good_is_a_failed_attempt_at_once() {
+    let mut bench = Bench::new(100);
+    bench.declare(retrying(1, 1));
+    bench.publish("-");
+    bench.read();
+    let attempt = bench.one();
+    bench.ends(&attempt, &reply());
+    let refused = Err(PublishError::Refused {
+        cause: "not authorised".to_owned(),
+    });
+    let replies = bench.core.take_replies();
+    bench.core.stored(bench.now, replies[0].key, &refused, 0.0);
+    assert!(bench.core.take_replies().is_empty());
+    bench.wait(1_000);
+    assert_eq!(bench.one().earlier, 1);
+}
+
+#[test]
 fn a_rate_lets_no_attempt_start_early() {
     let mut bench = Bench::new(100);
     bench.declare(TriggerRoute {
