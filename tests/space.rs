@@ -233,3 +233,65 @@ async fn with_block_publish_nothing_goes_and_only_its_own_producers_wait() {
     stage.backlog_kept(&broker("full"), "True", "").await;
     stage.finish().await;
 }
+
+/// How many Brokers stand beside the one that is well.
+const STUCK: usize = 12;
+
+/// With block-publish each of them holds on to what it could get, for ever.
+#[tokio::test]
+async fn a_broker_that_is_well_has_room_however_many_others_do_not_move() {
+    let (dead, well) = (
+        Sink::listen().await.expect("a sink"),
+        Sink::listen().await.expect("a sink"),
+    );
+    dead.on_accept(Vec::new(), Some(vec![Move::Reset]));
+    let mut objects = vec![broker("well"), trigger("well", "well", &well.url("/well"))];
+    for number in 0..STUCK {
+        let name = format!("stuck{number}");
+        objects.push(broker(&name));
+        let stuck = trigger(&name, &name, &dead.url("/stuck")).delivery(STUBBORN);
+        objects.push(stuck.annotation("volley.dev/overflow", "block-publish"));
+    }
+    let flags = ["--channel", "memory", "--memory-max-bytes", "16MiB"];
+    let objects = yaml(&objects.iter().collect::<Vec<_>>());
+    let volley = Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &flags);
+    let volley = volley.await.expect("it starts");
+    let post = async |broker: String, number: usize| {
+        let mut producer = Producer::new(volley.broker("default", &broker));
+        let headers = headers(&format!("{broker}-{number}"), "com.example.fill", &[]);
+        let answer = producer.post(&headers, &vec![b'x'; BODY]).await;
+        answer.expect("an answer")
+    };
+    let mut taken = 0;
+    for number in 0..STUCK {
+        let broker = format!("stuck{number}");
+        let mut accepted = 0;
+        loop {
+            let answer = post(broker.clone(), accepted).await;
+            if answer.status() != 202 {
+                refusal(&answer);
+                break;
+            }
+            accepted += 1;
+            assert!(accepted < EVENTS, "it never filled");
+        }
+        assert!(accepted > 0, "{broker} took nothing");
+        for _ in 0..20 {
+            let answer = post("well".to_owned(), taken).await;
+            assert_eq!(answer.status(), 202, "beside {broker} and those before");
+            taken += 1;
+        }
+    }
+    let books = volley.books_until("default", "well", |books| books.is_done());
+    let books = books.await.expect("all of it is delivered");
+    assert_eq!(books.row("well").expect("its row").delivered, taken as u64);
+    assert_eq!(well.ids("/well").len(), taken);
+    // So that the end need not wait for what does not move.
+    dead.on_accept(Vec::new(), None);
+    for number in 0..STUCK {
+        let broker = format!("stuck{number}");
+        let books = volley.books_until("default", &broker, |books| books.is_done());
+        books.await.expect("the rest is delivered");
+    }
+    assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
+}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Position;
+use crate::{Position, Space};
 
 /// What to do about a failure. The only place that decides it is the error's own `advice`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +22,18 @@ pub enum PublishError {
     /// The pool's space is used up; nothing was stored.
     #[error("the broker's space is full; it takes events again when its subscribers catch up")]
     Full {
+        /// When to try again.
+        retry_after: Duration,
+    },
+    /// The event is larger than all that its pool may keep now; nothing was stored.
+    #[error(
+        "the event takes {size} bytes, and the broker may keep no more than {share} now: other brokers hold the rest"
+    )]
+    Crowded {
+        /// What the event takes, in bytes.
+        size: u64,
+        /// What the pool may keep, in bytes.
+        share: u64,
         /// When to try again.
         retry_after: Duration,
     },
@@ -60,12 +72,24 @@ pub enum PublishError {
 }
 
 impl PublishError {
+    /// Why `size` bytes more had no room in `space`.
+    pub(crate) fn no_room(size: u64, space: Space, retry_after: Duration) -> Self {
+        match space.share {
+            share if size > share => Self::Crowded {
+                size,
+                share,
+                retry_after,
+            },
+            _ => Self::Full { retry_after },
+        }
+    }
+
     /// What the caller should do.
     pub fn advice(&self) -> Advice {
         match self {
-            Self::Full { retry_after } | Self::Down { retry_after, .. } => {
-                Advice::RetryAfter(*retry_after)
-            }
+            Self::Full { retry_after }
+            | Self::Crowded { retry_after, .. }
+            | Self::Down { retry_after, .. } => Advice::RetryAfter(*retry_after),
             Self::Unknown { retry_after } => Advice::MayBeStored(*retry_after),
             Self::TooLarge { .. } | Self::Gone | Self::Refused { .. } => Advice::GiveUp,
         }

@@ -231,7 +231,11 @@ impl MemoryChannel {
             });
         }
         let charge = size as u64 + RECORD_OVERHEAD;
-        let (taken, room) = self.shares().take(put.pool, put.class, charge, now_ms);
+        let (taken, room, space) = {
+            let mut shares = self.shares();
+            let (taken, room) = shares.take(put.pool, put.class, charge, now_ms);
+            (taken, room, shares.space(put.pool))
+        };
         let stored = taken.and_then(|()| {
             let number = pool.choose(put.key.as_deref());
             let part: &Part = pool.part(number)?;
@@ -239,9 +243,7 @@ impl MemoryChannel {
             Some((pool.unit(number), part, position))
         });
         self.say(pools, pool, room);
-        stored.ok_or(PublishError::Full {
-            retry_after: FULL_RETRY_AFTER,
-        })
+        stored.ok_or_else(|| PublishError::no_room(charge, space, FULL_RETRY_AFTER))
     }
 
     /// Frees what lies below `from`, a piece at a time, so that nobody waits while much is freed.

@@ -2,20 +2,27 @@
 //!
 //! # The rule
 //!
-//! A backend has a bound for everything that it keeps. Each pool has a *share* of it:
+//! A backend has a bound for everything that it keeps. Half of it is set aside in equal parts, one
+//! for each pool there is and some for pools to come (the number is rounded up to a power of two): no
+//! pool's *share* falls below its part because of what others keep, but where a new pool is made
+//! after others have taken everything. Beyond that a pool may keep what the others leave:
 //!
 //! ```text
-//!   nobody else asks:   share = bound
-//!   somebody else asks: share = (bound - what the others keep) / 2
+//!   part = bound / 2 / pools
+//!   left = bound - what the others keep
+//!   free = bound - what each other pool keeps, or its part if that is more
+//!   nobody else asks:   share = free
+//!   somebody else asks: share = left / 2, at most free, and its part if that is more
 //! ```
 //!
 //! What the others leave is cut in two: half for this pool, half for whoever comes next. So
 //!
+//! - a pool whose events are delivered always has its part, however many others do not move;
 //! - no pool keeps more than half while another asks, and one that already keeps more is `Full`
 //!   until it has given back what is above its share;
-//! - a pool that comes late finds room at once, however many were before it, as long as nobody
-//!   used all of it alone: with `n` pools that want everything, each gets `bound / (n + 1)`;
-//! - what quiet pools don't use goes to the busy ones;
+//! - with `n` pools that want everything and can give back, each gets `bound / (n + 1)`; of pools that
+//!   fill up one after the other and never give back, the later ones get less, down to their part;
+//! - what quiet pools don't use, beyond their parts, goes to the busy ones;
 //! - the sum never exceeds the bound: an event is taken only if its pool stays within its share,
 //!   and a share never exceeds what the others leave.
 //!

@@ -47,14 +47,25 @@ fn channel(events: u64, like: &Event, parts: u32) -> Arc<MemoryChannel> {
         Clock::simulated(0),
     ));
     for pool in [A, B] {
-        let spec = PoolSpec {
-            retention: Retention::default(),
-            pool,
-            name: "test".into(),
-            parts,
-        };
-        channel.prepare(&spec).now_or_never().unwrap().unwrap();
+        prepare(&channel, pool, parts);
     }
+    channel
+}
+
+fn prepare(channel: &MemoryChannel, pool: PoolId, parts: u32) {
+    let spec = PoolSpec {
+        retention: Retention::default(),
+        pool,
+        name: "test".into(),
+        parts,
+    };
+    channel.prepare(&spec).now_or_never().unwrap().unwrap();
+}
+
+/// The same with pool A alone, which may use all of it.
+fn alone(events: u64, like: &Event) -> Arc<MemoryChannel> {
+    let channel = channel(events, like, 1);
+    channel.retire(B).now_or_never().unwrap().unwrap();
     channel
 }
 
@@ -89,7 +100,7 @@ fn healths(channel: &MemoryChannel) -> (Health, Health) {
 #[test]
 fn health_goes_through_filling_and_full_and_back_to_fine() {
     let event = event(1_000);
-    let channel = channel(80, &event, 1);
+    let channel = alone(80, &event);
     let mut health = channel.health(unit(A));
     let mut turns = Vec::new();
     for stored in 1..=70_u64 {
@@ -130,13 +141,29 @@ fn health_goes_through_filling_and_full_and_back_to_fine() {
 }
 
 #[test]
+fn an_event_larger_than_what_others_leave_is_told_so() {
+    let small = event(1_000);
+    let channel = channel(100, &small, 1);
+    prepare(&channel, PoolId(3), 1);
+    fill(&channel, B, Class::Delivery, &small);
+    // Less than a quarter of the space, but more than an eighth.
+    let large = event(25_000);
+    let refused = publish(&channel, put(A, Class::Producer, &large));
+    assert!(
+        matches!(refused, Err(PublishError::Crowded { .. })),
+        "{refused:?}"
+    );
+    assert!(publish(&channel, put(A, Class::Producer, &small)).is_ok());
+}
+
+#[test]
 fn until_frees_no_more_than_it_has_to() {
     let event = event(1_000);
-    let channel = channel(640, &event, 1);
+    let channel = alone(640, &event);
     for _ in 0..490 {
         publish(&channel, put(A, Class::Producer, &event)).unwrap();
     }
-    let Health::Filling { until } = healths(&channel).0 else {
+    let Health::Filling { until } = channel.health(unit(A)).borrow().clone() else {
         panic!("not filling")
     };
     // Under the mark (480) by 1/64 of the share (10), so that it is not crossed with each event.

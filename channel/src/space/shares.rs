@@ -60,6 +60,12 @@ pub(crate) struct Shares {
     /// By how much what is [charged](Self::charge) may exceed the bound without taking from others.
     slack: u64,
     used: u64,
+    /// What no pool's share falls below because of others.
+    floor: u64,
+    /// For how many pools so much is set aside.
+    parts: u64,
+    /// By how much each pool's bytes exceed the floor, all together.
+    above: u64,
     /// What `used` was when everybody's health was said last.
     said_at: u64,
     asking: usize,
@@ -91,6 +97,9 @@ impl Shares {
             bound,
             slack: 0,
             used: 0,
+            floor: bound,
+            parts: 1,
+            above: 0,
             said_at: 0,
             asking: 0,
             swept_ms: 0,
@@ -103,25 +112,43 @@ impl Shares {
         Self { slack, ..self }
     }
 
-    /// What the others leave of the whole.
-    fn left(&self, account: &Account) -> u64 {
-        let whole = self.bound.saturating_add(self.slack);
-        whole
-            .saturating_sub(self.used - account.used)
-            .min(self.bound)
-    }
-
     /// Opens an account, or leaves the one that exists as it is.
     pub(crate) fn open(&mut self, pool: PoolId) {
         self.accounts.entry(pool).or_default();
+        self.set_floor();
     }
 
     /// Closes an account; what it kept is free.
     pub(crate) fn close(&mut self, pool: PoolId) {
         if let Some(account) = self.accounts.remove(&pool) {
             self.used -= account.used;
+            self.above -= account.used.saturating_sub(self.floor);
             self.asking -= usize::from(account.asks);
+            self.set_floor();
         }
+    }
+
+    /// Sets aside for each pool its part of half of the whole, and for some that are still to come:
+    /// so not each of those needs a look at all that are there.
+    fn set_floor(&mut self) {
+        self.parts = self.accounts.len().max(1).next_power_of_two() as u64;
+        let floor = self.bound / (2 * self.parts);
+        if floor != self.floor {
+            let above = |account: &Account| account.used.saturating_sub(floor);
+            self.above = self.accounts.values().map(above).sum();
+            self.floor = floor;
+        }
+    }
+
+    /// Notes that a pool keeps this much now.
+    fn keeps(&mut self, pool: PoolId, used: u64) {
+        let Some(account) = self.accounts.get_mut(&pool) else {
+            return;
+        };
+        let before = std::mem::replace(&mut account.used, used);
+        self.used = self.used - before + used;
+        let above = |used: u64| used.saturating_sub(self.floor);
+        self.above = self.above - above(before) + above(used);
     }
 
     /// What `pool` keeps and may keep. Nothing for a pool without an account.
@@ -132,11 +159,17 @@ impl Shares {
     }
 
     fn space_of(&self, account: &Account) -> Space {
+        let whole = self.bound.saturating_add(self.slack);
+        let rest = |taken: u64| whole.saturating_sub(taken).min(self.bound);
+        let left = rest(self.used - account.used);
+        // The others keep so much, or have it set aside.
+        let own = account.used.max(self.floor);
+        let free = rest(self.parts * self.floor + self.above - own);
         let others_ask = self.asking > usize::from(account.asks);
-        let left = self.left(account);
+        let share = if others_ask { free.min(left / 2) } else { free };
         Space {
             used: account.used,
-            share: if others_ask { left / 2 } else { left },
+            share: share.max(self.floor.min(left)),
         }
     }
 
@@ -156,26 +189,13 @@ impl Shares {
         account.asked_ms = now_ms;
         self.asking += usize::from(!account.asks);
         account.asks = true;
-        let whole = self.bound.saturating_add(self.slack);
-        let left = whole
-            .saturating_sub(self.used - account.used)
-            .min(self.bound);
-        let share = if self.asking > 1 { left / 2 } else { left };
-        let space = Space {
-            used: account.used,
-            share,
-        };
+        let space = self.space(pool);
         let refused = (class == Class::Producer && space.mark() == Mark::Full)
-            || space.used.saturating_add(bytes) > share;
+            || space.used.saturating_add(bytes) > space.share;
         if !refused {
-            account.used += bytes;
-            self.used += bytes;
+            self.keeps(pool, space.used + bytes);
         }
-        // Its own share depends on the others alone: it is the same after as before.
-        let own = account.has_news(Space {
-            used: account.used,
-            share,
-        });
+        let own = self.has_news(pool);
         let others = self.others_moved() || asking != self.asking;
         ((!refused).then_some(()), Room { own, others })
     }
@@ -185,29 +205,33 @@ impl Shares {
         let Some(account) = self.accounts.get_mut(&pool) else {
             return Room::default();
         };
-        account.used += bytes;
-        self.used += bytes;
         self.asking += usize::from(!account.asks);
         account.asks = true;
-        let account = &self.accounts[&pool];
-        Room {
-            own: account.has_news(self.space_of(account)),
-            others: self.others_moved(),
-        }
+        let used = account.used + bytes;
+        self.keeps(pool, used);
+        self.room(pool)
     }
 
     /// Gives `bytes` of `pool` back.
     pub(crate) fn give_back(&mut self, pool: PoolId, bytes: u64) -> Room {
-        let Some(account) = self.accounts.get_mut(&pool) else {
+        let Some(account) = self.accounts.get(&pool) else {
             return Room::default();
         };
-        account.used -= bytes;
-        self.used -= bytes;
-        let account = &self.accounts[&pool];
+        let used = account.used - bytes;
+        self.keeps(pool, used);
+        self.room(pool)
+    }
+
+    fn room(&self, pool: PoolId) -> Room {
         Room {
-            own: account.has_news(self.space_of(account)),
+            own: self.has_news(pool),
             others: self.others_moved(),
         }
+    }
+
+    fn has_news(&self, pool: PoolId) -> bool {
+        let account = self.accounts.get(&pool);
+        account.is_some_and(|account| account.has_news(self.space_of(account)))
     }
 
     /// The state to tell the watchers of `pool`, noted as told.

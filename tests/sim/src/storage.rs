@@ -190,7 +190,7 @@ pub(crate) const UNKNOWN: &str = "unknown";
 
 fn name(error: &PublishError) -> &'static str {
     match error {
-        PublishError::Full { .. } => "full",
+        PublishError::Full { .. } | PublishError::Crowded { .. } => "full",
         PublishError::TooLarge { .. } => "too large",
         PublishError::Down { .. } => "down",
         PublishError::Unknown { .. } => UNKNOWN,

@@ -206,6 +206,15 @@ async fn each_refusal_of_the_channel_has_its_answer() {
             Kind::Unavailable,
         ),
         (
+            PublishError::Crowded {
+                size: 9,
+                share: 8,
+                retry_after: wait,
+            },
+            503,
+            Kind::Unavailable,
+        ),
+        (
             PublishError::Unknown { retry_after: wait },
             503,
             Kind::Unavailable,

@@ -142,9 +142,11 @@ impl State {
         }
         let (taken, room) = self.shares.take(put.pool, put.class, charge, now_ms);
         let answer = match taken {
-            None => Err(Refusal::Error(PublishError::Full {
-                retry_after: RETRY_AFTER,
-            })),
+            None => {
+                let space = self.shares.space(put.pool);
+                let error = PublishError::no_room(charge, space, RETRY_AFTER);
+                Err(Refusal::Error(error))
+            }
             Some(()) => {
                 let part = self.choose(put, parts);
                 let at = self.append_event(first + part, &put.event, charge, now_ms);

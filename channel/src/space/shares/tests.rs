@@ -24,7 +24,7 @@ fn fill(shares: &mut Shares, pool: PoolId, class: Class) -> u64 {
 
 #[test]
 fn a_pool_alone_may_use_all_of_it() {
-    let mut shares = book(1_000, &[A, B]);
+    let mut shares = book(1_000, &[A]);
     assert_eq!(
         shares.space(A),
         Space {
@@ -34,6 +34,45 @@ fn a_pool_alone_may_use_all_of_it() {
     );
     assert_eq!(fill(&mut shares, A, Class::Producer), 875);
     assert_eq!(fill(&mut shares, A, Class::Delivery), 125);
+}
+
+#[test]
+fn beside_quiet_pools_it_may_use_what_is_not_set_aside_for_them() {
+    let mut shares = book(1_000, &[A, B]);
+    assert_eq!(fill(&mut shares, A, Class::Delivery), 750);
+    assert_eq!(
+        fill(&mut shares, B, Class::Producer),
+        219,
+        "7/8 of a quarter"
+    );
+}
+
+#[test]
+fn a_pool_has_its_part_however_many_others_fill_up_and_never_give_back() {
+    const POOLS: u128 = 13;
+    let ids: Vec<PoolId> = (1..=POOLS).map(PoolId).collect();
+    let mut shares = book(1_000_000, &ids);
+    let part = 1_000_000 / 2 / 16;
+    let (healthy, stuck) = ids.split_first().unwrap();
+    for pool in stuck {
+        let got = fill(&mut shares, *pool, Class::Producer);
+        assert!(got >= part * 7 / 8, "{got}");
+        // As much as its part has room for, again and again: it is delivered.
+        for _ in 0..10 {
+            assert!(shares.take(*healthy, Class::Producer, part, 0).0.is_some());
+            shares.give_back(*healthy, part);
+        }
+    }
+    // Those that are made later too, as far as something was set aside for them.
+    for pool in POOLS + 1..=16 {
+        shares.open(PoolId(pool));
+        let got = fill(&mut shares, PoolId(pool), Class::Producer);
+        assert!(got >= part * 7 / 8, "{pool}: {got}");
+    }
+    // And then what all of the others may still take for deliveries.
+    shares.open(PoolId(17));
+    let got = fill(&mut shares, PoolId(17), Class::Producer);
+    assert!(got >= part / 2 * 7 / 8, "{got}");
 }
 
 #[test]
@@ -53,7 +92,7 @@ fn when_another_asks_nobody_takes_more_than_half() {
 #[test]
 fn a_pool_that_comes_late_finds_room_and_the_first_is_full() {
     let mut shares = book(1_000, &[A, B]);
-    assert_eq!(fill(&mut shares, A, Class::Producer), 875);
+    assert_eq!(fill(&mut shares, A, Class::Producer), 657);
     let (taken, room) = shares.take(B, Class::Producer, 10, 0);
     assert!(
         taken.is_some(),
@@ -65,7 +104,7 @@ fn a_pool_that_comes_late_finds_room_and_the_first_is_full() {
         (
             Mark::Full,
             Space {
-                used: 875,
+                used: 657,
                 share: 495
             }
         )
@@ -151,7 +190,7 @@ fn an_empty_pool_asks_for_a_minute_after_its_last_publish() {
     );
     assert_eq!(shares.space(A).share, 500);
     let (_, room) = shares.take(A, Class::Producer, 1, 2 * ASKS_FOR_MS);
-    assert_eq!(shares.space(A).share, 1_000);
+    assert_eq!(shares.space(A).share, 750);
     assert!(room.others);
 }
 
