@@ -60,8 +60,6 @@ planted! {
     DrainForgetsReplies,
     /// A Broker that could be taken up in part leaves that part running.
     PartlyTakenUp,
-    /// A Broker runs before the others are known to which it forwards.
-    NeighbourUnknown,
     /// A 5xx counts as taken.
     FailureIsTaken,
     /// A start forgets what was finished since the last image.

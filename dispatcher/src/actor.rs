@@ -16,7 +16,7 @@ mod sides;
 mod telling;
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     hash::{BuildHasherDefault, Hasher},
     pin::Pin,
     sync::Arc,
@@ -117,6 +117,9 @@ pub(crate) struct Actor {
     alarm: Alarm,
     outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     granted: (mpsc::Sender<Granted>, mpsc::Receiver<Granted>),
+    /// Slots whose subscriber is a Broker that is not here.
+    awaiting: BTreeSet<Slot>,
+    arrivals: watch::Receiver<u64>,
     /// Slots that stand in line for a permit, each with the ticket of its application.
     in_line: BTreeMap<Slot, u64>,
     turns: Turns,
@@ -181,6 +184,8 @@ impl Actor {
             alarm: Alarm::new(around.clock),
             outcomes: mpsc::channel(permits),
             granted: mpsc::channel(permits),
+            awaiting: BTreeSet::new(),
+            arrivals: around.places.arrivals(),
             in_line: BTreeMap::new(),
             turns: Turns::default(),
             tickets: 0,
@@ -227,6 +232,7 @@ impl Actor {
                     self.head_was_read(cursor, span).await;
                 }
                 Some(done) = self.work.next(), if !self.work.is_empty() => self.on_all_done(done),
+                Ok(()) = self.arrivals.changed(), if !self.awaiting.is_empty() => self.on_arrivals(),
                 Ok(()) = self.health.changed() => self.on_health(),
                 () = self.alarm.at(timer), if timer.is_some() => {}
                 else => break,

@@ -1,10 +1,14 @@
 //! Which Brokers this process serves: sinks that are published to without HTTP.
+//!
+//! A Broker is here from the time on at which its Triggers see what is published to it. What others
+//! have for one that is not here waits.
 
 use std::{
     collections::BTreeMap,
     sync::{Arc, PoisonError, RwLock},
 };
 
+use tokio::sync::watch;
 use uuid::Uuid;
 use volley_channel::PoolId;
 
@@ -12,6 +16,7 @@ use volley_channel::PoolId;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Places {
     by_uid: Arc<RwLock<BTreeMap<Uuid, PoolId>>>,
+    arrivals: watch::Sender<u64>,
 }
 
 impl Places {
@@ -28,6 +33,12 @@ impl Places {
             .write()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(uid, pool);
+        self.arrivals.send_modify(|arrivals| *arrivals += 1);
+    }
+
+    /// Woken when a Broker has come.
+    pub(crate) fn arrivals(&self) -> watch::Receiver<u64> {
+        self.arrivals.subscribe()
     }
 
     pub(crate) fn remove(&self, uid: Uuid) {

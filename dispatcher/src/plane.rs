@@ -30,7 +30,7 @@ use volley_spec::{
 use crate::{
     actor::{Actor, Control},
     budget::Memory,
-    core::Settings,
+    core::{Change, Settings},
     egress::{Egress, EgressOptions, Network},
     exits::{self, Exit},
     limits::Limits,
@@ -320,16 +320,13 @@ impl Dispatcher {
                 Err(message) => refuse(*uid, route, message),
             }
         }
-        // Before one of them runs: what it forwards at once to another one would else find nobody.
-        for (uid, new) in &begun {
-            if !planted::is(Planted::NeighbourUnknown) {
-                self.places.add(*uid, new.running.pool);
-            }
-        }
-        for (uid, route) in &plan.brokers {
-            let new = begun.remove(uid);
-            if let Err(message) = self.take_up_broker(*uid, route, new).await {
-                refuse(*uid, route, message);
+        // New Triggers first: what another Broker's change sends to theirs they see.
+        for step in [Step::Arrivals, Step::Rest] {
+            for (uid, route) in &plan.brokers {
+                let new = begun.remove(uid);
+                if let Err(message) = self.take_up_broker(*uid, route, new, step).await {
+                    refuse(*uid, route, message);
+                }
             }
         }
         self.state().plan = plan;
@@ -341,6 +338,7 @@ impl Dispatcher {
         uid: Uuid,
         route: &Arc<BrokerRoute>,
         begun: Option<Begun>,
+        step: Step,
     ) -> Result<(), String> {
         let known = self.state().brokers.get(&uid).cloned();
         if matches!(&known, Some(known) if Arc::ptr_eq(&known.route, route)) {
@@ -355,34 +353,28 @@ impl Dispatcher {
             // It could not begin.
             (None, None) => return Ok(()),
         };
-        if old
-            .as_ref()
-            .is_some_and(|old| old.retention != route.retention)
-        {
+        let units = running.units.clone();
+        let Some(old) = old else {
+            let pool = running.pool;
+            running.route = Arc::clone(route);
+            self.state().brokers.insert(uid, running);
+            tell(&units, diff::all(route)).await?;
+            // From here on its Triggers see what others forward to it.
+            self.places.add(uid, pool);
+            return Ok(());
+        };
+        let changes = diff::changes(&old, route);
+        if step == Step::Arrivals {
+            return tell(&units, changes.arrivals).await;
+        }
+        if old.retention != route.retention {
             let storage = storage_of(running.pool, route);
             let prepared = self.publisher.channel().prepare(&storage).await;
             prepared.map_err(|error| error.to_string())?;
         }
-        let changes = diff::changes(old.as_deref(), route);
         running.route = Arc::clone(route);
-        let units = running.units.clone();
         self.state().brokers.insert(uid, running);
-        if changes.is_empty() {
-            return Ok(());
-        }
-        let mut live = Vec::new();
-        for (_, control) in &units {
-            let (told, is_live) = oneshot::channel();
-            let sent = control.send(Control::Changes(changes.clone(), told)).await;
-            sent.map_err(|_| "the unit's owner has stopped".to_owned())?;
-            live.push(is_live);
-        }
-        for is_live in live {
-            is_live
-                .await
-                .map_err(|_| "the unit's owner has stopped".to_owned())?;
-        }
-        Ok(())
+        tell(&units, changes.rest).await
     }
 
     /// Makes a Broker's storage ready and an actor for each of its units that this process owns.
@@ -436,12 +428,6 @@ impl Dispatcher {
         let Begun { running, born } = begun;
         for actor in born {
             self.place(actor).await;
-        }
-        if planted::is(Planted::NeighbourUnknown) {
-            // As long as the storage of a further Broker may take.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            let uid = Uuid::from_u128(running.pool.0);
-            self.places.add(uid, running.pool);
         }
         info!(broker = %running.route.key, units = running.units.len(), "broker taken up");
         running
@@ -526,6 +512,34 @@ impl DataPlane for Dispatcher {
     fn blocked(&self) -> Answer<'_, BTreeMap<Uuid, Name>> {
         Box::pin(self.all_blocked())
     }
+}
+
+/// Which changes of a plan are taken up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    /// Brokers and Triggers that come.
+    Arrivals,
+    /// All that was not.
+    Rest,
+}
+
+/// Tells units of changes, and waits until these are live.
+async fn tell(units: &[(Unit, mpsc::Sender<Control>)], changes: Vec<Change>) -> Result<(), String> {
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let stopped = || "the unit's owner has stopped".to_owned();
+    let mut live = Vec::new();
+    for (_, control) in units {
+        let (told, is_live) = oneshot::channel();
+        let sent = control.send(Control::Changes(changes.clone(), told)).await;
+        sent.map_err(|_| stopped())?;
+        live.push(is_live);
+    }
+    for is_live in live {
+        is_live.await.map_err(|_| stopped())?;
+    }
+    Ok(())
 }
 
 /// What a Broker's storage should be.

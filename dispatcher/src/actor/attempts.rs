@@ -15,7 +15,7 @@ use volley_spec::route::{Format, HttpTarget, Target, TriggerRoute};
 
 use super::{Actor, Done, dead_letter, telling::Told};
 use crate::{
-    core::{Slot, Start, Work},
+    core::{AttemptKey, Slot, Start, Work},
     egress::{Attempt, Ended, Endpoint, Opening},
     exits::{Exits, Spread},
     limits::{Limit, Limits, May, Turn},
@@ -158,6 +158,10 @@ impl Sinks {
         })
     }
 
+    fn of(&self, slot: Slot) -> Option<&Known> {
+        self.by_slot.get(slot as usize)?.as_ref()
+    }
+
     /// The event as it goes out, written once for all that want it in one format.
     fn write(
         &mut self,
@@ -283,7 +287,13 @@ impl Actor {
             let Some(sink) = sink else {
                 return self.turns.give_back(slot);
             };
-            if let Some(limit) = &known.limit {
+            if let Sink::Broker(uid) = sink
+                && !self.is_here(slot, uid, dead, now)
+            {
+                return self.turns.give_back(slot);
+            }
+            let known = self.sinks.of(slot);
+            if let Some(limit) = known.and_then(|known| known.limit.as_ref()) {
                 match self.turns.ask(limit, slot, now) {
                     May::Start => {}
                     May::StartAt(due) => return self.core.not_before(slot, due),
@@ -392,15 +402,12 @@ impl Actor {
     }
 
     pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
-        let flight = self.flights.remove(&ended.key.serial);
+        let flight = self.end_flight(ended.key);
         let began = flight.as_ref().map(|flight| flight.began);
         if let Some(began) = began {
             self.meters.attempt(now.saturating_sub(began));
         }
-        let noted = flight.and_then(|flight| {
-            self.sinks.let_go(flight.body);
-            flight.told
-        });
+        let noted = flight.and_then(|flight| flight.told);
         let told = noted.or_else(|| self.note_late(now, began, ended.key));
         self.meter_attempt(&ended);
         let jitter = self.rng.f64();
@@ -416,9 +423,16 @@ impl Actor {
         }
     }
 
+    /// The attempt is over: its permit and its turn are free, and its body is let go.
+    pub(super) fn end_flight(&mut self, key: AttemptKey) -> Option<Flight> {
+        let mut flight = self.flights.remove(&key.serial)?;
+        self.sinks.let_go(flight.body.take());
+        (flight._permit, flight._turn) = (None, None);
+        Some(flight)
+    }
+
     fn meter_attempt(&self, ended: &Ended) {
-        let known = self.sinks.by_slot.get(ended.key.slot as usize);
-        if let Some(Some(known)) = known {
+        if let Some(known) = self.sinks.of(ended.key.slot) {
             known.meters.attempt(ended.outcome.code_class());
             if matches!(
                 &ended.outcome,

@@ -131,7 +131,7 @@ impl Actor {
             return;
         };
         self.turns.give_back(slot);
-        if self.in_line.remove(&slot).is_some() {
+        if self.in_line.remove(&slot).is_some() || self.awaiting.remove(&slot) {
             self.core.not_yet(slot);
         }
     }

@@ -12,7 +12,7 @@ use volley_channel::{
 
 use super::{Actor, Done, attempts::subscriber, dead_letter};
 use crate::{
-    core::{AttemptKey, Start, Work},
+    core::{AttemptKey, Slot, Start, Work},
     egress::Ended,
     limits::Turns,
     outcome::{Answer, Outcome},
@@ -55,6 +55,7 @@ impl Actor {
     /// [`forward`](Self::forward).
     pub(super) fn publish_to(&mut self, start: &Start, uid: Uuid, now: Duration) {
         let Some(pool) = self.around.places.of(uid) else {
+            // It has gone since the attempt was let start.
             let gone = Forwarded {
                 keys: vec![start.key],
                 began: now,
@@ -168,6 +169,10 @@ impl Actor {
         self.handled += forwarded.keys.len();
         self.go_on_publishing(&mut forwarded);
         for (key, answer) in forwarded.keys.into_iter().zip(forwarded.answers) {
+            if answer == Err(PublishError::Gone) {
+                self.withdraw(now, key);
+                continue;
+            }
             let outcome = outcome_of(answer);
             let ended = Ended {
                 key,
@@ -176,6 +181,34 @@ impl Actor {
                 hold: None,
             };
             self.on_ended(now, ended);
+        }
+    }
+
+    /// The Broker that an attempt was for is not here: it was none.
+    fn withdraw(&mut self, now: Duration, key: AttemptKey) {
+        self.end_flight(key);
+        self.core.withdrawn(now, key);
+    }
+
+    /// Whether the Broker that a sink is is here. Where it is not, the Trigger waits until one
+    /// comes, or its route changes; a dead letter waits alone, and leaves the others their turn.
+    pub(super) fn is_here(&mut self, slot: Slot, uid: Uuid, dead: bool, now: Duration) -> bool {
+        if self.around.places.of(uid).is_some() {
+            return true;
+        }
+        if dead {
+            self.core.set_aside(slot, now);
+            self.core.not_yet(slot);
+        } else {
+            self.awaiting.insert(slot);
+        }
+        false
+    }
+
+    /// A Broker has come: what waits for one looks again.
+    pub(super) fn on_arrivals(&mut self) {
+        for slot in std::mem::take(&mut self.awaiting) {
+            self.core.not_yet(slot);
         }
     }
 
@@ -231,7 +264,6 @@ fn in_doubt(events: usize) -> Vec<Result<(), PublishError>> {
 fn outcome_of(answer: Result<(), PublishError>) -> Outcome {
     match answer {
         Ok(()) => Outcome::status(202),
-        Err(PublishError::Gone) => Outcome::status(404),
         Err(PublishError::TooLarge { .. }) => Outcome::status(413),
         Err(error) => Outcome::Answered {
             status: 503,

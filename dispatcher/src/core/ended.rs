@@ -21,6 +21,11 @@ use crate::{
 const REPLY_PAUSE: Duration = Duration::from_millis(50);
 const REPLY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
+/// When an attempt is made again whose sink had gone.
+const SINK_AWAY: Duration = Duration::from_millis(50);
+/// When a dead letter asks again for a sink that is not here.
+const LETTER_ASKS: Duration = Duration::from_secs(10);
+
 impl Core {
     /// The attempt `key` ended. `jitter` is a random number from 0 to 1.
     ///
@@ -141,6 +146,39 @@ impl Core {
             return self.finish(key.slot, key.position, Ending::Dropped(Dropped::Overflow));
         }
         self.wait_until(key.slot, key.position, now.saturating_add(wait));
+    }
+
+    /// The attempt `key` was none: its sink is not here. It is due again a little later, and was not
+    /// counted.
+    pub fn withdrawn(&mut self, now: Duration, key: AttemptKey) {
+        let trigger = self.triggers.get_mut(key.slot as usize);
+        let Some(trigger) = trigger.and_then(Option::as_mut) else {
+            return;
+        };
+        let Some(entry) = trigger.pending.entry(key.position) else {
+            return;
+        };
+        if !matches!(entry.stage, Stage::Flying { serial, .. } if serial == key.serial) {
+            return;
+        }
+        let doomed = entry.doomed;
+        self.ready.insert(key.slot);
+        if doomed {
+            return self.finish(key.slot, key.position, Ending::Dropped(Dropped::Overflow));
+        }
+        self.wait_until(key.slot, key.position, now.saturating_add(SINK_AWAY));
+    }
+
+    /// The next attempt of `slot` can't start, since its sink is not here: others may go before it.
+    pub fn set_aside(&mut self, slot: Slot, now: Duration) {
+        let Some(position) = self.next_of(slot) else {
+            return;
+        };
+        self.shelf.release(position);
+        let due = now.saturating_add(LETTER_ASKS);
+        self.begin(slot, position, Stage::Waiting { due });
+        self.timers.insert((due, slot, position));
+        self.refresh_eligible(slot);
     }
 
     pub(super) fn wait_until(&mut self, slot: Slot, position: Position, due: Duration) {

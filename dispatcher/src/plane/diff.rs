@@ -6,27 +6,54 @@ use volley_spec::route::{BrokerRoute, Table};
 
 use crate::core::Change;
 
-/// The changes that lead from `old` to `new`, deletions first.
-pub(super) fn changes(old: Option<&BrokerRoute>, new: &BrokerRoute) -> Vec<Change> {
-    let none = Table::default();
-    let old = old.map_or(&none, |old| &old.triggers);
-    let (gone, changed) = differences(old, &new.triggers);
-    let gone = gone.into_iter().map(Change::Remove);
-    let changed = changed.into_iter().map(Change::Upsert);
-    gone.chain(changed).collect()
+/// What changes in a Broker.
+#[derive(Debug, Default)]
+pub(super) struct Changes {
+    /// Triggers that come.
+    pub(super) arrivals: Vec<Change>,
+    /// Triggers that go, and then those that change.
+    pub(super) rest: Vec<Change>,
 }
 
-/// What is gone, and what is new or other than it was.
-fn differences<T: PartialEq>(old: &Table<T>, new: &Table<T>) -> (Vec<u128>, Vec<Arc<T>>) {
-    let (mut gone, mut changed) = (Vec::new(), Vec::new());
+/// The changes that lead from `old` to `new`.
+pub(super) fn changes(old: &BrokerRoute, new: &BrokerRoute) -> Changes {
+    let found = differences(&old.triggers, &new.triggers);
+    let gone = found.gone.into_iter().map(Change::Remove);
+    let changed = found.changed.into_iter().map(Change::Upsert);
+    Changes {
+        arrivals: found.new.into_iter().map(Change::Upsert).collect(),
+        rest: gone.chain(changed).collect(),
+    }
+}
+
+/// All Triggers of a Broker, for a unit that knows none yet.
+pub(super) fn all(new: &BrokerRoute) -> Vec<Change> {
+    let triggers = new.triggers.values();
+    triggers.map(|it| Change::Upsert(Arc::clone(it))).collect()
+}
+
+#[derive(Debug, PartialEq)]
+struct Differences<T> {
+    gone: Vec<u128>,
+    changed: Vec<Arc<T>>,
+    new: Vec<Arc<T>>,
+}
+
+fn differences<T: PartialEq>(old: &Table<T>, new: &Table<T>) -> Differences<T> {
+    let mut found = Differences {
+        gone: Vec::new(),
+        changed: Vec::new(),
+        new: Vec::new(),
+    };
     for pair in old.differences(new) {
         match pair {
             (Some((_, before)), Some((_, now))) if before == now => {}
-            (_, Some((_, now))) => changed.push(Arc::clone(now)),
-            (before, None) => gone.extend(before.map(|(uid, _)| uid.as_u128())),
+            (Some(_), Some((_, now))) => found.changed.push(Arc::clone(now)),
+            (None, Some((_, now))) => found.new.push(Arc::clone(now)),
+            (before, None) => found.gone.extend(before.map(|(uid, _)| uid.as_u128())),
         }
     }
-    (gone, changed)
+    found
 }
 
 #[cfg(test)]
@@ -43,8 +70,11 @@ mod tests {
         };
         let old = table(&[(1, 1), (2, 1), (3, 1)]);
         let new = table(&[(2, 1), (3, 2), (4, 1)]);
-        let (gone, changed) = differences(&old, &new);
-        assert_eq!(gone, [1]);
-        assert_eq!(changed, [Arc::new(2), Arc::new(1)]);
+        let wanted = Differences {
+            gone: vec![1],
+            changed: vec![Arc::new(2)],
+            new: vec![Arc::new(1)],
+        };
+        assert_eq!(differences(&old, &new), wanted);
     }
 }

@@ -59,7 +59,7 @@ impl Dispatcher {
         let route = running.route.clone();
         let actor = self.actor(unit, &route, questions, &mut running).await?;
         let (told, _) = oneshot::channel();
-        let changes = Control::Changes(diff::changes(None, &route), told);
+        let changes = Control::Changes(diff::all(&route), told);
         // A new queue has room.
         control.try_send(changes).ok();
         running.units.retain(|(known, _)| *known != unit);

@@ -164,6 +164,11 @@ impl History {
         let first = live.unwrap_or(0);
         let met = self.changes[first..].iter().enumerate();
         let met = met.take_while(|(at, change)| *at == 0 || change.began < record.to);
+        // A Broker takes nothing before the Triggers are there that come with it.
+        let met = met.skip_while(|(_, change)| {
+            let brokers = change.declared.brokers();
+            !brokers.contains(&&*record.broker)
+        });
         let mut verdicts: Vec<bool> = met
             .map(|(_, change)| trigger(&change.declared, who))
             .map(|trigger| trigger.is_some_and(|it| it.wants.wants(&record.event)))
