@@ -88,6 +88,11 @@ impl Expect {
         self
     }
 
+    /// Whether the event with this id must arrive here.
+    pub fn wants(&self, id: &str) -> bool {
+        self.ids.as_ref().is_some_and(|ids| ids.contains(&id))
+    }
+
     /// Every way in which `seen` is not as expected, as sentences.
     pub fn problems(&self, seen: &[Seen]) -> Vec<String> {
         let mut problems = Vec::new();
@@ -340,6 +345,7 @@ mod tests {
             whole: true,
             at: Instant::now(),
             answering: None,
+            status: None,
         }
     }
 

@@ -25,6 +25,10 @@ use tokio::{
 pub use self::script::{Move, Script, Turn, answer_bytes};
 use crate::wire::Head;
 
+/// The type of the event that shows, where there are no books, that all before it were read. It
+/// belongs to no row: a sink takes it in binary mode and uses up no turn of its script for it.
+pub const FENCE: &str = "conformance.fence";
+
 /// A request as it arrived.
 #[derive(Debug, Clone)]
 pub struct Seen {
@@ -38,6 +42,15 @@ pub struct Seen {
     pub at: Instant,
     /// The moment before the first byte of its answer left; `None` as long as there was none.
     pub answering: Option<Instant>,
+    /// The status that its answer has; `None` when the script says nothing that has one.
+    pub status: Option<u16>,
+}
+
+impl Seen {
+    /// Whether it was answered as a subscriber answers that has taken the event.
+    pub fn is_taken(&self) -> bool {
+        self.answering.is_some() && self.status.is_some_and(|status| status / 100 == 2)
+    }
 }
 
 #[derive(Debug, Default)]
@@ -71,7 +84,10 @@ impl Shared {
     }
 
     /// Chooses the turn for a request; each request of a path gets the next one.
-    fn turn(&self, path: &str) -> Turn {
+    fn turn(&self, path: &str, head: &Head) -> Turn {
+        if head.get("ce-type") == Some(FENCE) {
+            return Turn::status(202);
+        }
         let mut state = self.state();
         let path = state.paths.entry(path.to_owned()).or_default();
         let number = path.taken;
@@ -95,11 +111,14 @@ impl Shared {
 
     /// Notes that the answer to a request leaves now.
     fn answering(&self, path: &str, number: usize) {
-        let mut state = self.state();
-        let path = state.paths.get_mut(path);
-        if let Some(seen) = path.and_then(|path| path.seen.get_mut(number)) {
-            seen.answering.get_or_insert_with(Instant::now);
+        {
+            let mut state = self.state();
+            let path = state.paths.get_mut(path);
+            if let Some(seen) = path.and_then(|path| path.seen.get_mut(number)) {
+                seen.answering.get_or_insert_with(Instant::now);
+            }
         }
+        self.changed.send_modify(|count| *count += 1);
     }
 
     /// Counts an answer until what is given is dropped.

@@ -1,4 +1,5 @@
-//! The judge judged: a toy broker that knows no filter passes what it can do and fails the rest.
+//! The judge judged: a toy broker that tries again but knows no filter passes what it can do and
+//! fails the rest.
 
 use std::{
     io,
@@ -6,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpListener, task::JoinSet};
+use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpListener, task::JoinSet, time::sleep};
 use volley_conformance::{
     cases::{Cases, Run},
     report::Report,
@@ -32,9 +33,23 @@ fn routes(yaml: &str) -> Vec<(String, String)> {
     routes
 }
 
+/// How often the toy tries to deliver an event.
+const ATTEMPTS: usize = 6;
+/// When it delivers again what was taken, if that is its habit.
+const AGAIN: Duration = Duration::from_millis(50);
+
+/// What a toy does wrong besides knowing no filter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Habit {
+    Fine,
+    /// It delivers every event once more.
+    Repeats,
+}
+
 async fn deliver(
     mut stream: tokio::net::TcpStream,
     routes: Vec<(String, String)>,
+    habit: Habit,
 ) -> io::Result<()> {
     let mut stream = BufReader::new(&mut stream);
     let Some(head) = wire::read_head(&mut stream).await? else {
@@ -50,29 +65,45 @@ async fn deliver(
         .collect();
     headers.push(("Prefer".into(), "reply".into()));
     headers.push(("Kn-Namespace".into(), "conformance".into()));
-    for (_, url) in routes.iter().filter(|(name, _)| name == broker) {
-        let (authority, target) = wire::split_url(url);
-        wire::ask(
-            &authority,
-            &wire::request("POST", &target, &headers, &body),
-            false,
-        )
-        .await?;
-    }
+    let urls: Vec<_> = routes
+        .iter()
+        .filter(|(name, _)| name == broker)
+        .map(|(_, url)| url.as_str())
+        .collect();
+    send(&urls, &headers, &body).await?;
     stream
         .write_all(b"HTTP/1.1 202 Accepted\r\nAllow: POST, OPTIONS\r\nContent-Length: 0\r\n\r\n")
-        .await
+        .await?;
+    if habit == Habit::Repeats {
+        sleep(AGAIN).await;
+        send(&urls, &headers, &body).await?;
+    }
+    Ok(())
 }
 
-async fn serve(listener: TcpListener, routes: Routes) {
+async fn send(urls: &[&str], headers: &[(String, String)], body: &[u8]) -> io::Result<()> {
+    for url in urls {
+        let (authority, target) = wire::split_url(url);
+        let request = wire::request("POST", &target, headers, body);
+        for _ in 0..ATTEMPTS {
+            let answer = wire::ask(&authority, &request, false).await?;
+            if answer.status() / 100 == 2 {
+                break;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn serve(listener: TcpListener, routes: Routes, habit: Habit) {
     let mut asked = JoinSet::new();
     while let Ok((stream, _)) = listener.accept().await {
         let routes = routes.lock().expect("nobody panics with it").clone();
-        asked.spawn(deliver(stream, routes));
+        asked.spawn(deliver(stream, routes, habit));
     }
 }
 
-async fn judge(only: &[&str]) -> Report {
+async fn judge(habit: Habit, only: &[&str]) -> Report {
     let only: Vec<_> = only.iter().map(ToString::to_string).collect();
     let cases = Cases::chosen(&only);
     assert!(cases.count() > 0, "no case is called {only:?}");
@@ -84,7 +115,7 @@ async fn judge(only: &[&str]) -> Report {
     );
     let table: Routes = Arc::new(Mutex::new(routes(&run.yaml())));
     let mut serving = JoinSet::new();
-    serving.spawn(serve(listener, table));
+    serving.spawn(serve(listener, table, habit));
     let subject: Arc<dyn Subject> = Arc::new(Remote {
         url,
         apply_command: "true".into(),
@@ -96,12 +127,15 @@ async fn judge(only: &[&str]) -> Report {
 
 #[tokio::test]
 async fn a_broker_that_delivers_to_all_passes_the_rows_about_that() {
-    let report = judge(&[
-        "routing: a Trigger without filter gets the event",
-        "routing: two Triggers without filter both get it",
-        "ingress: a body of 65536 bytes arrives once",
-        "ingress: version 0.3, Binary",
-    ])
+    let report = judge(
+        Habit::Fine,
+        &[
+            "routing: a Trigger without filter gets the event",
+            "routing: two Triggers without filter both get it",
+            "ingress: a body of 65536 bytes arrives once",
+            "ingress: version 0.3, Binary",
+        ],
+    )
     .await;
     assert_eq!(report.failed(), 0, "{report}");
     assert_eq!(report.passed(), 5);
@@ -109,14 +143,44 @@ async fn a_broker_that_delivers_to_all_passes_the_rows_about_that() {
 
 #[tokio::test]
 async fn a_broker_without_filters_or_checks_is_found_out() {
-    let report = judge(&[
-        "routing: a Trigger whose filter does not match gets nothing",
-        "ingress: ce-id is missing",
-        "ingress: GET is not allowed",
-    ])
+    let report = judge(
+        Habit::Fine,
+        &[
+            "routing: a Trigger whose filter does not match gets nothing",
+            "ingress: ce-id is missing",
+            "ingress: GET is not allowed",
+        ],
+    )
     .await;
     assert_eq!(report.failed(), 3, "{report}");
     let text = report.to_string();
     assert!(text.contains("@t: expected 0 requests, got 1"), "{text}");
     assert!(text.contains("expected [405], got 202"), "{text}");
+}
+
+#[tokio::test]
+async fn rows_that_go_on_when_all_is_settled_need_no_books() {
+    let report = judge(
+        Habit::Fine,
+        &[
+            "redelivery: a receiver that fails by Fibonacci gets every event",
+            "hostile: says close, and stays",
+            "hostile: talks on unasked",
+            "hostile: the connection closes right after each keep-alive answer",
+            "hostile: two answers to one request",
+        ],
+    )
+    .await;
+    assert_eq!(report.failed(), 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_broker_that_delivers_again_what_was_taken_is_found_out() {
+    let report = judge(
+        Habit::Repeats,
+        &["routing: a Trigger without filter gets the event"],
+    )
+    .await;
+    let text = report.to_string();
+    assert!(text.contains("@t: expected 1 requests, got 2"), "{text}");
 }

@@ -44,7 +44,7 @@ async fn request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Resu
         .next()
         .unwrap_or_default()
         .to_owned();
-    let turn = shared.turn(&path);
+    let turn = shared.turn(&path, &head);
     let body = if turn.early {
         Vec::new()
     } else {
@@ -61,6 +61,7 @@ async fn request(stream: &mut BufReader<TcpStream>, shared: &Shared) -> io::Resu
             whole: !turn.early,
             at: Instant::now(),
             answering: None,
+            status: turn.says(),
         },
     );
     let _playing = shared.playing();

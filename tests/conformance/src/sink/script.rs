@@ -86,6 +86,16 @@ impl Turn {
         }
     }
 
+    /// The status of the answer that it gives, if it gives one whose start is no riddle.
+    pub fn says(&self) -> Option<u16> {
+        let said = self.moves.iter().find_map(|step| match step {
+            Move::Say(bytes) => Some(bytes),
+            _ => None,
+        })?;
+        let code = said.strip_prefix(b"HTTP/1.1 ")?.get(..3)?;
+        std::str::from_utf8(code).ok()?.parse().ok()
+    }
+
     /// A turn made of moves, taken when only the head of the request was read.
     pub fn early(moves: Vec<Move>) -> Self {
         Self { early: true, moves }
@@ -142,5 +152,19 @@ impl Script {
     /// The turn for the request with this number, counted from 0.
     pub fn turn(&self, number: usize) -> &Turn {
         self.first.get(number).unwrap_or(&self.then)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_turn_knows_the_status_that_it_gives() {
+        let late = Turn::status(503).after(Duration::from_secs(1));
+        assert_eq!(late.says(), Some(503));
+        assert_eq!(Turn::moves(vec![Move::Reset]).says(), None);
+        let garbage = Turn::moves(vec![Move::Say(b"HTTP/1.1 20".to_vec())]);
+        assert_eq!(garbage.says(), None);
     }
 }
