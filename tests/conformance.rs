@@ -6,6 +6,7 @@ use volley_conformance::{
     cases::{Cases, Run},
     hostile,
     subject::volley::Volley,
+    terms::Terms,
 };
 
 /// How many cases play side by side.
@@ -14,7 +15,7 @@ const AT_ONCE: usize = 16;
 #[tokio::test]
 async fn the_binary_passes_every_row_and_survives_every_hostile_subscriber() {
     assert!(hostile::behaviours() >= 60, "{}", hostile::behaviours());
-    let run = Run::prepare(Cases::chosen(&[]), false)
+    let run = Run::prepare(Cases::chosen(&[]), &Terms::default())
         .await
         .expect("sinks listen");
     let binary = env!("CARGO_BIN_EXE_volley").into();

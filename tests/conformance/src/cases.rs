@@ -16,6 +16,7 @@ use crate::{
     stage::Stage,
     subject::Subject,
     tables::{self, admission, admission::Admission},
+    terms::Terms,
 };
 
 /// How long one case may take in all, so that a run always ends.
@@ -68,16 +69,16 @@ pub struct Run {
 }
 
 impl Run {
-    /// Sets all scenes. `fenced` is for a subject without books.
+    /// Sets all scenes.
     ///
     /// # Errors
     ///
     /// Those of binding the sinks.
-    pub async fn prepare(cases: Cases, fenced: bool) -> io::Result<Self> {
-        let sink = Arc::new(Sink::listen().await?);
+    pub async fn prepare(cases: Cases, terms: &Terms) -> io::Result<Self> {
+        let sink = Arc::new(Sink::listen_in(&terms.place).await?);
         let mut stages = Vec::new();
         for (number, scenario) in cases.scenarios.into_iter().enumerate() {
-            stages.push(Arc::new(Stage::set(scenario, number, &sink, fenced).await?));
+            stages.push(Arc::new(Stage::set(scenario, number, &sink, terms).await?));
         }
         Ok(Self {
             stages,
@@ -190,7 +191,9 @@ mod tests {
 
     #[tokio::test]
     async fn every_scene_gives_yaml_without_open_places() {
-        let run = Run::prepare(Cases::chosen(&[]), false).await.unwrap();
+        let run = Run::prepare(Cases::chosen(&[]), &Terms::default())
+            .await
+            .unwrap();
         let yaml = run.yaml();
         assert!(!yaml.contains("uri: @"), "a sink's name was not filled in");
         assert!(yaml.matches("kind: Broker").count() == run.stages.len());

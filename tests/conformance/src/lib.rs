@@ -30,4 +30,5 @@ pub mod sink;
 pub mod stage;
 pub mod subject;
 pub mod tables;
+pub mod terms;
 pub mod wire;

@@ -1,19 +1,32 @@
 //! Judges a broker: `volley-conformance` starts the `volley` binary, or takes any other by its URL.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use clap::Parser;
 use volley_conformance::{
     cases::{Cases, Run},
     hostile,
     report::Report,
+    sink::{Place, PlaceError},
     subject::{Subject, SubjectError, remote::Remote, volley::Volley},
     tables::NOT_APPLICABLE,
+    terms::Terms,
 };
+
+const EXAMPLES: &str = "\
+A broker in a cluster, judged from a machine that it reaches at 10.0.0.7:
+
+  kubectl create namespace conformance
+  volley-conformance --url 'http://HOST/{namespace}/{broker}' \\
+    --apply-command 'kubectl apply -f -' \\
+    --sink-listen 0.0.0.0 --sink-host 10.0.0.7 --ready-after 60
+  kubectl delete namespace conformance
+
+What was declared stays, so that a failure can be looked into; the last line takes it away.";
 
 /// Judges a broker as a black box by the tables of what it owes its users.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_long_help = EXAMPLES)]
 struct Arguments {
     /// Run only cases whose name contains this; may be repeated.
     #[arg(long, value_name = "TEXT")]
@@ -31,17 +44,44 @@ struct Arguments {
     #[arg(long, default_value = "log")]
     channel: String,
     /// Judge another broker at this URL, with `{namespace}` and `{broker}` in it.
-    #[arg(long, requires = "apply_command")]
+    #[arg(long, requires = "apply_command", value_parser = broker_url)]
     url: Option<String>,
     /// With --url: a shell command that reads YAML and declares it.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", requires = "url")]
     apply_command: Option<String>,
     /// With --url: a shell command that reads YAML and ends with 0 if it would be admitted.
-    #[arg(long, value_name = "COMMAND")]
+    #[arg(long, value_name = "COMMAND", requires = "url")]
     check_command: Option<String>,
     /// With --url: seconds after which what was declared counts as ready.
     #[arg(long, default_value_t = 5, value_name = "SECONDS")]
     ready_after: u64,
+    /// The address at which sinks listen, each at a free port.
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    sink_listen: IpAddr,
+    /// The host in the sinks' URLs: what the broker calls this machine [default: the address of
+    /// --sink-listen].
+    #[arg(long, value_name = "HOST")]
+    sink_host: Option<String>,
+}
+
+fn broker_url(text: &str) -> Result<String, String> {
+    if !text.starts_with("http://") {
+        Err("it must start with http://; no TLS is spoken here".into())
+    } else if !text.contains("{broker}") {
+        Err("it must contain {broker}: every case has a Broker of its own".into())
+    } else {
+        Ok(text.to_owned())
+    }
+}
+
+impl Arguments {
+    fn terms(&self) -> Result<Terms, PlaceError> {
+        Ok(Terms {
+            fenced: self.url.is_some(),
+            place: Place::new(self.sink_listen, self.sink_host.as_deref())?,
+            ..Terms::default()
+        })
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -52,7 +92,14 @@ async fn main() -> ExitCode {
         list(&cases);
         return ExitCode::SUCCESS;
     }
-    match judge(&arguments, cases).await {
+    let terms = match arguments.terms() {
+        Ok(terms) => terms,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match judge(&arguments, cases, &terms).await {
         Ok(report) => {
             for slow in report.slowest(3) {
                 eprintln!("{:?} {}", slow.took, slow.name);
@@ -85,10 +132,12 @@ fn list(cases: &Cases) {
     );
 }
 
-async fn judge(arguments: &Arguments, cases: Cases) -> Result<Report, SubjectError> {
-    let run = Run::prepare(cases, arguments.url.is_some())
+async fn judge(arguments: &Arguments, cases: Cases, terms: &Terms) -> Result<Report, SubjectError> {
+    let run = Run::prepare(cases, terms)
         .await
-        .map_err(SubjectError::system("bind a sink"))?;
+        .map_err(SubjectError::system(
+            "listen at the address of --sink-listen",
+        ))?;
     let yaml = run.yaml();
     let subject: Arc<dyn Subject> = match &arguments.url {
         Some(url) => {

@@ -5,6 +5,7 @@
 //! be told what to do with whole connections before a request is read.
 
 mod connection;
+mod place;
 mod script;
 
 use std::{
@@ -22,7 +23,10 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-pub use self::script::{Move, Script, Turn, answer_bytes};
+pub use self::{
+    place::{Place, PlaceError},
+    script::{Move, Script, Turn, answer_bytes},
+};
 use crate::wire::Head;
 
 /// The type of the event that shows, where there are no books, that all before it were read. It
@@ -156,6 +160,7 @@ impl Drop for Playing {
 #[derive(Debug)]
 pub struct Sink {
     address: SocketAddr,
+    authority: String,
     shared: Shared,
     _tasks: JoinSet<()>,
 }
@@ -167,7 +172,18 @@ impl Sink {
     ///
     /// Those of binding.
     pub async fn listen() -> io::Result<Self> {
-        Self::listen_at(SocketAddr::from(([127, 0, 0, 1], 0))).await
+        Self::listen_in(&Place::default()).await
+    }
+
+    /// Listens on a free port where brokers elsewhere may reach it.
+    ///
+    /// # Errors
+    ///
+    /// Those of binding.
+    pub async fn listen_in(place: &Place) -> io::Result<Self> {
+        let mut sink = Self::listen_at(place.any_port()).await?;
+        sink.authority = place.authority(sink.address.port());
+        Ok(sink)
     }
 
     /// Listens at an address, for example at that of a sink that is gone.
@@ -186,6 +202,7 @@ impl Sink {
         tasks.spawn(serve(listener, shared.clone()));
         Ok(Self {
             address,
+            authority: address.to_string(),
             shared,
             _tasks: tasks,
         })
@@ -196,9 +213,9 @@ impl Sink {
         self.address
     }
 
-    /// `http://127.0.0.1:PORT` and the path.
+    /// `http://HOST:PORT` and the path, with the host of its [`Place`].
     pub fn url(&self, path: &str) -> String {
-        format!("http://{}{path}", self.address)
+        format!("http://{}{path}", self.authority)
     }
 
     /// Sets what a path answers from now on.

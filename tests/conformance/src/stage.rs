@@ -11,13 +11,12 @@ use crate::{
     scenario::{Ask, End, Scenario, Tally},
     sink::{FENCE, Seen, Sink},
     subject::{ObjectName, Subject},
+    terms::Terms,
     wire,
 };
 
 /// The namespace of everything that the run declares.
 pub const NAMESPACE: &str = "conformance";
-/// How long a case may take to settle. Generous: it only ever bounds a failure.
-const BOUND: Duration = Duration::from_secs(30);
 /// How long a sink may take to say what it says besides its answer.
 const SAID: Duration = Duration::from_millis(100);
 /// How often the books are asked for.
@@ -35,7 +34,7 @@ pub struct Stage {
     pub broker: String,
     sinks: BTreeMap<&'static str, Arc<Sink>>,
     main: Arc<Sink>,
-    fenced: bool,
+    terms: Terms,
 }
 
 impl Stage {
@@ -48,7 +47,7 @@ impl Stage {
         scenario: Scenario,
         number: usize,
         main: &Arc<Sink>,
-        fenced: bool,
+        terms: &Terms,
     ) -> io::Result<Self> {
         let broker = slug(&scenario.name, number);
         let mut stage = Self {
@@ -56,11 +55,11 @@ impl Stage {
             broker,
             sinks: BTreeMap::new(),
             main: main.clone(),
-            fenced,
+            terms: terms.clone(),
         };
         for row in stage.scenario.sinks.clone() {
             let sink = if row.own_port {
-                Arc::new(Sink::listen().await?)
+                Arc::new(Sink::listen_in(&terms.place).await?)
             } else {
                 main.clone()
             };
@@ -114,7 +113,7 @@ impl Stage {
             };
             self.trigger_spec(&mut out, &to, &row.filter, row.delivery);
         }
-        if self.fenced {
+        if self.terms.fenced {
             out += &self.document("Trigger", &self.trigger_name("fence"), "");
             let filter = format!("filter: {{attributes: {{type: {FENCE}}}}}");
             self.trigger_spec(&mut out, &self.url("fence"), &filter, "");
@@ -240,7 +239,7 @@ impl Stage {
 
     /// Waits until nothing of a request goes on, for a row whose requests come one by one.
     async fn pause(&self, subject: &dyn Subject, ask: &Ask, stored: u64) -> Result<(), String> {
-        if self.fenced {
+        if self.terms.fenced {
             self.taken(ask).await?;
         } else {
             self.settle(subject, stored).await?;
@@ -259,12 +258,13 @@ impl Stage {
         let Some(id) = ask.sample.map(|sample| sample.id) else {
             return Ok(());
         };
+        let bound = self.terms.bound;
         for expect in self.scenario.expects.iter().filter(|one| one.wants(id)) {
             let is_it = |one: &Seen| one.is_taken() && attribute(one, "id").as_deref() == Some(id);
             let taken = |_: &Sink| self.seen(&expect.at).iter().any(is_it);
-            if !self.sink(&expect.at).until(BOUND, taken).await {
+            if !self.sink(&expect.at).until(bound, taken).await {
                 return Err(format!(
-                    "@{}: event {id} was not taken within {BOUND:?}",
+                    "@{}: event {id} was not taken within {bound:?}",
                     expect.at
                 ));
             }
@@ -274,9 +274,10 @@ impl Stage {
 
     /// Waits until everything stored is finished: by the books, or by a fence where there are none.
     async fn settle(&self, subject: &dyn Subject, stored: u64) -> Result<Option<Account>, String> {
-        if self.fenced {
+        if self.terms.fenced {
             return self.fence(subject).await.map(|()| None);
         }
+        let bound = self.terms.bound;
         let mut last = None;
         let asking = async {
             loop {
@@ -290,19 +291,20 @@ impl Stage {
                 sleep(BEAT).await;
             }
         };
-        match timeout(BOUND, asking).await {
+        match timeout(bound, asking).await {
             Ok(result) => result,
             Err(_) => Err(format!(
-                "not settled with {stored} stored within {BOUND:?}: {last:?}"
+                "not settled with {stored} stored within {bound:?}: {last:?}"
             )),
         }
     }
 
     async fn fence(&self, subject: &dyn Subject) -> Result<(), String> {
+        let bound = self.terms.bound;
         for expect in &self.scenario.expects {
             let enough = |_: &Sink| self.seen(&expect.at).len() >= expect.requests.0;
-            if !self.sink(&expect.at).until(BOUND, enough).await {
-                return Err(format!("@{}: too few requests within {BOUND:?}", expect.at));
+            if !self.sink(&expect.at).until(bound, enough).await {
+                return Err(format!("@{}: too few requests within {bound:?}", expect.at));
             }
         }
         let before = self.main.count(&self.path("fence"));
@@ -313,7 +315,7 @@ impl Stage {
             .await
             .map_err(|error| error.to_string())?;
         let arrived = |sink: &Sink| sink.count(&self.path("fence")) > before;
-        if answer.status() / 100 == 2 && self.main.until(BOUND, arrived).await {
+        if answer.status() / 100 == 2 && self.main.until(bound, arrived).await {
             // Everything was read, but what was delivered may be delivered again.
             sleep(SURPLUS).await;
             Ok(())
@@ -471,7 +473,7 @@ mod tests {
         let row = scenario("a: b")
             .broker("{retry: 1, deadLetterSink: {uri: @dead}}")
             .trigger(trigger("t").filter("filters: [{exact: {type: x}}]"));
-        let stage = Stage::set(row, 1, &main, false).await.unwrap();
+        let stage = Stage::set(row, 1, &main, &Terms::default()).await.unwrap();
         let yaml = stage.yaml();
         assert!(yaml.contains(&format!(
             "deadLetterSink: {{uri: \"{}\"}}",
@@ -486,7 +488,7 @@ mod tests {
     async fn what_never_arrived_is_a_problem() {
         let main = Arc::new(Sink::listen().await.unwrap());
         let row = scenario("a: b").trigger(trigger("t")).expect(at("t", 1));
-        let stage = Stage::set(row, 1, &main, false).await.unwrap();
+        let stage = Stage::set(row, 1, &main, &Terms::default()).await.unwrap();
         assert_eq!(stage.arrivals(), ["@t: expected 1 requests, got 0"]);
     }
 }

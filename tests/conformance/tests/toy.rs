@@ -11,7 +11,9 @@ use tokio::{io::AsyncWriteExt, io::BufReader, net::TcpListener, task::JoinSet, t
 use volley_conformance::{
     cases::{Cases, Run},
     report::Report,
+    sink::Place,
     subject::{Subject, remote::Remote},
+    terms::Terms,
     wire,
 };
 
@@ -44,6 +46,8 @@ enum Habit {
     Fine,
     /// It delivers every event once more.
     Repeats,
+    /// It takes the event with this id and delivers it to nobody.
+    Loses(&'static str),
 }
 
 async fn deliver(
@@ -70,7 +74,9 @@ async fn deliver(
         .filter(|(name, _)| name == broker)
         .map(|(_, url)| url.as_str())
         .collect();
-    send(&urls, &headers, &body).await?;
+    if !matches!(habit, Habit::Loses(id) if head.get("ce-id") == Some(id)) {
+        send(&urls, &headers, &body).await?;
+    }
     stream
         .write_all(b"HTTP/1.1 202 Accepted\r\nAllow: POST, OPTIONS\r\nContent-Length: 0\r\n\r\n")
         .await?;
@@ -104,10 +110,18 @@ async fn serve(listener: TcpListener, routes: Routes, habit: Habit) {
 }
 
 async fn judge(habit: Habit, only: &[&str]) -> Report {
+    let terms = Terms {
+        fenced: true,
+        ..Terms::default()
+    };
+    judge_on(&terms, habit, only).await
+}
+
+async fn judge_on(terms: &Terms, habit: Habit, only: &[&str]) -> Report {
     let only: Vec<_> = only.iter().map(ToString::to_string).collect();
     let cases = Cases::chosen(&only);
     assert!(cases.count() > 0, "no case is called {only:?}");
-    let run = Run::prepare(cases, true).await.expect("sinks listen");
+    let run = Run::prepare(cases, terms).await.expect("sinks listen");
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let url = format!(
         "http://{}/{{namespace}}/{{broker}}",
@@ -183,4 +197,34 @@ async fn a_broker_that_delivers_again_what_was_taken_is_found_out() {
     .await;
     let text = report.to_string();
     assert!(text.contains("@t: expected 1 requests, got 2"), "{text}");
+}
+
+#[tokio::test]
+async fn a_row_stops_at_the_first_event_that_never_arrives() {
+    let terms = Terms {
+        fenced: true,
+        bound: Duration::from_millis(300),
+        ..Terms::default()
+    };
+    let row = "hostile: the connection closes right after each keep-alive answer";
+    let text = judge_on(&terms, Habit::Loses("e3"), &[row])
+        .await
+        .to_string();
+    assert!(
+        text.contains("event e3 was not taken within 300ms"),
+        "{text}"
+    );
+    assert!(text.contains("@n: expected 8 requests, got 2"), "{text}");
+}
+
+#[tokio::test]
+async fn sinks_are_reached_where_they_were_told_to_listen() {
+    let terms = Terms {
+        fenced: true,
+        place: Place::new([127, 0, 0, 2].into(), None).expect("an address"),
+        ..Terms::default()
+    };
+    let row = "hostile: says close, and stays";
+    let report = judge_on(&terms, Habit::Fine, &[row]).await;
+    assert_eq!(report.failed(), 0, "{report}");
 }

@@ -25,6 +25,19 @@ async fn a_path_without_a_script_takes_everything() {
 }
 
 #[tokio::test]
+async fn a_sink_is_reached_by_the_host_that_its_url_names() {
+    let place = Place::new("127.0.0.2".parse().unwrap(), Some("localhost")).unwrap();
+    let sink = Sink::listen_in(&place).await.unwrap();
+    let port = sink.address().port();
+    assert_eq!(sink.url("/a"), format!("http://localhost:{port}/a"));
+    let (authority, request) = (sink.address().to_string(), request("POST", "/a", &[], b""));
+    assert_eq!(
+        ask(&authority, &request, false).await.unwrap().status(),
+        202
+    );
+}
+
+#[tokio::test]
 async fn a_script_is_followed_turn_by_turn() {
     let sink = Sink::listen().await.unwrap();
     sink.script("/a", Script::failing(2, 503));
