@@ -14,7 +14,7 @@ use crate::{
     scenario::Scenario,
     sink::Sink,
     stage::Stage,
-    subject::Subject,
+    subject::{Subject, SubjectError},
     tables::{self, admission, admission::Admission},
     terms::Terms,
 };
@@ -125,13 +125,9 @@ impl Run {
         for row in &self.admissions {
             report.add(admit(row, &*subject).await);
         }
-        let ended = subject
-            .finish()
-            .await
-            .unwrap_or_else(|error| vec![error.to_string()]);
-        report.add(Verdict::of(
+        report.add(verdict(
             "the books of every Broker balance and SIGTERM ends it well",
-            ended,
+            subject.finish().await,
         ));
         report
     }
@@ -151,17 +147,26 @@ async fn play_one(stage: &Stage, subject: &dyn Subject, baseline: Option<u64>) -
 }
 
 async fn admit(row: &Admission, subject: &dyn Subject) -> Verdict {
-    let problems = match subject.admits(&row.yaml).await {
-        Ok(admitted) if admitted == row.admitted => Vec::new(),
-        Ok(admitted) => {
-            vec![format!(
-                "expected admitted = {}, got {admitted}, for\n{}",
-                row.admitted, row.yaml
-            )]
-        }
-        Err(error) => vec![error.to_string()],
+    let problems = |admitted| {
+        let problem = format!(
+            "expected admitted = {}, got {admitted}, for\n{}",
+            row.admitted, row.yaml
+        );
+        (admitted != row.admitted)
+            .then_some(problem)
+            .into_iter()
+            .collect()
     };
-    Verdict::of(&row.name, problems)
+    verdict(&row.name, subject.admits(&row.yaml).await.map(problems))
+}
+
+/// The verdict of a case that asks the subject only once.
+fn verdict(name: &str, problems: Result<Vec<String>, SubjectError>) -> Verdict {
+    match problems {
+        Ok(problems) => Verdict::of(name, problems),
+        Err(SubjectError::NotAsked(why)) => Verdict::not_run(name, why),
+        Err(error) => Verdict::of(name, vec![error.to_string()]),
+    }
 }
 
 #[cfg(test)]

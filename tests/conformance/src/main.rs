@@ -19,6 +19,7 @@ A broker in a cluster, judged from a machine that it reaches at 10.0.0.7:
   kubectl create namespace conformance
   volley-conformance --url 'http://HOST/{namespace}/{broker}' \\
     --apply-command 'kubectl apply -f -' \\
+    --check-command 'kubectl apply --dry-run=server -f -' \\
     --sink-listen 0.0.0.0 --sink-host 10.0.0.7 --ready-after 60
   kubectl delete namespace conformance
 
@@ -43,13 +44,15 @@ struct Arguments {
     /// The backend of its Brokers.
     #[arg(long, default_value = "log")]
     channel: String,
-    /// Judge another broker at this URL, with `{namespace}` and `{broker}` in it.
+    /// Judge another broker at this URL, with `{namespace}` and `{broker}` in it, by what arrives;
+    /// its books and its memory are not looked at.
     #[arg(long, requires = "apply_command", value_parser = broker_url)]
     url: Option<String>,
     /// With --url: a shell command that reads YAML and declares it.
     #[arg(long, value_name = "COMMAND", requires = "url")]
     apply_command: Option<String>,
-    /// With --url: a shell command that reads YAML and ends with 0 if it would be admitted.
+    /// With --url: a shell command that reads YAML and ends with 0 if it would be admitted, and
+    /// declares nothing; without it the admission cases are named as not run.
     #[arg(long, value_name = "COMMAND", requires = "url")]
     check_command: Option<String>,
     /// With --url: seconds after which what was declared counts as ready.

@@ -1,6 +1,7 @@
-//! What came of the cases: a line for each failure, and one line in the end.
+//! What came of the cases: a line for each failure and for each that was not run, and one line in
+//! the end.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 /// What came of one case.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +14,8 @@ pub struct Verdict {
     pub problems: Vec<String>,
     /// How long it took.
     pub took: Duration,
+    /// Why it was not run, if it was not.
+    pub not_run: Option<&'static str>,
 }
 
 impl Verdict {
@@ -23,6 +26,15 @@ impl Verdict {
             place: String::new(),
             problems,
             took: Duration::ZERO,
+            not_run: None,
+        }
+    }
+
+    /// A verdict of a case that cannot be run, with the reason: neither passed nor failed.
+    pub fn not_run(name: &str, why: &'static str) -> Self {
+        Self {
+            not_run: Some(why),
+            ..Self::of(name, Vec::new())
         }
     }
 }
@@ -41,7 +53,13 @@ impl Report {
 
     /// How many passed.
     pub fn passed(&self) -> usize {
-        self.verdicts.len() - self.failed()
+        self.verdicts.len() - self.failed() - self.not_run()
+    }
+
+    /// How many were not run, each for a reason that is told.
+    pub fn not_run(&self) -> usize {
+        let not_run = |one: &&Verdict| one.not_run.is_some();
+        self.verdicts.iter().filter(not_run).count()
     }
 
     /// How many failed.
@@ -79,7 +97,23 @@ impl fmt::Display for Report {
                 writeln!(out, "    {}", problem.replace('\n', "\n    "))?;
             }
         }
-        write!(out, "{} passed, {} failed", self.passed(), self.failed())
+        let mut reasons: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+        for verdict in &self.verdicts {
+            if let Some(why) = verdict.not_run {
+                reasons.entry(why).or_default().push(&verdict.name);
+            }
+        }
+        for (why, names) in reasons {
+            writeln!(out, "NOT RUN, because {why}:")?;
+            for name in names {
+                writeln!(out, "    {name}")?;
+            }
+        }
+        write!(out, "{} passed, {} failed", self.passed(), self.failed())?;
+        match self.not_run() {
+            0 => Ok(()),
+            count => write!(out, ", {count} not run"),
+        }
     }
 }
 
@@ -96,5 +130,18 @@ mod tests {
         assert!(text.starts_with("FAILED bad"));
         assert!(text.contains("    expected 1, got 2"));
         assert!(text.ends_with("1 passed, 1 failed"));
+    }
+
+    #[test]
+    fn what_was_not_run_is_named_with_the_reason_and_has_not_passed() {
+        let mut report = Report::default();
+        report.add(Verdict::of("good", vec![]));
+        report.add(Verdict::not_run("admission: a", "nobody can be asked"));
+        report.add(Verdict::not_run("admission: b", "nobody can be asked"));
+        assert_eq!(
+            report.to_string(),
+            "NOT RUN, because nobody can be asked:\n    admission: a\n    admission: b\n\
+             1 passed, 0 failed, 2 not run"
+        );
     }
 }

@@ -34,6 +34,9 @@ pub enum SubjectError {
     /// The admin port or the apply command answered with something else.
     #[error("cannot ask the broker under test: {0}")]
     Unanswered(String),
+    /// This broker cannot be asked that at all: what depends on it is named as not run.
+    #[error("not run: {0}")]
+    NotAsked(&'static str),
     /// The system refused something.
     #[error("{doing}: {cause}")]
     System {
@@ -71,7 +74,7 @@ pub trait Subject: Send + Sync {
     /// Waits until every one of `objects` says that it is Ready.
     fn ready<'a>(&'a self, objects: &'a [ObjectName]) -> Pending<'a, ()>;
 
-    /// Whether objects would be admitted; nothing is declared that stays.
+    /// Whether objects would be admitted; nothing is declared by it.
     fn admits<'a>(&'a self, yaml: &'a str) -> Pending<'a, bool>;
 
     /// Where a Broker takes events: authority and target.

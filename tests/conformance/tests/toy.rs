@@ -152,7 +152,25 @@ async fn a_broker_that_delivers_to_all_passes_the_rows_about_that() {
     )
     .await;
     assert_eq!(report.failed(), 0, "{report}");
-    assert_eq!(report.passed(), 5);
+    assert_eq!(report.passed(), 4);
+    // A toy has no books that could balance, and that is no reason to say they do.
+    assert_eq!(report.not_run(), 1, "{report}");
+}
+
+#[tokio::test]
+async fn without_a_check_command_admission_is_not_run_and_says_so() {
+    let report = judge(
+        Habit::Fine,
+        &["admission: an empty any", "admission: nested"],
+    )
+    .await;
+    assert_eq!((report.passed(), report.failed()), (0, 0), "{report}");
+    let text = report.to_string();
+    assert!(
+        text.contains("    admission: an empty any is refused\n"),
+        "{text}"
+    );
+    assert!(text.contains("--check-command"), "{text}");
 }
 
 #[tokio::test]

@@ -6,7 +6,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlaceError {
     /// No URL can have this host.
-    #[error("--sink-host {0:?} is no host: give a name or an address, without scheme, port and path")]
+    #[error(
+        "--sink-host {0:?} is no host: give a name or an address, without scheme, port and path"
+    )]
     NoHost(String),
     /// Sinks may listen everywhere, but nobody can deliver to everywhere.
     #[error("no broker can deliver to {0}: name the host of this machine with --sink-host")]

@@ -15,13 +15,18 @@ pub struct Remote {
     /// A shell command that reads YAML on its standard input and declares it; it ends with 0 once
     /// that is done.
     pub apply_command: String,
-    /// A shell command that reads YAML and ends with 0 when it would be admitted.
+    /// A shell command that reads YAML and ends with 0 when it would be admitted, without declaring
+    /// it. Without one nobody is asked: the apply command would leave behind what it declares.
     pub check_command: Option<String>,
     /// How long after a declaration everything counts as ready.
     pub ready_after: Duration,
 }
 
+/// Exit codes of a shell whose command could not be started: an answer to nothing.
+const NOT_STARTED: [i32; 2] = [126, 127];
+
 impl Remote {
+    /// Hands YAML to a command; whether it ended with 0.
     async fn run(command: &str, yaml: &str) -> Result<bool, SubjectError> {
         let mut child = Command::new("sh")
             .args(["-c", command])
@@ -41,7 +46,12 @@ impl Remote {
             .wait()
             .await
             .map_err(SubjectError::system("wait for the command"))?;
-        Ok(status.success())
+        match status.code() {
+            Some(code) if !NOT_STARTED.contains(&code) => Ok(code == 0),
+            _ => Err(SubjectError::Unanswered(format!(
+                "the command ended with {status}: {command}"
+            ))),
+        }
     }
 }
 
@@ -69,8 +79,12 @@ impl Subject for Remote {
 
     fn admits<'a>(&'a self, yaml: &'a str) -> Pending<'a, bool> {
         Box::pin(async move {
-            let command = self.check_command.as_deref().unwrap_or(&self.apply_command);
-            Self::run(command, yaml).await
+            match &self.check_command {
+                Some(command) => Self::run(command, yaml).await,
+                None => Err(SubjectError::NotAsked(
+                    "there is no --check-command to ask what would be admitted",
+                )),
+            }
         })
     }
 
@@ -92,7 +106,11 @@ impl Subject for Remote {
     }
 
     fn finish(&self) -> Pending<'_, Vec<String>> {
-        Box::pin(async { Ok(Vec::new()) })
+        Box::pin(async {
+            Err(SubjectError::NotAsked(
+                "a broker at a --url shows no books, and others may need it longer",
+            ))
+        })
     }
 }
 
@@ -123,7 +141,22 @@ mod tests {
                 .await
                 .is_err()
         );
-        assert!(!remote("false").admits("kind: Broker\n").await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn only_the_check_command_is_asked_what_is_admitted() {
+        let asked = |check: Option<&str>| Remote {
+            check_command: check.map(str::to_owned),
+            ..remote("false")
+        };
+        let said = async |check| asked(check).admits("kind: Broker\n").await;
+        assert!(said(Some("grep -q Broker")).await.unwrap());
+        assert!(!said(Some("grep -q Trigger")).await.unwrap());
+        let without = said(None).await;
+        assert!(matches!(without, Err(SubjectError::NotAsked(_))));
+        // That nothing could be asked must not pass for a refusal.
+        let missing = said(Some("/no/such/command")).await;
+        assert!(matches!(missing, Err(SubjectError::Unanswered(_))));
     }
 
     #[test]
