@@ -201,6 +201,7 @@ impl Stage {
             let size = format!("{:x}\r\n", body.len()).into_bytes();
             body = [size, body, b"\r\n0\r\n\r\n".to_vec()].concat();
         }
+        headers.push(("Host".into(), authority.clone()));
         let bytes = wire::request(ask.method, &target, &headers, &body);
         let sent = || {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(600)]).into_owned();
@@ -309,7 +310,8 @@ impl Stage {
         }
         let before = self.main.count(&self.path("fence"));
         let (authority, target) = subject.broker(NAMESPACE, &self.broker);
-        let (headers, body) = Sample::of("fence", FENCE, "/fence").encode();
+        let (mut headers, body) = Sample::of("fence", FENCE, "/fence").encode();
+        headers.push(("Host".into(), authority.clone()));
         let request = wire::request("POST", &target, &headers, &body);
         let answer = wire::ask(&authority, &request, false)
             .await

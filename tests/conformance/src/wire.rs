@@ -249,7 +249,9 @@ pub async fn get(authority: &str, target: &str) -> io::Result<String> {
 pub fn split_url(url: &str) -> (String, String) {
     let rest = url.strip_prefix("http://").unwrap_or(url);
     let (authority, target) = rest.split_once('/').unwrap_or((rest, ""));
-    let authority = if authority.contains(':') {
+    // The colons within the brackets of an IPv6 address are none of a port.
+    let port = authority.rsplit(']').next().unwrap_or_default();
+    let authority = if port.contains(':') {
         authority.to_owned()
     } else {
         format!("{authority}:80")
@@ -299,5 +301,7 @@ mod tests {
     fn an_url_is_split_for_connecting() {
         assert_eq!(split_url("http://a:8/b/c"), ("a:8".into(), "/b/c".into()));
         assert_eq!(split_url("http://a"), ("a:80".into(), "/".into()));
+        assert_eq!(split_url("http://[::1]/b").0, "[::1]:80");
+        assert_eq!(split_url("http://[::1]:8/b").0, "[::1]:8");
     }
 }

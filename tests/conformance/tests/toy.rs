@@ -55,11 +55,17 @@ async fn deliver(
     routes: Vec<(String, String)>,
     habit: Habit,
 ) -> io::Result<()> {
+    let own_host = stream.local_addr()?.to_string();
     let mut stream = BufReader::new(&mut stream);
     let Some(head) = wire::read_head(&mut stream).await? else {
         return Ok(());
     };
     let body = wire::read_body(&mut stream, &head).await?;
+    // As behind a proxy that serves many hosts: what is for another one is not for this broker.
+    if head.get("host") != Some(own_host.as_str()) {
+        let answer = b"HTTP/1.1 421 Misdirected Request\r\nContent-Length: 0\r\n\r\n";
+        return stream.write_all(answer).await;
+    }
     let broker = head.word(1).rsplit('/').next().unwrap_or_default();
     let mut headers: Vec<_> = head
         .headers
