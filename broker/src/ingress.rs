@@ -74,8 +74,8 @@ pub struct IngressOptions {
     pub head_timeout: Duration,
     /// How long a body may stand still. Then 408.
     pub body_timeout: Duration,
-    /// After the first [`body_timeout`](Self::body_timeout) a body must have come at this pace,
-    /// in bytes a second. Slower: 408.
+    /// After each [`body_timeout`](Self::body_timeout) of grace a body must come at this pace for as
+    /// long, in bytes a second. Slower: 408.
     pub body_floor: u64,
     /// A connection without a request for this long is closed, at the latest after twice as long.
     pub idle_timeout: Duration,

@@ -23,8 +23,12 @@ pub(super) fn check_declared<B: Body>(ingress: &Ingress, body: &B) -> Result<(),
 
 /// Reads the whole body into memory of its own, so that no larger buffer is kept alive by it.
 ///
-/// What is held of the budget goes with it, until the event is stored.
-pub(super) async fn read<B>(ingress: &Ingress, mut body: B) -> Result<(Bytes, Held), Answer>
+/// What is held of `namespace`'s part of the budget goes with it, until the event is stored.
+pub(super) async fn read<B>(
+    ingress: &Ingress,
+    namespace: &str,
+    mut body: B,
+) -> Result<(Bytes, Held), Answer>
 where
     B: Body<Data = Bytes> + Unpin,
 {
@@ -44,7 +48,7 @@ where
     if !first.is_empty() && body.is_end_stream() {
         return Ok((Bytes::copy_from_slice(&first), Held::default()));
     }
-    Slow::new(ingress, &first, body.size_hint().exact())
+    Slow::new(ingress, namespace, &first, body.size_hint().exact())
         .read(body)
         .await
 }
@@ -65,21 +69,33 @@ async fn at_once<B: Body + Unpin>(
 /// A body that comes in pieces.
 struct Slow<'a> {
     ingress: &'a Ingress,
+    namespace: &'a str,
     bytes: Vec<u8>,
     /// What is left to come, where that is known.
     rest: Option<u64>,
     held: Held,
-    began: Duration,
+    pace: Pace,
+}
+
+/// How fast a body comes: what had come when it was last begun to look at that. An average since the
+/// start would let who sends much at once stand still for minutes after it.
+struct Pace {
+    at: Duration,
+    bytes: usize,
 }
 
 impl<'a> Slow<'a> {
-    fn new(ingress: &'a Ingress, first: &[u8], rest: Option<u64>) -> Self {
+    fn new(ingress: &'a Ingress, namespace: &'a str, first: &[u8], rest: Option<u64>) -> Self {
         Self {
             ingress,
+            namespace,
             bytes: first.to_vec(),
             rest,
             held: Held::default(),
-            began: ingress.clock.now(),
+            pace: Pace {
+                at: ingress.clock.now(),
+                bytes: 0,
+            },
         }
     }
 
@@ -93,7 +109,7 @@ impl<'a> Slow<'a> {
             self.bytes.reserve_exact(rest);
         }
         // Its turn has come: waiting for room was not the client's fault.
-        self.began = self.ingress.clock.now();
+        self.pace.at = self.ingress.clock.now();
         let patience = self.ingress.options.body_timeout;
         while !body.is_end_stream() {
             let next = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx));
@@ -118,14 +134,23 @@ impl<'a> Slow<'a> {
         }
         self.make_room(size).await?;
         self.bytes.extend_from_slice(data);
+        self.keep_pace(size)
+    }
+
+    fn keep_pace(&mut self, size: usize) -> Result<(), Answer> {
         let options = &self.ingress.options;
-        let counted = self
-            .ingress
-            .clock
-            .now()
-            .saturating_sub(self.began + options.body_timeout);
-        if (size as u64) < counted.as_secs().saturating_mul(options.body_floor) {
+        let now = self.ingress.clock.now();
+        let took = now.saturating_sub(self.pace.at);
+        let counted = took.saturating_sub(options.body_timeout);
+        let came = (size - self.pace.bytes) as u64;
+        if came < counted.as_secs().saturating_mul(options.body_floor) {
             return Err(slow());
+        }
+        if counted >= options.body_timeout {
+            self.pace = Pace {
+                at: now,
+                bytes: size,
+            };
         }
         Ok(())
     }
@@ -141,7 +166,7 @@ impl<'a> Slow<'a> {
         if self
             .ingress
             .budget
-            .add(&mut self.held, wanted, patience)
+            .add(&mut self.held, self.namespace, wanted, patience)
             .await
         {
             return Ok(());

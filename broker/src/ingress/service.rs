@@ -67,7 +67,11 @@ where
         Ok(place) => place,
         Err(answer) => return answer,
     };
-    let (bytes, _held) = match body::read(ingress, body).await {
+    let namespace = match (&place, door) {
+        (Place::Source(_, namespace, _), _) => namespace,
+        (Place::Events, door) => door.map_or("", |door| door.namespace()),
+    };
+    let (bytes, _held) = match body::read(ingress, namespace, body).await {
         Ok(read) => read,
         Err(answer) => return answer,
     };

@@ -9,8 +9,8 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use super::{EVENT, Stage, post, status};
-use crate::ingress::{IngressOptions, Phase, accept, core};
+use super::{EVENT, POOL, Stage, post, status};
+use crate::ingress::{Door, IngressOptions, Phase, RoutingTable, accept, core};
 
 fn chunked(headers: &str) -> String {
     format!("POST /ns/b HTTP/1.1\r\nhost: x\r\n{EVENT}{headers}transfer-encoding: chunked\r\n\r\n")
@@ -172,6 +172,63 @@ async fn a_body_that_trickles_is_given_up() {
     read.read_to_string(&mut answer).await.expect("read");
     assert_eq!(status(&answer), 408);
     assert!((10..=12).contains(&began.elapsed().as_secs()));
+}
+
+// The pace was an average since the start: a megabyte at once bought four minutes of trickling.
+#[tokio::test(start_paused = true)]
+async fn a_body_that_trickles_after_much_at_once_is_given_up_too() {
+    let mut stage = Stage::new().await;
+    let mut client = stage.connect();
+    let head = format!("POST /ns/b HTTP/1.1\r\nhost: x\r\n{EVENT}content-length: 1000000\r\n\r\n");
+    client.send(head).await;
+    client.send("x".repeat(999_000)).await;
+    let began = Instant::now();
+    let (mut read, mut write) = tokio::io::split(client.0);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
+        while write.write_all(b"x").await.is_ok() {
+            sleep(secs(5)).await;
+        }
+    });
+    let mut answer = String::new();
+    read.read_to_string(&mut answer).await.expect("read");
+    assert_eq!(status(&answer), 408);
+    assert!(began.elapsed() <= secs(45), "{:?}", began.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn slow_bodies_of_one_namespace_leave_room_for_those_of_others() {
+    let options = IngressOptions {
+        body_budget: 100_000,
+        ..IngressOptions::default()
+    };
+    let mut stage = Stage::with(options).await;
+    let bad = Door::new("bad", "b", POOL, stage.publisher.clone());
+    let doors = [Arc::clone(&stage.door), Arc::clone(&bad)];
+    stage.ingress.set_routes(RoutingTable::new(doors));
+    let head = |path: &str| {
+        format!("POST {path} HTTP/1.1\r\nhost: x\r\n{EVENT}content-length: 20000\r\n\r\n")
+    };
+    let mut slow = Vec::new();
+    for _ in 0..4 {
+        let mut client = stage.connect();
+        client.send(head("/bad/b")).await;
+        slow.push(client);
+    }
+    sleep(secs(3)).await;
+    let mut other = stage.connect();
+    other.send(head("/ns/b")).await;
+    other.send("y".repeat(20_000)).await;
+    assert_eq!(status(&other.answer().await), 202);
+    // Half of the room is what one namespace may have: two bodies of these.
+    for mut refused in slow.split_off(2) {
+        assert_eq!(status(&refused.rest().await), 429);
+    }
+    for mut client in slow {
+        client.send("x".repeat(20_000)).await;
+        assert_eq!(status(&client.answer().await), 202);
+    }
+    assert_eq!(stage.accepted(), 3);
 }
 
 #[tokio::test(start_paused = true)]
