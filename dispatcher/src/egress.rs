@@ -112,6 +112,8 @@ pub struct Attempt {
     pub timeout: Duration,
     /// Whether a 2xx may carry a reply; if not, its body is thrown away.
     pub wants_reply: bool,
+    /// Whose part of the room for replies its reply takes.
+    pub namespace: Arc<str>,
 }
 
 /// The end of an attempt.

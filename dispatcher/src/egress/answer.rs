@@ -171,7 +171,10 @@ impl Collected {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         let until = desk.job.deadline.min(Instant::now() + ROOM_WITHIN);
         let replies = &desk.world.options.replies;
-        let Ok(more) = timeout_at(until, replies.take(&desk.target.replies, bytes)).await else {
+        let has = self.room.as_ref().map_or(0, ReplyRoom::bytes);
+        let (share, namespace) = (&desk.target.replies, &desk.job.attempt.namespace);
+        let taking = replies.take(share, namespace, has, bytes);
+        let Ok(more) = timeout_at(until, taking).await else {
             return false;
         };
         match &mut self.room {

@@ -291,3 +291,27 @@ async fn one_target_cannot_take_all_the_room_for_replies() {
     );
     drop(held);
 }
+
+// Eight targets took all of it before, four quarters of it twice over.
+#[tokio::test(start_paused = true)]
+async fn the_targets_of_one_namespace_cannot_take_all_the_room_for_replies() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(80);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    let mut held = Vec::new();
+    for target in 1..=8 {
+        stage.to = super::stage::endpoint(&format!("http://192.0.2.{target}/"));
+        held.push(stage.attempt_held().await);
+    }
+    let replied = held.iter().filter(|ended| ended.hold.is_some()).count();
+    assert_eq!(replied, 4, "half of it");
+    stage.namespace = "other".into();
+    assert_eq!(reply(&stage.attempt().await).id(), "r1");
+    stage.namespace = "default".into();
+    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
+    drop(held);
+    assert_eq!(stage.budget.free(), 80);
+    assert_eq!(reply(&stage.attempt().await).id(), "r1");
+}

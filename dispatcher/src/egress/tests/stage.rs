@@ -290,6 +290,7 @@ pub(super) struct Stage {
     pub(super) event: Event,
     pub(super) timeout: Duration,
     pub(super) wants_reply: bool,
+    pub(super) namespace: Arc<str>,
     pub(super) budget: ReplyBudget,
     options: EgressOptions,
     done: mpsc::Sender<Ended>,
@@ -343,6 +344,7 @@ impl Stage {
             event,
             timeout,
             wants_reply: true,
+            namespace: Arc::from("default"),
             budget,
             options,
             done,
@@ -378,6 +380,7 @@ impl Stage {
             event: Arc::new(event),
             timeout: self.timeout,
             wants_reply: self.wants_reply,
+            namespace: Arc::clone(&self.namespace),
         };
         self.egress.start(attempt, &self.done);
         self.serial
