@@ -30,7 +30,7 @@ use std::{
 };
 
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
 use volley_broker::{
     admin::{Admin, AdminOptions, Names, serve as serve_admin},
@@ -90,10 +90,10 @@ async fn serve(
     small: pages::Small,
 ) -> Result<ExitCode, Failure> {
     let clock = Clock::system();
-    let data = bind(options.listen, "the data port").await?;
-    let admin = bind(options.admin, "the admin port").await?;
+    let data = bind(options.listen, "the data port")?;
+    let admin = bind(options.admin, "the admin port")?;
     let display = match options.display() {
-        Some(address) => Some(bind(address, "the display").await?),
+        Some(address) => Some(bind(address, "the display")?),
         None => None,
     };
     let display_at = display.as_ref().map(local).transpose()?;
@@ -288,8 +288,23 @@ fn watched(options: &ServeOptions) -> Vec<PathBuf> {
     files.cloned().collect()
 }
 
-async fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
-    TcpListener::bind(address).await.map_err(|error| {
+/// How many connections the kernel may hold for us until they are accepted; `net.core.somaxconn` may
+/// hold it to fewer. Beyond it a client's connect is silent for a second.
+const BACKLOG: u32 = 4_096;
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A port whose last connections are still being forgotten can be opened again.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
+}
+
+fn bind(address: SocketAddr, what: &str) -> Result<TcpListener, Failure> {
+    listen(address).map_err(|error| {
         let failure = Failure::new(Kind::Failed, format!("{what} {address} can't be opened: {error}"));
         match error.kind() {
             io::ErrorKind::AddrInUse => failure.hint("another process listens there; stop it, or choose another port (0 takes a free one)"),

@@ -20,6 +20,7 @@ mod answer;
 mod endpoint;
 mod job;
 mod line;
+mod lookup;
 mod network;
 mod replies;
 mod retry_after;
@@ -43,7 +44,7 @@ use std::{
 };
 
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, Semaphore, mpsc},
     task::{JoinError, JoinSet},
 };
 use volley_channel::Clock;
@@ -134,6 +135,8 @@ struct World {
     options: EgressOptions,
     network: Arc<dyn Network>,
     clock: Clock,
+    /// Turns of names that have no addresses yet.
+    lookups: Arc<Semaphore>,
     targets: Mutex<HashMap<Arc<Authority>, Arc<Target>>>,
     idle: AtomicUsize,
     /// Connections, idle or in use.
@@ -167,6 +170,7 @@ impl Egress {
             options,
             network,
             clock,
+            lookups: Arc::new(Semaphore::new(lookup::AT_ONCE)),
             targets: Mutex::default(),
             idle: AtomicUsize::new(0),
             open: AtomicUsize::new(0),

@@ -13,7 +13,8 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{
-    World, endpoint::Authority, job::Job, network::Socket, replies::Share, stream::Stream,
+    World, endpoint::Authority, job::Job, lookup::Lookup, network::Socket, replies::Share,
+    stream::Stream,
 };
 use crate::outcome::{Failed, FailedKind};
 
@@ -32,8 +33,8 @@ pub(super) struct Target {
     state: Mutex<State>,
     /// Held while connecting to a target that refused the last time: one at a time.
     door: tokio::sync::Mutex<()>,
-    /// Held while its name is looked up.
-    lookup: tokio::sync::Mutex<()>,
+    /// Held by who waits for a lookup of its name.
+    lookup: tokio::sync::Mutex<Option<Lookup>>,
 }
 
 #[derive(Debug, Default)]
@@ -279,18 +280,52 @@ impl Target {
         })
     }
 
-    /// The addresses of its name: one lookup at a time, kept for a while.
+    /// The addresses of its name: one lookup at a time, kept for a while. Where one is late, those
+    /// from before do.
     async fn addresses(&self, world: &World, number: u64) -> Result<Arc<[SocketAddr]>, Failed> {
-        let _turn = self.lookup.lock().await;
+        let before = match self.known_addresses() {
+            Some((true, addresses)) => return Ok(addresses),
+            Some((false, addresses)) => Some(addresses),
+            None => None,
+        };
+        let mut lookup = match &before {
+            None => self.lookup.lock().await,
+            Some(addresses) => match self.lookup.try_lock() {
+                Ok(lookup) => lookup,
+                // Another attempt asks already.
+                Err(_) => return Ok(Arc::clone(addresses)),
+            },
+        };
         self.shared(number)?;
-        let now = Instant::now();
-        if let Some((at, addresses)) = &self.lock().addresses
-            && now.duration_since(*at) < ADDRESSES_FOR
-        {
-            return Ok(Arc::clone(addresses));
+        if let Some((true, addresses)) = self.known_addresses() {
+            return Ok(addresses);
         }
-        let Authority { host, port, .. } = &*self.authority;
-        let found = world.network.resolve(host, *port).await;
+        if lookup.as_ref().is_some_and(Lookup::is_old) {
+            *lookup = None;
+        }
+        let under_way = lookup.get_or_insert_with(|| {
+            let turns = before.is_none().then(|| Arc::clone(&world.lookups));
+            Lookup::begin(&self.authority, &world.network, turns)
+        });
+        let found = match &before {
+            None => under_way.found().await,
+            Some(addresses) => match under_way.found_soon().await {
+                Some(found) => found,
+                None => return Ok(Arc::clone(addresses)),
+            },
+        };
+        *lookup = None;
+        self.looked_up(found)
+    }
+
+    /// What was found last, and whether that still holds.
+    fn known_addresses(&self) -> Option<(bool, Arc<[SocketAddr]>)> {
+        let state = self.lock();
+        let (at, addresses) = state.addresses.as_ref()?;
+        Some((at.elapsed() < ADDRESSES_FOR, Arc::clone(addresses)))
+    }
+
+    fn looked_up(&self, found: io::Result<Vec<SocketAddr>>) -> Result<Arc<[SocketAddr]>, Failed> {
         let mut state = self.lock();
         match found {
             Ok(found) => {
@@ -299,6 +334,7 @@ impl Target {
                 Ok(found)
             }
             Err(error) => {
+                let host = &self.authority.host;
                 let failed = unreachable(format!("cannot look up {host}: {error}"));
                 state.shared = Some((state.begun, failed.clone()));
                 Err(failed)

@@ -1,8 +1,8 @@
 //! Connections: reused, resent on, kept for a while, shared while a target refuses.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use super::stage::{Move, OK, Stage, answers, answers_and_closes, endpoint, failed, say, status};
 use crate::outcome::FailedKind;
@@ -296,6 +296,69 @@ async fn a_name_that_is_unknown_is_asked_for_once_by_all_that_are_due() {
     assert_eq!(stage.sink.lookups(), 1);
     assert_eq!(failed(&stage.attempt().await), FailedKind::Unreachable);
     assert_eq!(stage.sink.lookups(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_lookup_is_late_the_addresses_from_before_do() {
+    let mut stage = Stage::new();
+    stage.sink.then(answers_and_closes(OK));
+    stage.to = endpoint("http://sink.example/");
+    assert_eq!(status(&stage.attempt().await), 202);
+    stage.sink.lookup_takes(Duration::from_secs(300));
+    sleep(Duration::from_secs(6)).await;
+    let began = Instant::now();
+    for _ in 0..20 {
+        assert_eq!(status(&stage.attempt().await), 202);
+    }
+    assert!(
+        began.elapsed() < Duration::from_secs(1),
+        "one of them waited, and not for long"
+    );
+    assert_eq!(stage.sink.lookups(), 2, "one is under way, and no more");
+    // It is answered, and its answer taken.
+    stage.sink.lookup_takes(Duration::ZERO);
+    stage.sink.resolves_to(&["192.0.2.9:80"]);
+    sleep(Duration::from_secs(50)).await;
+    assert_eq!(status(&stage.attempt().await), 202);
+    assert_eq!(stage.sink.lookups(), 2);
+    // Nobody asked for it for so long that it says nothing of now.
+    sleep(Duration::from_secs(250)).await;
+    assert_eq!(status(&stage.attempt().await), 202);
+    assert_eq!(stage.sink.lookups(), 3);
+    let last = stage.sink.connected_to().last().copied();
+    assert_eq!(last, Some("192.0.2.9:80".parse().unwrap()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_attempt_that_gives_up_leaves_its_lookup_to_the_next() {
+    let mut stage = Stage::new();
+    stage.sink.then(answers_and_closes(OK));
+    stage.to = endpoint("http://sink.example/");
+    stage.sink.lookup_takes(Duration::from_secs(20));
+    stage.timeout = Duration::from_secs(15);
+    assert_eq!(failed(&stage.attempt().await), FailedKind::TimedOut);
+    assert_eq!(status(&stage.attempt().await), 202);
+    assert_eq!(stage.sink.lookups(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_nobody_answers_for_keep_no_name_with_addresses_waiting() {
+    let mut stage = Stage::new();
+    stage.sink.then(answers_and_closes(OK));
+    let healthy = endpoint("http://sink.example/");
+    stage.to = Arc::clone(&healthy);
+    assert_eq!(status(&stage.attempt().await), 202);
+    stage.sink.lookup_takes(Duration::from_secs(3_600));
+    for name in 0..400 {
+        stage.to = endpoint(&format!("http://name{name}.example/"));
+        stage.start();
+    }
+    sleep(Duration::from_secs(6)).await;
+    assert_eq!(stage.sink.lookups(), 1 + 256);
+    stage.sink.lookup_takes(Duration::ZERO);
+    stage.to = healthy;
+    assert_eq!(status(&stage.attempt().await), 202);
+    assert_eq!(stage.sink.lookups(), 1 + 256 + 1);
 }
 
 #[tokio::test(start_paused = true)]

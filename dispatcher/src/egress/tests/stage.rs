@@ -83,6 +83,7 @@ struct Inner {
     /// Connects that are refused from now on.
     refusals: usize,
     connect_takes: Duration,
+    lookup_takes: Duration,
     denied: Vec<SocketAddr>,
     addresses: Vec<SocketAddr>,
     connects: Vec<SocketAddr>,
@@ -117,6 +118,10 @@ impl Sink {
 
     pub(super) fn deny(&self, address: &str) {
         self.with(|inner| inner.denied.push(address.parse().unwrap()));
+    }
+
+    pub(super) fn lookup_takes(&self, time: Duration) {
+        self.with(|inner| inner.lookup_takes = time);
     }
 
     pub(super) fn resolves_to(&self, addresses: &[&str]) {
@@ -171,9 +176,12 @@ impl Sink {
 impl Network for Sink {
     fn resolve<'a>(&'a self, host: &'a str, port: u16) -> Pending<'a, io::Result<Vec<SocketAddr>>> {
         Box::pin(async move {
-            sleep(Duration::from_millis(1)).await;
-            self.with(|inner| {
+            let takes = self.with(|inner| {
                 inner.lookups += 1;
+                inner.lookup_takes
+            });
+            sleep(Duration::from_millis(1) + takes).await;
+            self.with(|inner| {
                 if host == "nowhere.example" {
                     return Err(io::Error::other("no such host"));
                 }
