@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use volley_conformance::{
     declare::{broker, trigger, yaml},
     producer::Producer,
-    sink::Sink,
+    sink::{Script, Sink, Turn},
     subject::{Subject, volley::Volley},
 };
 
@@ -105,8 +105,11 @@ struct Page {
 
 #[derive(Debug)]
 struct Sample {
+    /// With `_bucket`, `_sum` or `_count` where it is a part of a histogram.
+    name: String,
     family: String,
     labels: BTreeMap<String, String>,
+    value: f64,
 }
 
 impl Page {
@@ -132,7 +135,7 @@ impl Page {
     /// A sample stands below its family's head.
     fn sample(&self, line: &str) -> Sample {
         let (what, value) = line.rsplit_once(' ').expect("a value");
-        value.parse::<f64>().expect("a number");
+        let value = value.parse().expect("a number");
         let (name, labels) = what.split_once('{').unwrap_or((what, "}"));
         let labels = labels.strip_suffix('}').expect("closed");
         let labels = labels.split(',').filter(|label| !label.is_empty());
@@ -151,10 +154,132 @@ impl Page {
         }
         assert!(self.forms.contains_key(family), "no head: {line}");
         Sample {
+            name: name.to_owned(),
             family: family.to_owned(),
             labels,
+            value,
         }
     }
+}
+
+impl Page {
+    /// The sum of the samples of this name that have these labels, among others.
+    fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        let has = |sample: &&Sample| {
+            let is = |(label, value): &(&str, &str)| {
+                sample.labels.get(*label).is_some_and(|it| it == value)
+            };
+            sample.name == name && labels.iter().all(is)
+        };
+        let samples: Vec<_> = self.samples.iter().filter(has).collect();
+        assert!(!samples.is_empty(), "{name} {labels:?} has no sample");
+        samples.iter().map(|sample| sample.value).sum()
+    }
+}
+
+/// How many events of each type are posted.
+const EVENTS: u64 = 20;
+
+/// A Broker with Triggers that deliver after some failures, whose events become dead letters, are
+/// dropped, and are not wanted.
+async fn mixed(sink: &Sink) -> Volley {
+    sink.script("/flaky", Script::first(vec![Turn::status(503); 3]));
+    for path in ["/letters", "/drops"] {
+        sink.script(path, Script::always(Turn::status(400)));
+    }
+    let to = |name: &str| trigger(name, "shop", &sink.url(&format!("/{name}")));
+    let wants = "filter: {attributes: {type: com.example.a}}";
+    let dead = sink.url("/dead");
+    let dead = format!("{{retry: 0, deadLetterSink: {{uri: \"{dead}\"}}}}");
+    let retried = "{retry: 5, backoffPolicy: linear, backoffDelay: PT0.05S}";
+    let objects = yaml(&[
+        &broker("shop"),
+        &to("flaky").spec(wants).delivery(retried),
+        &to("letters").spec(wants).delivery(&dead),
+        &to("drops").spec(wants),
+        &to("other").spec("filter: {attributes: {type: com.example.b}}"),
+    ]);
+    Volley::start(env!("CARGO_BIN_EXE_volley").into(), &objects, &[])
+        .await
+        .expect("it starts")
+}
+
+/// Posts events of which half are wanted, one that is none, and one to a Broker that is not there.
+async fn post_mixed(volley: &Volley) {
+    let mut producer = Producer::new(volley.broker("default", "shop"));
+    for number in 0..EVENTS {
+        for kind in ["com.example.a", "com.example.c"] {
+            let answer = producer.event(&format!("{kind}-{number}"), kind, &[]).await;
+            assert_eq!(answer.expect("an answer"), 202);
+        }
+    }
+    let answer = producer.event("", "com.example.a", &[]).await;
+    assert_eq!(answer.expect("an answer"), 400);
+    let mut stranger = Producer::new(volley.broker("default", "nobody"));
+    let answer = stranger.event("1", "com.example.a", &[]).await;
+    assert_eq!(answer.expect("an answer"), 404);
+}
+
+#[tokio::test]
+async fn metrics_say_what_the_books_and_the_sinks_say() {
+    let sink = Sink::listen().await.expect("a sink");
+    let volley = mixed(&sink).await;
+    post_mixed(&volley).await;
+    let books = volley.books_until("default", "shop", |books| books.is_done());
+    let books = books.await.expect("all is delivered");
+    let page = Page::read(&volley.metrics().await.expect("the page"));
+
+    let shop = ("broker", "shop");
+    let ingress = |result| page.sum("volley_ingress_events_total", &[shop, ("result", result)]);
+    assert_eq!(ingress("accepted"), books.accepted as f64);
+    assert_eq!(
+        (ingress("accepted"), ingress("invalid")),
+        (2.0 * EVENTS as f64, 1.0)
+    );
+    let unknown = page.sum("volley_ingress_events_total", &[("result", "not_found")]);
+    assert_eq!(unknown, 1.0);
+    assert_eq!(page.sum("volley_unmatched_total", &[shop]), EVENTS as f64);
+    for row in &books.triggers {
+        let trigger = ("trigger", row.name.as_str());
+        let events = |outcome| {
+            page.sum(
+                "volley_trigger_events_total",
+                &[trigger, ("outcome", outcome)],
+            )
+        };
+        assert_eq!(events("matched"), row.matched as f64, "{row:?}");
+        assert_eq!(events("delivered"), row.delivered as f64, "{row:?}");
+        assert_eq!(events("dead_lettered"), row.dead_lettered as f64, "{row:?}");
+        assert_eq!(events("dropped"), row.dropped_total() as f64, "{row:?}");
+        assert_eq!(page.sum("volley_trigger_pending", &[trigger]), 0.0);
+    }
+    let attempts = |trigger, class| {
+        let labels = [("trigger", trigger), ("code_class", class)];
+        page.sum("volley_delivery_attempts_total", &labels)
+    };
+    let all = EVENTS as f64;
+    assert_eq!(
+        (attempts("flaky", "2xx"), attempts("flaky", "5xx")),
+        (all, 3.0)
+    );
+    assert_eq!(
+        (attempts("letters", "4xx"), attempts("letters", "2xx")),
+        (all, all)
+    );
+    assert_eq!(attempts("drops", "4xx"), all);
+    let tried = page.sum("volley_delivery_attempt_duration_seconds_count", &[shop]);
+    let seen: usize = ["/flaky", "/letters", "/drops", "/dead", "/other"]
+        .into_iter()
+        .map(|path| sink.count(path))
+        .sum();
+    assert_eq!(tried, seen as f64, "as many as all sinks together saw");
+    let ended = page.sum("volley_delivery_latency_seconds_count", &[shop]);
+    assert_eq!(
+        ended,
+        3.0 * all,
+        "delivered, taken as a dead letter, or given up"
+    );
+    assert_eq!(volley.finish().await.expect("it ends"), [""; 0]);
 }
 
 #[tokio::test]

@@ -77,7 +77,7 @@ impl ReplyBudget {
             freed.as_mut().enable();
             if self.room.take(namespace, has, bytes) {
                 return ReplyRoom {
-                    of_share: of_share,
+                    of_share,
                     room: Arc::clone(&self.room),
                     namespace: Arc::clone(namespace),
                     bytes,

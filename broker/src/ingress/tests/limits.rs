@@ -221,7 +221,7 @@ async fn slow_bodies_of_one_namespace_leave_room_for_those_of_others() {
     other.send("y".repeat(20_000)).await;
     assert_eq!(status(&other.answer().await), 202);
     // Half of the room is what one namespace may have: two bodies of these.
-    for mut refused in slow.split_off(2) {
+    for refused in slow.split_off(2) {
         assert_eq!(status(&refused.rest().await), 429);
     }
     for mut client in slow {
