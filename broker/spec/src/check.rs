@@ -7,6 +7,7 @@
 
 pub mod annotations;
 mod config;
+mod defaults;
 mod delivery;
 mod destination;
 pub(crate) mod filters;

@@ -4,16 +4,16 @@
 //! of Brokers that have none, for all namespaces and for single ones. Without it the installed
 //! default of Knative holds: 10 retries, exponential, from PT0.2S on.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+pub(crate) mod written;
 
-use serde::Deserialize;
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::{
     check::annotations::{CLASS, Class},
-    duration,
     kinds::{BackoffPolicy, Broker, ConfigMap, DeliverySpec, KReference, Trigger},
-    read::yaml,
+    read::text,
 };
+use written::{BrokerDefaults, Written};
 
 /// Where the defaults of Brokers stand.
 pub const SYSTEM_NAMESPACE: &str = "knative-eventing";
@@ -46,74 +46,27 @@ pub struct Defaults {
     namespaces: BTreeMap<String, BrokerDefaults>,
 }
 
-/// Defaults of the Brokers of one namespace.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct BrokerDefaults {
-    broker_class: Option<String>,
-    #[serde(flatten)]
-    config: KeptReference,
-    delivery: Option<DeliverySpec>,
-    broker_classes: BTreeMap<String, ClassDefaults>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct ClassDefaults {
-    #[serde(flatten)]
-    config: KeptReference,
-    delivery: Option<DeliverySpec>,
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct KeptReference {
-    api_version: String,
-    kind: String,
-    name: String,
-    namespace: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Written {
-    cluster_default: Option<BrokerDefaults>,
-    namespace_defaults: BTreeMap<String, BrokerDefaults>,
-}
-
 impl Defaults {
-    /// The defaults that `map` sets; nothing when it is another ConfigMap.
-    ///
-    /// The error is a sentence for the author.
-    pub fn from_config(map: &ConfigMap) -> Option<Result<Self, String>> {
-        let metadata = &map.metadata;
-        if metadata.name != BROKER_DEFAULTS || metadata.namespace() != SYSTEM_NAMESPACE {
+    /// The defaults that `map` sets; nothing when it is another ConfigMap. What its text should not
+    /// say was told when the map was read, so nothing of such a text holds.
+    pub fn from_config(map: &ConfigMap) -> Option<Self> {
+        if !is_broker_defaults(map) {
             return None;
         }
-        Some(
-            map.data
-                .get(BROKER_DEFAULTS_KEY)
-                .map_or(Ok(Self::default()), |text| Self::parse(text)),
-        )
-    }
-
-    fn parse(text: &str) -> Result<Self, String> {
-        let node = yaml::parse(text).map_err(|error| format!("line {}: {error}", error.at.line))?;
-        if node.value == yaml::Value::Null {
-            return Ok(Self::default());
-        }
-        let written: Written =
-            serde_json::from_value(node.to_json()).map_err(|error| error.to_string())?;
-        let defaults = Self {
+        let text = map.data.get(BROKER_DEFAULTS_KEY);
+        let written: Written = text.and_then(|text| text::read(text)).unwrap_or_default();
+        Some(Self {
             everywhere: written.cluster_default,
             namespaces: written.namespace_defaults,
-        };
-        defaults.each().try_for_each(BrokerDefaults::check)?;
-        Ok(defaults)
+        })
     }
 
-    fn each(&self) -> impl Iterator<Item = &BrokerDefaults> {
-        self.everywhere.iter().chain(self.namespaces.values())
+    /// Whether a Broker's config has to stand in `namespace` when the Broker does: one that is
+    /// strict makes it so, the namespace's defaults or the cluster's.
+    pub(crate) fn confines_config(&self, namespace: &str) -> bool {
+        let levels = [self.namespaces.get(namespace), self.everywhere.as_ref()];
+        let mut levels = levels.into_iter().flatten();
+        levels.any(|level| level.disallow_different_namespace_config == Some(true))
     }
 
     /// `broker` with everything filled in that its author left out: class, namespace, config,
@@ -133,10 +86,10 @@ impl Defaults {
         filled.metadata.annotations.insert(CLASS.to_owned(), class);
         let spec = &mut filled.spec;
         if spec.config.is_none() {
-            spec.config = of_class
-                .map(|of_class| &of_class.config)
-                .or(found.map(|found| &found.config))
-                .and_then(KeptReference::reference);
+            spec.config = match of_class {
+                Some(of_class) => of_class.reference(),
+                None => found.and_then(BrokerDefaults::reference),
+            };
         }
         if let Some(config) = &mut spec.config {
             own_namespace(Some(config), &namespace);
@@ -175,6 +128,12 @@ pub fn trigger(trigger: &Trigger) -> Trigger {
         delivery_namespace(delivery, &namespace);
     }
     filled
+}
+
+/// Whether `map` is the one that sets defaults of Brokers.
+pub(crate) fn is_broker_defaults(map: &ConfigMap) -> bool {
+    let metadata = &map.metadata;
+    metadata.name == BROKER_DEFAULTS && metadata.namespace() == SYSTEM_NAMESPACE
 }
 
 /// Whether this ConfigMap comes with Knative and need not be declared here.
@@ -219,49 +178,10 @@ fn delivery_namespace(delivery: &mut DeliverySpec, namespace: &str) {
     );
 }
 
-impl BrokerDefaults {
-    fn check(&self) -> Result<(), String> {
-        let classes = self.broker_class.iter().chain(self.broker_classes.keys());
-        for class in classes {
-            if Class::from_word(class).is_none() {
-                return Err(format!(
-                    "brokerClass {class} is none that this build serves"
-                ));
-            }
-        }
-        let of_classes = self
-            .broker_classes
-            .values()
-            .map(|of_class| &of_class.delivery);
-        for delivery in [&self.delivery].into_iter().chain(of_classes).flatten() {
-            if delivery.retry.is_some_and(|retry| retry < 0) {
-                return Err("delivery.retry is negative".to_owned());
-            }
-            if let Some(delay) = &delivery.backoff_delay {
-                duration::parse(delay)
-                    .map_err(|error| format!("delivery.backoffDelay: {error}"))?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl KeptReference {
-    fn reference(&self) -> Option<KReference> {
-        (!self.kind.is_empty() && !self.name.is_empty()).then(|| KReference {
-            api_version: self.api_version.clone(),
-            kind: self.kind.clone(),
-            name: self.name.clone(),
-            namespace: self.namespace.clone(),
-            ..KReference::default()
-        })
-    }
-}
-
 /// The defaults that a whole set of ConfigMaps gives: those of `config-br-defaults`, else
 /// Knative's installed ones.
 pub fn of_config_maps<'a>(maps: impl IntoIterator<Item = &'a Arc<ConfigMap>>) -> Defaults {
     maps.into_iter()
-        .find_map(|map| Defaults::from_config(map)?.ok())
+        .find_map(|map| Defaults::from_config(map))
         .unwrap_or_default()
 }

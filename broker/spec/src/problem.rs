@@ -186,6 +186,15 @@ fn is_plain(key: &str) -> bool {
             .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
 }
 
+/// A position in a text; both count from 1, columns in characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Place {
+    /// The line.
+    pub line: u32,
+    /// The column.
+    pub column: u32,
+}
+
 /// What a check has to say about one field of one object.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
@@ -197,6 +206,8 @@ pub struct Finding {
     pub message: String,
     /// The likely fix; may be empty.
     pub hint: String,
+    /// Where it stands inside of a text that has fields of its own, as a ConfigMap's values can.
+    pub in_text: Option<Place>,
     /// Whether it says that something is not there. Where a field can't be read, that follows
     /// from it and is not said again.
     pub lacking: bool,
@@ -210,6 +221,7 @@ impl Finding {
             path,
             message: message.into(),
             hint: hint.into(),
+            in_text: None,
             lacking: false,
         }
     }
@@ -241,6 +253,19 @@ impl Findings {
     /// Nothing found yet, at the top of an object.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Nothing found yet at `path`.
+    pub(crate) fn at(path: Path) -> Self {
+        Self {
+            path,
+            found: Vec::new(),
+        }
+    }
+
+    /// Adds what was found elsewhere, as it is.
+    pub(crate) fn extend(&mut self, found: impl IntoIterator<Item = Finding>) {
+        self.found.extend(found);
     }
 
     /// Runs `check` one step further in.

@@ -22,6 +22,7 @@ mod known;
 mod pieces;
 mod rules;
 mod shape;
+pub(crate) mod text;
 pub(crate) mod yaml;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,6 +32,7 @@ pub use known::kind_elsewhere;
 pub(crate) use known::meant_by_reference;
 use pieces::Cut;
 pub use pieces::Pieces;
+pub(crate) use rules::Rules;
 
 use crate::{
     identity::Identity,

@@ -80,7 +80,8 @@ fn generate(kind: ObjectKind) -> Value {
     }
 }
 
-fn schema_of<T: JsonSchema>() -> Value {
+/// The JSON Schema of any type.
+pub(crate) fn schema_of<T: JsonSchema>() -> Value {
     SchemaSettings::draft2020_12()
         .into_generator()
         .into_root_schema_for::<T>()

@@ -98,7 +98,7 @@ async fn broker_of(server: &Server, trigger: &Trigger) -> Result<Option<Broker>,
     };
     let path = format!("/api/v1/configmaps/{SYSTEM_NAMESPACE}/{BROKER_DEFAULTS}");
     let defaults = match found(server, ObjectKind::ConfigMap, &path).await? {
-        Some(Object::ConfigMap(map)) => Defaults::from_config(&map).and_then(Result::ok),
+        Some(Object::ConfigMap(map)) => Defaults::from_config(&map),
         _ => None,
     };
     Ok(Some(defaults.unwrap_or_default().broker(&broker)))

@@ -99,7 +99,9 @@ impl Serialize for Class {
 /// The rules for a Broker's annotations.
 pub(super) fn broker(metadata: &Metadata, findings: &mut Findings) {
     within(findings, |findings| {
-        word(metadata, CLASS, &Class::ALL.map(Class::name), findings);
+        if let Some(written) = metadata.annotation(CLASS) {
+            class(Step::Key(CLASS.to_owned()), written, findings);
+        }
         word(metadata, OVERFLOW, &OVERFLOWS, findings);
         number(metadata, PARTITIONS, MAX_PARTITIONS, findings);
         if let Some(written) = metadata.annotation(RETENTION)
@@ -142,6 +144,16 @@ pub(super) fn trigger(trigger: &Trigger, findings: &mut Findings) {
         injection(trigger, findings);
         dependency(trigger, findings);
     });
+}
+
+/// The rules for a Broker's class, which is written at `step`.
+pub(super) fn class(step: impl Into<Step>, written: &str, findings: &mut Findings) {
+    if Class::from_word(written).is_none() {
+        let classes = Class::ALL.map(Class::name);
+        let hint = did_you_mean(written, classes, || format!("use {}", one_of(classes)));
+        let shown: String = written.chars().take(80).collect();
+        findings.error_at(step, format!("invalid value: {shown}"), hint);
+    }
 }
 
 const OVERFLOWS: [&str; 2] = ["drop-oldest", "block-publish"];

@@ -1,7 +1,8 @@
 //! ConfigMap and Secret: base64, and the ConfigMaps that Volley acts on.
 
+use super::defaults;
 use crate::{
-    defaults,
+    defaults::is_broker_defaults,
     kinds::{ConfigMap, Secret},
     problem::{Findings, Step},
 };
@@ -18,15 +19,8 @@ pub(super) fn config_map(map: &ConfigMap, findings: &mut Findings) {
             not_base64(name, "put text under data", findings);
         }
     });
-    if let Some(Err(reason)) = defaults::Defaults::from_config(map) {
-        findings.within("data", |findings| {
-            let step = Step::Key(defaults::BROKER_DEFAULTS_KEY.to_owned());
-            findings.error_at(
-                step,
-                format!("invalid value: {reason}"),
-                "mend the YAML text of this key",
-            );
-        });
+    if is_broker_defaults(map) {
+        findings.within("data", |findings| defaults::check(map, findings));
     }
 }
 

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     check::annotations::{self, Class},
-    defaults::{Defaults, is_installed_config},
+    defaults::{BROKER_DEFAULTS, Defaults, is_installed_config},
     identity::Identity,
     kinds::{Broker, ConfigMap, DeliverySpec},
     object::ObjectKind,
@@ -41,7 +41,8 @@ pub(super) fn served(
     defaults: &Defaults,
     facts: &Facts<'_>,
 ) -> BTreeMap<ObjectKey, Uuid> {
-    let can_be_served = |broker: &Broker| backend(&defaults.broker(broker), known, facts).is_ok();
+    let can_be_served =
+        |broker: &Broker| backend(&defaults.broker(broker), defaults, known, facts).is_ok();
     known
         .brokers
         .iter()
@@ -56,8 +57,9 @@ pub(super) fn served(
         .collect()
 }
 
-/// Plans `broker`, whose defaults are filled in.
-pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
+/// Plans `broker`, with what `defaults` fill in.
+pub(super) fn plan(broker: &Broker, defaults: &Defaults, world: &World<'_>) -> PlannedBroker {
+    let broker = &defaults.broker(broker);
     let metadata = &broker.metadata;
     let key = ObjectKey::new(metadata.namespace(), metadata.name.as_str());
     let class = Class::of(metadata);
@@ -65,7 +67,7 @@ pub(super) fn plan(broker: &Broker, world: &World<'_>) -> PlannedBroker {
         class: Some(class),
         ..Status::default()
     };
-    let backend = backend(broker, world.known, world.facts);
+    let backend = backend(broker, defaults, world.known, world.facts);
     let route = match &backend {
         Ok(backend) => {
             serving(&mut status, *backend, world.address(&key));
@@ -224,23 +226,35 @@ impl Gap {
 }
 
 /// The channel that `broker`'s config chooses, else the process's own.
-fn backend(broker: &Broker, known: &Known, facts: &Facts<'_>) -> Result<Backend, Gap> {
+fn backend(
+    broker: &Broker,
+    defaults: &Defaults,
+    known: &Known,
+    facts: &Facts<'_>,
+) -> Result<Backend, Gap> {
     let Some(config) = &broker.spec.config else {
         return Ok(facts.backend);
     };
+    let home = broker.metadata.namespace();
+    if config.namespace_or(home) != home && defaults.confines_config(home) {
+        return Err(Gap {
+            reason: "ConfigNamespaceMismatch",
+            message: format!(
+                "mismatched namespaces: the Broker is in {home} and spec.config in {}, which                  disallowDifferentNamespaceConfig in ConfigMap {BROKER_DEFAULTS} forbids; put the                  ConfigMap into {home}",
+                config.namespace
+            ),
+        });
+    }
     if (config.kind.as_str(), config.api_version.as_str()) != ("ConfigMap", "v1") {
         return Err(Gap::template(format!(
             "spec.config is a {} of {}; only kind: ConfigMap, apiVersion: v1 is taken",
             config.kind, config.api_version
         )));
     }
-    let namespace = config.namespace_or(broker.metadata.namespace());
-    let key = ObjectKey::new(namespace, config.name.as_str());
+    let key = ObjectKey::new(config.namespace_or(home), config.name.as_str());
     let Some(map) = known.config_maps.get(&key) else {
-        let written = known.brokers.get(&ObjectKey::new(
-            broker.metadata.namespace(),
-            broker.metadata.name.as_str(),
-        ));
+        let own = ObjectKey::new(home, broker.metadata.name.as_str());
+        let written = known.brokers.get(&own);
         let explicit = written.is_some_and(|written| written.spec.config.is_some());
         // The defaults name Knative's own ConfigMap, which need not be here; and a Broker that comes
         // from a cluster names it because Knative wrote it there.

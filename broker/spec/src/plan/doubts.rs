@@ -10,7 +10,7 @@ use super::{
     status::{DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker, of_trigger},
 };
 use crate::{
-    defaults::is_installed_config,
+    defaults::{BROKER_DEFAULTS, BROKER_DEFAULTS_KEY, SYSTEM_NAMESPACE, is_installed_config},
     identity::Identity,
     kinds::{Broker, Destination, Trigger},
     object::{Object, ObjectKind},
@@ -39,6 +39,7 @@ impl Outcome {
             brokers: keys(&objects, ObjectKind::Broker),
             config_maps: keys(&objects, ObjectKind::ConfigMap),
             read: objects.iter().filter_map(|object| home(object)).collect(),
+            default_gaps: BTreeSet::new(),
             found: Vec::new(),
         };
         for object in &objects {
@@ -75,6 +76,8 @@ struct Doubts<'a> {
     config_maps: BTreeSet<ObjectKey>,
     /// Brokers that a Trigger names.
     read: BTreeSet<ObjectKey>,
+    /// What was said of dead-letter sinks of default deliveries.
+    default_gaps: BTreeSet<String>,
     found: Vec<Warning>,
 }
 
@@ -96,7 +99,27 @@ impl Doubts<'_> {
             key,
         );
         self.config(identity, broker);
-        self.conditions(identity);
+        if delivery.is_none() {
+            self.default_dead_letter_sink(identity);
+        }
+        let has_sink = delivery.is_some_and(|one| one.dead_letter_sink.is_some());
+        self.conditions(identity, has_sink);
+    }
+
+    /// A dead-letter sink that Brokers get by default and that is not resolved: said once, where it
+    /// is written.
+    fn default_dead_letter_sink(&mut self, broker: &Identity) {
+        let judgement = self.outcome.objects.get(broker);
+        let Some(why) =
+            judgement.and_then(|judgement| gap(&judgement.status, DEAD_LETTER_SINK_RESOLVED))
+        else {
+            return;
+        };
+        let map = Identity::new(ObjectKind::ConfigMap, SYSTEM_NAMESPACE, BROKER_DEFAULTS);
+        let message = format!("the deadLetterSink of a default delivery leads nowhere: {why}");
+        if self.default_gaps.insert(message.clone()) {
+            self.warn(&map, &["data", BROKER_DEFAULTS_KEY], &message, "");
+        }
     }
 
     /// A ConfigMap of Knative's own that is not here: what it asks for is not known.
@@ -135,7 +158,8 @@ impl Doubts<'_> {
             delivery.and_then(|one| one.dead_letter_sink.as_deref()),
             &home,
         );
-        self.conditions(identity);
+        let has_sink = delivery.is_some_and(|one| one.dead_letter_sink.is_some());
+        self.conditions(identity, has_sink);
     }
 
     /// Which Broker may be meant by the name of one that is not there.
@@ -177,13 +201,15 @@ impl Doubts<'_> {
         }
     }
 
-    /// What is not resolved, in the words of the object's own conditions.
-    fn conditions(&mut self, identity: &Identity) {
+    /// What is not resolved, in the words of the object's own conditions. A dead-letter sink that
+    /// it has from elsewhere is told there.
+    fn conditions(&mut self, identity: &Identity, has_sink: bool) {
         let Some(judgement) = self.outcome.objects.get(identity) else {
             return;
         };
         let gaps: Vec<_> = FIELDS
             .iter()
+            .filter(|(name, _)| has_sink || *name != DEAD_LETTER_SINK_RESOLVED)
             .filter_map(|(name, field)| Some((*field, gap(&judgement.status, name)?)))
             .collect();
         for (field, message) in gaps {

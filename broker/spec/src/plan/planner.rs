@@ -175,7 +175,7 @@ impl Planner {
             facts,
         };
         let planned = known.brokers.iter().map(|(key, object)| {
-            let planned = broker::plan(&defaults.broker(object), &world);
+            let planned = broker::plan(object, &defaults, &world);
             (key.clone(), planned)
         });
         self.brokers = planned.collect();

@@ -2,7 +2,7 @@
 
 use super::{
     known::{Meaning, meaning},
-    shape,
+    shape, text,
     yaml::{self, Node, Place, Value},
 };
 use crate::{
@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// How many problems of one object are told; that there are more is told in one of their own.
-const MAX_TOLD: usize = 100;
+pub(super) const MAX_TOLD: usize = 100;
 
 /// The fields with which every document begins.
 const HEAD: [&str; 2] = ["apiVersion", "kind"];
@@ -56,6 +56,7 @@ pub(super) struct Places {
     pub(super) start: Place,
     name: Place,
     annotations: Place,
+    /// The spec; the data of kinds that have no spec.
     spec: Place,
     fixed: Place,
     subscriber: Place,
@@ -73,7 +74,11 @@ impl Places {
             start: node.at,
             name: at(&["metadata", "name"]),
             annotations: at(&["metadata", "annotations"]),
-            spec: at(&["spec"]),
+            spec: at(if node.get("data").is_some() {
+                &["data"]
+            } else {
+                &["spec"]
+            }),
             fixed: fixed.map_or(node.at, |name| at(&["spec", name])),
             subscriber: at(&["spec", "subscriber"]),
             dead_letter_sink: at(&["spec", "delivery", "deadLetterSink"]),
@@ -89,7 +94,7 @@ impl Places {
             path if path.starts_with("spec.subscriber") => self.subscriber,
             path if path.starts_with("spec.delivery") => self.dead_letter_sink,
             path if path.starts_with("metadata.annotations") => self.annotations,
-            path if path.starts_with("spec") => self.spec,
+            path if path.starts_with("spec") || path.starts_with("data") => self.spec,
             _ => self.start,
         }
     }
@@ -246,8 +251,11 @@ impl Document<'_, '_> {
     fn report(&mut self, node: &Node<'_>, subject: Subject, mut found: Vec<Finding>) {
         let more = cut(&mut found);
         let mut last = node.at;
-        for finding in found {
-            let at = node.locate(&finding.path);
+        for mut finding in found {
+            let mut at = node.locate(&finding.path);
+            if let Some(inner) = finding.in_text {
+                at = text::outside(self.source, at, inner, &mut finding.message);
+            }
             last = last.max(at);
             self.parsed.problems.push(subject.problem(at, finding));
         }
@@ -326,17 +334,19 @@ fn check_the_rest(node: &Node<'_>, kind: ObjectKind, ill_formed: &[Finding]) -> 
     let Ok(object) = Object::from_json(kind, shape::mended(node, kind)) else {
         return Vec::new();
     };
-    let follows = |finding: &Finding| {
-        ill_formed.iter().any(|ill_formed| {
-            // What a field may do is not known while a part of it is not.
-            let is_doubt = finding.lacking || finding.severity == Severity::Warning;
-            finding.path.is_within(&ill_formed.path)
-                || (is_doubt && ill_formed.path.is_within(&finding.path))
-        })
-    };
     let mut found = check::object(&object);
-    found.retain(|finding| !follows(finding));
+    found.retain(|finding| !follows(finding, ill_formed));
     found
+}
+
+/// Whether `finding` is about an ill-formed field, or comes only of it.
+pub(super) fn follows(finding: &Finding, ill_formed: &[Finding]) -> bool {
+    ill_formed.iter().any(|ill_formed| {
+        // What a field may do is not known while a part of it is not.
+        let is_doubt = finding.lacking || finding.severity == Severity::Warning;
+        finding.path.is_within(&ill_formed.path)
+            || (is_doubt && ill_formed.path.is_within(&finding.path))
+    })
 }
 
 /// What is known about an object before it is read.

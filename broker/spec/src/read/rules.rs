@@ -20,9 +20,9 @@ pub(super) fn of(kind: ObjectKind) -> &'static Rules {
     &RULES[kind as usize]
 }
 
-/// The rules of one kind: a tree in which one of them can stand in several places, and in itself.
+/// The rules of one kind, or of a text that has fields of its own: a tree in which one of them can stand in several places, and in itself.
 #[derive(Debug)]
-pub(super) struct Rules(Vec<Rule>);
+pub(crate) struct Rules(Vec<Rule>);
 
 /// Which rule of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,8 @@ pub(super) enum Others {
 }
 
 impl Rules {
-    fn of(schema: &'static Json) -> Self {
+    /// The rules that `schema`, one that this crate makes, comes to.
+    pub(crate) fn of(schema: &'static Json) -> Self {
         let mut making = Making {
             root: schema,
             begun: Vec::new(),

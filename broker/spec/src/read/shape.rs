@@ -26,15 +26,35 @@ pub(super) fn check(node: &Node<'_>, source: &str, kind: ObjectKind, findings: &
     shape.check(node, shape.rules.root(), findings);
 }
 
+/// As [`check`], against the rules of a text.
+pub(super) fn check_text(
+    node: &Node<'_>,
+    source: &str,
+    rules: &'static Rules,
+    findings: &mut Findings,
+) {
+    let shape = Shape {
+        rules,
+        source,
+        veiled: false,
+    };
+    shape.check(node, rules.root(), findings);
+}
+
 /// The nearest value to `node` that the schema of `kind` takes: what fits stays, what does not is
 /// replaced by something empty or left out, so that the rules can look at the rest.
 pub(super) fn mended(node: &Node<'_>, kind: ObjectKind) -> Json {
+    mended_text(node, rules::of(kind))
+}
+
+/// As [`mended`], by the rules of a text.
+pub(super) fn mended_text(node: &Node<'_>, rules: &'static Rules) -> Json {
     let shape = Shape {
-        rules: rules::of(kind),
+        rules,
         source: "",
         veiled: true,
     };
-    shape.mended(node, shape.rules.root())
+    shape.mended(node, rules.root())
 }
 
 struct Shape<'s> {

@@ -19,6 +19,7 @@ use serde_saphyr::{Location, Options, Spanned};
 
 use explain::explain;
 
+pub(crate) use crate::problem::Place;
 use crate::{
     kinds::hide_passwords,
     problem::{Path, Step},
@@ -34,15 +35,6 @@ const MAX_NODES: usize = 500_000;
 const MAX_ALIASES: usize = 1_000;
 /// How much text aliases may add to what is written, in bytes.
 const MAX_EXPANSION: usize = 1 << 20;
-
-/// A position in a text; both count from 1, columns in characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(crate) struct Place {
-    /// The line.
-    pub(crate) line: u32,
-    /// The column.
-    pub(crate) column: u32,
-}
 
 /// A value and where it stands.
 #[derive(Debug, Clone, PartialEq)]
