@@ -1,16 +1,19 @@
-//! Many objects of kinds that are not served, as one line a kind: a folder for a cluster holds
+//! Many objects of kinds or classes that are not served, as one line a kind: a folder for a cluster holds
 //! hundreds of them, and what has to be mended would be lost among them.
 
 use std::collections::BTreeMap;
 
 use volley_spec::{Problem, Severity};
 
+/// How what is said of such an object begins.
+const SKIPPED: &str = "skipped";
+
 /// Up to so many are told one by one.
 const ONE_BY_ONE: usize = 20;
 
-/// Whether this says that an object's kind is not served, which is no mistake in its line.
+/// Whether this says that an object is not served, which is no mistake in its line.
 pub(super) fn is_skipped(problem: &Problem) -> bool {
-    problem.severity == Severity::Warning && problem.path == "kind"
+    problem.severity == Severity::Warning && problem.message.starts_with(SKIPPED)
 }
 
 /// `problems`, in which the first skipped object of a kind stands for all of it if there are many.

@@ -120,7 +120,7 @@ fn deliveries() {
 
 #[test]
 fn brokers() {
-    check(include_str!("admission/brokers.txt"), 36);
+    check(include_str!("admission/brokers.txt"), 39);
 }
 
 #[test]
@@ -155,6 +155,11 @@ fn check_warnings(rows: &[(&str, &str, &str)]) {
 #[test]
 fn what_has_no_effect_is_a_warning() {
     check_warnings(&[
+        (
+            "broker annotated",
+            "eventing.knative.dev/broker.class: KafkaNamespaced\n",
+            "metadata.annotations[\"eventing.knative.dev/broker.class\"]: skipped: this build does not serve Brokers of class KafkaNamespaced",
+        ),
         (
             "broker annotated",
             "volley.dev/order: key\n",

@@ -154,10 +154,22 @@ fn types_and_syntax_are_told_in_the_words_of_an_author() {
     );
 }
 
+#[test]
+fn a_default_class_of_another_controller_is_a_warning_and_a_slip_an_error() {
+    tells(
+        "clusterDefault:\n  brokerClass: RabbitMQBroker\n  brokerClasses: {KafkaNamespaced: {}}\n\
+         namespaceDefaults:\n  x: {brokerClass: Kafak}\n",
+        &[
+            "9:7 warning clusterDefault.brokerClass: this build does not serve Brokers of class RabbitMQBroker",
+            "12:11 error namespaceDefaults.x.brokerClass: invalid value: Kafak; did you mean \"Kafka\"?",
+        ],
+    );
+}
+
 /// What `volley check` has to say over all objects of `text`.
 fn doubts(text: &str) -> Vec<String> {
     let reading = read(text);
-    assert_eq!(reading.problems, []);
+    assert!(!reading.has_errors(), "{:?}", reading.problems);
     let gathered = Declarations::gather([&reading]);
     let objects = || gathered.objects.values().map(|declared| declared.object());
     let facts = Facts {
@@ -225,4 +237,19 @@ fn a_config_of_another_namespace_is_refused_where_the_defaults_say_so() {
         let says = |told: &String| told.contains("Broker spec.config: mismatched namespaces");
         assert_eq!(told.iter().any(says), refused, "{text}: {told:?}");
     }
+}
+
+#[test]
+fn a_broker_that_gets_a_class_of_another_controller_is_skipped() {
+    let map = defaults("clusterDefault: {brokerClass: RabbitMQBroker}");
+    let told = doubts(&(map + &broker("a", "{}")));
+    assert_eq!(told.len(), 2, "{told:?}");
+    let begin = "Broker metadata.name: skipped: this build does not serve Brokers of its class";
+    assert!(told[0].contains(begin), "{told:?}");
+    assert!(
+        told[1].contains(
+            "Trigger spec.broker: Broker default/a is skipped, so this Trigger gets nothing"
+        ),
+        "{told:?}"
+    );
 }

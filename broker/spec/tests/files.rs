@@ -513,6 +513,13 @@ fn a_change_may_not_touch_what_is_immutable() {
             Some("spec.brokerRef: Immutable fields changed (-old +new): spec.brokerRef: -shop +b2"),
         ),
         (
+            class("Volley"),
+            class("RabbitMQBroker"),
+            Some(
+                "metadata.annotations[\"eventing.knative.dev/broker.class\"]: Immutable annotations changed (-old +new): eventing.knative.dev/broker.class: -Volley +RabbitMQBroker",
+            ),
+        ),
+        (
             config("a"),
             config("b"),
             Some(

@@ -61,7 +61,8 @@ fn mark(condition: &Value) -> &'static str {
 
 /// What a user can do about a condition that does not hold.
 fn next_step(kind: ObjectKind, object: &Value, name: &str, reason: &str) -> Option<String> {
-    if name == "BrokerReady" && reason != "BrokerDoesNotExist" {
+    let told_here = ["BrokerDoesNotExist", "ClassNotServed"];
+    if name == "BrokerReady" && !told_here.contains(&reason) {
         return Some(describe_its_broker(object));
     }
     known_step(kind, name, reason).map(str::to_owned)
@@ -83,6 +84,9 @@ fn describe_its_broker(trigger: &Value) -> String {
 fn known_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str> {
     Some(match (name, reason) {
         (_, "BrokerDoesNotExist") => "declare the Broker in this namespace, or mend spec.broker",
+        (_, "ClassNotServed") => {
+            "leave it to the controller of its class, or delete it and declare it with a class that is served"
+        }
         (_, "FilterInvalid") => "mend spec.filters; volley check PATH points at the place",
         (_, "TooManyUnindexed" | "Scanned") => {
             "ask for an exact text, a prefix or a suffix beside the rest"

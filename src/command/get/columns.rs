@@ -106,10 +106,19 @@ const DATA: Column = ("DATA", |item, _| {
     entries.sum::<usize>().to_string()
 });
 
+/// The class that runs a Broker here; that of another controller as it is written.
+fn class(item: &Value) -> String {
+    let served = &item["status"]["class"];
+    if served.is_string() {
+        return text(served);
+    }
+    text(&item["metadata"]["annotations"]["eventing.knative.dev/broker.class"])
+}
+
 fn of_kind_wide(kind: ObjectKind) -> Vec<Column> {
     match kind {
         ObjectKind::Broker => vec![
-            ("CLASS", |item, _| text(&item["status"]["class"])),
+            ("CLASS", |item, _| class(item)),
             ("DURABLE", |item, _| word(item, "Durable", "status")),
             ("BACKLOG_KEPT", |item, _| {
                 word(item, "BacklogKept", "status")

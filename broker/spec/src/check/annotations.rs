@@ -1,8 +1,10 @@
 //! Annotations that Volley acts on: one place for their names and for what they may say.
 
+pub(crate) mod class;
+
 use std::time::Duration;
 
-use serde::{Serialize, Serializer};
+pub use class::Class;
 
 use crate::{
     duration,
@@ -50,58 +52,10 @@ const OF_VOLLEY: [&str; 7] = [
     RETENTION,
 ];
 
-/// Who runs a Broker, as its class annotation says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Class {
-    /// Volley, by its own name.
-    Volley,
-    /// Knative's `MTChannelBasedBroker`.
-    MultiTenant,
-    /// Knative's `Kafka`: delivery of Broker and Trigger is merged field by field.
-    Kafka,
-    /// Knative's `NatsJetStreamBroker`.
-    Nats,
-}
-
-impl Class {
-    const ALL: [Self; 4] = [Self::Volley, Self::MultiTenant, Self::Kafka, Self::Nats];
-
-    /// The class called `word`.
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == word)
-    }
-
-    /// The class as its annotation has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Volley => "Volley",
-            Self::MultiTenant => "MTChannelBasedBroker",
-            Self::Kafka => "Kafka",
-            Self::Nats => "NatsJetStreamBroker",
-        }
-    }
-
-    /// The class of a Broker; `Volley` when it names none. A word that is none was refused.
-    pub fn of(metadata: &Metadata) -> Self {
-        metadata
-            .annotation(CLASS)
-            .and_then(Self::from_word)
-            .unwrap_or(Self::Volley)
-    }
-}
-
-impl Serialize for Class {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(self.name())
-    }
-}
-
 /// The rules for a Broker's annotations.
 pub(super) fn broker(metadata: &Metadata, findings: &mut Findings) {
     within(findings, |findings| {
-        if let Some(written) = metadata.annotation(CLASS) {
-            class(Step::Key(CLASS.to_owned()), written, findings);
-        }
+        class::of_broker(metadata, findings);
         word(metadata, OVERFLOW, &OVERFLOWS, findings);
         number(metadata, PARTITIONS, MAX_PARTITIONS, findings);
         if let Some(written) = metadata.annotation(RETENTION)
@@ -144,16 +98,6 @@ pub(super) fn trigger(trigger: &Trigger, findings: &mut Findings) {
         injection(trigger, findings);
         dependency(trigger, findings);
     });
-}
-
-/// The rules for a Broker's class, which is written at `step`.
-pub(super) fn class(step: impl Into<Step>, written: &str, findings: &mut Findings) {
-    if Class::from_word(written).is_none() {
-        let classes = Class::ALL.map(Class::name);
-        let hint = did_you_mean(written, classes, || format!("use {}", one_of(classes)));
-        let shown: String = written.chars().take(80).collect();
-        findings.error_at(step, format!("invalid value: {shown}"), hint);
-    }
 }
 
 const OVERFLOWS: [&str; 2] = ["drop-oldest", "block-publish"];

@@ -1,6 +1,6 @@
 //! The text of `config-br-defaults`: what Brokers get that say nothing themselves.
 
-use super::{annotations, delivery, names, reference};
+use super::{annotations::class, delivery, names, reference};
 use crate::{
     defaults::{
         BROKER_DEFAULTS_KEY,
@@ -61,14 +61,13 @@ fn written(written: &Written, findings: &mut Findings) {
 
 fn of_brokers(defaults: &BrokerDefaults, findings: &mut Findings) {
     if let Some(class) = &defaults.broker_class {
-        annotations::class("brokerClass", class, findings);
+        class::by_default("brokerClass", class, findings);
     }
     filled_in(defaults.reference(), defaults.delivery.as_ref(), findings);
     findings.within("brokerClasses", |findings| {
-        for (class, defaults) in &defaults.broker_classes {
-            let at = Step::Key(class.clone());
-            annotations::class(at.clone(), class, findings);
-            findings.within(at, |findings| {
+        for (name, defaults) in &defaults.broker_classes {
+            class::named(name, findings);
+            findings.within(Step::Key(name.clone()), |findings| {
                 filled_in(defaults.reference(), defaults.delivery.as_ref(), findings);
             });
         }

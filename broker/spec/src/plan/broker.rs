@@ -11,7 +11,7 @@ use super::{
     status::{Address, BACKLOG_KEPT, DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker},
 };
 use crate::{
-    check::annotations::{self, Class},
+    check::annotations::{self, CLASS, Class, class},
     defaults::{BROKER_DEFAULTS, Defaults, is_installed_config},
     identity::Identity,
     kinds::{Broker, ConfigMap, DeliverySpec},
@@ -19,6 +19,9 @@ use crate::{
     read::yaml,
     route::{Backend, BrokerRoute, ObjectKey, Overflow, Table, Target},
 };
+
+/// Why a Broker of another controller is not served.
+pub(super) const CLASS_NOT_SERVED: &str = "ClassNotServed";
 
 /// A Broker with what its Triggers take from it.
 #[derive(Debug)]
@@ -62,9 +65,9 @@ pub(super) fn plan(broker: &Broker, defaults: &Defaults, world: &World<'_>) -> P
     let broker = &defaults.broker(broker);
     let metadata = &broker.metadata;
     let key = ObjectKey::new(metadata.namespace(), metadata.name.as_str());
-    let class = Class::of(metadata);
+    let class = metadata.annotation(CLASS).and_then(Class::from_word);
     let mut status = Status {
-        class: Some(class),
+        class,
         ..Status::default()
     };
     let backend = backend(broker, defaults, world.known, world.facts);
@@ -96,7 +99,7 @@ pub(super) fn plan(broker: &Broker, defaults: &Defaults, world: &World<'_>) -> P
     PlannedBroker {
         status,
         route,
-        class,
+        class: Class::of(metadata),
         delivery: broker.spec.delivery.clone(),
         dead_letter,
         dead_letter_gap,
@@ -232,6 +235,17 @@ fn backend(
     known: &Known,
     facts: &Facts<'_>,
 ) -> Result<Backend, Gap> {
+    if let Some(class) = broker.metadata.annotation(CLASS)
+        && Class::from_word(class).is_none()
+    {
+        return Err(Gap {
+            reason: CLASS_NOT_SERVED,
+            message: format!(
+                "this build does not serve Brokers of class {class}; {}",
+                class::hint()
+            ),
+        });
+    }
     let Some(config) = &broker.spec.config else {
         return Ok(facts.backend);
     };

@@ -7,9 +7,11 @@ use std::collections::BTreeSet;
 
 use super::{
     Outcome, Warning,
+    broker::CLASS_NOT_SERVED,
     status::{DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker, of_trigger},
 };
 use crate::{
+    check::annotations::CLASS,
     defaults::{BROKER_DEFAULTS, BROKER_DEFAULTS_KEY, SYSTEM_NAMESPACE, is_installed_config},
     identity::Identity,
     kinds::{Broker, Destination, Trigger},
@@ -83,6 +85,17 @@ struct Doubts<'a> {
 
 impl Doubts<'_> {
     fn broker(&mut self, identity: &Identity, broker: &Broker) {
+        if let Some(why) = self.skipped(identity) {
+            // Where its own annotation names the class, the reader has told.
+            if broker.metadata.annotation(CLASS).is_none() {
+                let hint = format!(
+                    "its class comes of ConfigMap {SYSTEM_NAMESPACE}/{BROKER_DEFAULTS}: {why}"
+                );
+                let message = "skipped: this build does not serve Brokers of its class";
+                self.warn(identity, &["metadata", "name"], message, &hint);
+            }
+            return;
+        }
         let key = &identity.key;
         if !self.read.contains(key) {
             let hint = format!(
@@ -122,6 +135,13 @@ impl Doubts<'_> {
         }
     }
 
+    /// Why a Broker is another controller's, if it is.
+    fn skipped(&self, broker: &Identity) -> Option<String> {
+        let status = &self.outcome.objects.get(broker)?.status;
+        let channel = status.condition(of_broker::TRIGGER_CHANNEL_READY)?;
+        (channel.reason == CLASS_NOT_SERVED).then(|| channel.message.to_string())
+    }
+
     /// A ConfigMap of Knative's own that is not here: what it asks for is not known.
     fn config(&mut self, identity: &Identity, broker: &Broker) {
         let Some(config) = &broker.spec.config else {
@@ -141,16 +161,24 @@ impl Doubts<'_> {
 
     fn trigger(&mut self, identity: &Identity, trigger: &Trigger) {
         let home = ObjectKey::new(identity.key.namespace.as_str(), trigger.broker_name());
+        let field = if trigger.spec.broker_ref.is_some() {
+            "brokerRef"
+        } else {
+            "broker"
+        };
         if !self.brokers.contains(&home) {
             let message =
                 format!("Broker {home} is not declared: this Trigger gets nothing until it is");
             let hint = self.meant(&home);
-            let field = if trigger.spec.broker_ref.is_some() {
-                "brokerRef"
-            } else {
-                "broker"
-            };
             self.warn(identity, &["spec", field], &message, &hint);
+        } else if let Some(why) = self.skipped(&Identity {
+            kind: ObjectKind::Broker,
+            key: home.clone(),
+        }) {
+            let message = format!("Broker {home} is skipped, so this Trigger gets nothing: {why}");
+            let hint =
+                "leave both to the controller of that class, or write a class that is served";
+            self.warn(identity, &["spec", field], &message, hint);
         }
         let delivery = trigger.spec.delivery.as_ref();
         self.dead_letters(

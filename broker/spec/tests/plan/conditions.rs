@@ -292,3 +292,25 @@ fn a_status_reads_as_kubectl_users_expect() {
         serde_json::json!({"name": "http", "url": "http://127.0.0.1:8080/default/b"})
     );
 }
+
+#[test]
+fn a_broker_of_another_controller_is_left_alone_and_its_triggers_say_so() {
+    let foreign = "---\napiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: b, annotations: \
+                   {eventing.knative.dev/broker.class: RabbitMQBroker}}\n";
+    let outcome = planned(&(foreign.to_owned() + &trigger("t", "b", SINK, "")));
+    assert!(outcome.plan.brokers.is_empty());
+    let broker = status(&outcome, ObjectKind::Broker, "b");
+    assert_eq!((broker.class, broker.address.as_ref()), (None, None));
+    let (truth, reason, message) = condition(&broker, "Ready");
+    assert_eq!((truth, reason.as_str()), (Truth::False, "ClassNotServed"));
+    assert!(
+        message.contains("RabbitMQBroker") && message.contains("\"Volley\""),
+        "{message}"
+    );
+    let (truth, reason, message) = condition(&trigger_status(&outcome, "t"), "BrokerReady");
+    assert_eq!((truth, reason.as_str()), (Truth::False, "ClassNotServed"));
+    assert!(
+        message.contains("does not serve Brokers of class RabbitMQBroker"),
+        "{message}"
+    );
+}
