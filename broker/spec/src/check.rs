@@ -12,6 +12,7 @@ mod delivery;
 mod destination;
 pub(crate) mod filters;
 mod names;
+mod reference;
 mod update;
 
 use url::Url;
@@ -20,7 +21,7 @@ pub use filters::compile as compile_filters;
 pub use update::update;
 
 use crate::{
-    kinds::{Broker, KReference, Service, Trigger},
+    kinds::{Broker, Service, Trigger},
     object::Object,
     problem::{Finding, Findings},
 };
@@ -43,7 +44,7 @@ fn broker(broker: &Broker, findings: &mut Findings) {
     annotations::broker(&broker.metadata, findings);
     findings.within("spec", |findings| {
         if let Some(config) = &broker.spec.config {
-            findings.within("config", |findings| reference(config, findings));
+            findings.within("config", |findings| reference::check(config, findings));
         }
         if let Some(delivery) = &broker.spec.delivery {
             findings.within("delivery", |findings| delivery::check(delivery, findings));
@@ -93,35 +94,8 @@ fn broker_of(trigger: &Trigger, findings: &mut Findings) {
             );
         }
         (Some(broker), true) => findings.within("brokerRef", |findings| {
-            reference(broker, findings);
-            if !broker.kind.is_empty() && broker.kind != "Broker" {
-                let message = format!("invalid value: {}", broker.kind);
-                findings.error_at(
-                    "kind",
-                    message,
-                    "a Trigger reads from a Broker: kind: Broker",
-                );
-            }
-            if !broker.namespace.is_empty() && broker.namespace != trigger.metadata.namespace() {
-                findings.must_not_set("namespace", "a Trigger stands in its Broker's namespace");
-            }
+            reference::to_broker(broker, trigger.metadata.namespace(), findings);
         }),
-    }
-}
-
-/// A reference needs kind, name and apiVersion.
-fn reference(reference: &KReference, findings: &mut Findings) {
-    for (name, value) in [
-        ("kind", &reference.kind),
-        ("name", &reference.name),
-        ("apiVersion", &reference.api_version),
-    ] {
-        if value.is_empty() {
-            findings.missing(name, "a reference needs kind, name and apiVersion");
-        }
-    }
-    if !reference.group.is_empty() {
-        findings.must_not_set("group", "write the group into apiVersion: GROUP/VERSION");
     }
 }
 

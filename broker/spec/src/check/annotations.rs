@@ -275,7 +275,7 @@ fn dependency(trigger: &Trigger, findings: &mut Findings) {
         return;
     };
     findings.within(Step::Key(DEPENDENCY.to_owned()), |findings| {
-        super::reference(&object, findings);
+        super::reference::check(&object, findings);
         if !object.namespace.is_empty() && object.namespace != trigger.metadata.namespace() {
             let message = format!(
                 "invalid value: namespace {} is not the Trigger's",

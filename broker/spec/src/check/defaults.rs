@@ -77,7 +77,7 @@ fn of_brokers(defaults: &BrokerDefaults, findings: &mut Findings) {
 /// Config and delivery are judged as those of a Broker, of which they become a part.
 fn filled_in(config: Option<KReference>, delivery: Option<&DeliverySpec>, findings: &mut Findings) {
     if let Some(config) = config {
-        reference(&config, findings);
+        reference::check(&config, findings);
     }
     if let Some(delivery) = delivery {
         findings.within("delivery", |findings| {

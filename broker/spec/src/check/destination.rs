@@ -20,7 +20,7 @@ pub(super) fn check(destination: &Destination, findings: &mut Findings) {
         }
         (None, Some(uri)) => absolute(uri, findings),
         (Some(object), uri) => {
-            findings.within("ref", |findings| reference(object, findings));
+            findings.within("ref", |findings| reference::check(object, findings));
             if let Some(uri) = uri {
                 relative(uri, findings);
             }
@@ -82,6 +82,11 @@ fn absolute(uri: &str, findings: &mut Findings) {
                 shown(uri)
             ),
             "render it first, for example with helm template",
+        ),
+        Ok(url) if url.port() == Some(0) => findings.error_at(
+            "uri",
+            format!("invalid value: {}: nobody listens on port 0", shown(uri)),
+            "write the port on which the target listens",
         ),
         Ok(_) if uri.contains("${") => findings.warn_at(
             "uri",

@@ -11,10 +11,10 @@ use super::{
     status::{DEAD_LETTER_SINK_RESOLVED, Status, Truth, of_broker, of_trigger},
 };
 use crate::{
-    check::annotations::CLASS,
+    check::annotations::{CLASS, INJECTION},
     defaults::{BROKER_DEFAULTS, BROKER_DEFAULTS_KEY, SYSTEM_NAMESPACE, is_installed_config},
     identity::Identity,
-    kinds::{Broker, Destination, Trigger},
+    kinds::{Broker, Destination, Kind as _, Trigger},
     object::{Object, ObjectKind},
     problem::{Finding, Path},
     route::ObjectKey,
@@ -167,9 +167,14 @@ impl Doubts<'_> {
             "broker"
         };
         if !self.brokers.contains(&home) {
-            let message =
-                format!("Broker {home} is not declared: this Trigger gets nothing until it is");
-            let hint = self.meant(&home);
+            let asked = trigger.metadata.annotation(INJECTION) == Some("enabled");
+            let (message, hint) = if asked {
+                (not_injected(&home), declared_as(&home))
+            } else {
+                let message =
+                    format!("Broker {home} is not declared: this Trigger gets nothing until it is");
+                (message, self.meant(&home))
+            };
             self.warn(identity, &["spec", field], &message, &hint);
         } else if let Some(why) = self.skipped(&Identity {
             kind: ObjectKind::Broker,
@@ -257,6 +262,24 @@ impl Doubts<'_> {
             finding: Finding::warning(path, message, hint),
         });
     }
+}
+
+/// That a Broker is not there which Knative's sugar controller would make.
+fn not_injected(home: &ObjectKey) -> String {
+    format!(
+        "Broker {home} is not declared, and Volley makes none for the annotation {INJECTION}: this Trigger gets nothing until it is"
+    )
+}
+
+/// What declares a Broker, in a line.
+fn declared_as(broker: &ObjectKey) -> String {
+    format!(
+        "declare it: {{apiVersion: {}, kind: {}, metadata: {{name: {}, namespace: {}}}}}",
+        Broker::API_VERSION,
+        Broker::KIND,
+        broker.name,
+        broker.namespace
+    )
 }
 
 /// Why a condition does not hold.

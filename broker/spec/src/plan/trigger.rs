@@ -158,7 +158,13 @@ impl<'a> Filtering<'a> {
 fn broker_ready(trigger: &Trigger, broker: Option<&PlannedBroker>, status: &mut Status) {
     let name = trigger.broker_name();
     let Some(broker) = broker else {
-        let message = format!("Broker \"{name}\" does not exist");
+        let asked = trigger.metadata.annotation(annotations::INJECTION) == Some("enabled");
+        let injection = format!(
+            "; Volley makes none for the annotation {}: declare it",
+            annotations::INJECTION
+        );
+        let more = if asked { injection.as_str() } else { "" };
+        let message = format!("Broker \"{name}\" does not exist{more}");
         status.set(
             of_trigger::BROKER_READY,
             Truth::False,

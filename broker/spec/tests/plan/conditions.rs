@@ -314,3 +314,28 @@ fn a_broker_of_another_controller_is_left_alone_and_its_triggers_say_so() {
         "{message}"
     );
 }
+
+#[test]
+fn a_broker_that_knative_would_inject_has_to_be_declared() {
+    let text = "apiVersion: eventing.knative.dev/v1\nkind: Trigger\nmetadata: {name: t, annotations: \
+                {eventing.knative.dev/injection: enabled}}\n\
+                spec: {broker: default, subscriber: {uri: 'http://s/'}}\n";
+    let outcome = planned(text);
+    let (_, reason, message) = condition(&trigger_status(&outcome, "t"), "BrokerReady");
+    assert_eq!(reason, "BrokerDoesNotExist");
+    assert!(
+        message.contains("Volley makes none for the annotation"),
+        "{message}"
+    );
+    let doubts = outcome.doubts(&objects(text));
+    let [doubt] = &doubts[..] else {
+        panic!("{doubts:?}");
+    };
+    let said = format!("{}; {}", doubt.finding.message, doubt.finding.hint);
+    let begin = "Broker default/default is not declared, and Volley makes none for the annotation eventing.knative.dev/injection";
+    assert!(said.starts_with(begin), "{said}");
+    assert!(
+        said.contains("kind: Broker, metadata: {name: default, namespace: default}"),
+        "{said}"
+    );
+}
