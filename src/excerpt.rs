@@ -16,14 +16,14 @@ mod many;
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::File,
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufRead, BufReader, Read as _},
 };
 
 use volley_spec::{Problem, Severity, kinds::hide_passwords};
 
 pub(crate) use self::many::by_kind;
 use self::many::is_skipped;
-use crate::output::Paint;
+use crate::{input::Piped, output::Paint};
 
 /// Of a line this many bytes are looked at.
 const LONGEST: usize = 64 << 10;
@@ -35,8 +35,13 @@ const MOST: usize = 200;
 
 /// The problems as text, each with the line that it is about.
 pub(crate) fn of(problems: &[Problem], colour: bool) -> String {
+    of_piped(problems, &[], colour)
+}
+
+/// As [`of`], where some of the problems are in texts that came over a pipe.
+pub(crate) fn of_piped(problems: &[Problem], piped: &[Piped], colour: bool) -> String {
     let problems = &by_kind(problems)[..];
-    let sources = Sources::of(&problems[..problems.len().min(MOST)]);
+    let sources = Sources::of(&problems[..problems.len().min(MOST)], piped);
     let mut text = String::new();
     for problem in problems {
         text.push_str(&headline(problem, colour));
@@ -139,7 +144,7 @@ struct Sources {
 }
 
 impl Sources {
-    fn of(problems: &[Problem]) -> Self {
+    fn of(problems: &[Problem], piped: &[Piped]) -> Self {
         let mut wanted: BTreeMap<&str, BTreeSet<u32>> = BTreeMap::new();
         for problem in problems.iter().filter(|problem| problem.line > 0) {
             wanted
@@ -147,9 +152,13 @@ impl Sources {
                 .or_default()
                 .insert(problem.line);
         }
-        let files = wanted.into_iter();
-        let files =
-            files.map(|(file, lines)| (file.to_owned(), read(file, &lines).unwrap_or_default()));
+        let files = wanted.into_iter().map(|(file, lines)| {
+            let read = match piped.iter().find(|piped| piped.name == file) {
+                Some(piped) => read(&piped.text[..], &lines),
+                None => File::open(file).and_then(|file| read(BufReader::new(file), &lines)),
+            };
+            (file.to_owned(), read.unwrap_or_default())
+        });
         Self {
             files: files.collect(),
         }
@@ -167,8 +176,7 @@ impl Sources {
 
 /// The lines with these numbers, as far as they may be shown. A file that can't be read any more
 /// has none.
-fn read(file: &str, lines: &BTreeSet<u32>) -> std::io::Result<BTreeMap<u32, String>> {
-    let mut reader = BufReader::new(File::open(file)?);
+fn read(mut reader: impl BufRead, lines: &BTreeSet<u32>) -> std::io::Result<BTreeMap<u32, String>> {
     let mut found = BTreeMap::new();
     let last = lines.last().copied().unwrap_or(0);
     // In a file with a Secret a line that can't be understood, or holds much, may hold its values.

@@ -7,6 +7,7 @@ mod command;
 mod connection;
 mod excerpt;
 mod failure;
+mod input;
 mod naming;
 mod options;
 mod output;

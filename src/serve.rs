@@ -48,6 +48,7 @@ use crate::{
     command::check,
     excerpt,
     failure::{Failure, Kind},
+    input,
     options::{LogFormat, ServeOptions},
     output::Colour,
     receiver::{Manner, Receiver},
@@ -76,6 +77,14 @@ pub(crate) fn run(mut options: ServeOptions, small: pages::Small) -> Result<Exit
     if options.files.is_empty() {
         let hint = "try: volley serve -f deploy/examples/quickstart --display";
         return Err(Failure::new(Kind::Invalid, "no files to serve: give -f PATH").hint(hint));
+    }
+    if let Some(path) = options.files.iter().find(|path| input::is_piped(path)) {
+        let message = format!(
+            "{} can't be served: files are watched for changes, and a pipe ends",
+            input::called(&path.to_string_lossy())
+        );
+        let hint = "write what it says into a file or folder, and name that with -f";
+        return Err(Failure::new(Kind::Invalid, message).hint(hint));
     }
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,6 +1,6 @@
 //! The commands as scripts use them: the built binary, its exit codes, and what goes where.
 
-use std::{fs, net::TcpListener, path::Path, process::Stdio};
+use std::{fs, io::Write as _, net::TcpListener, path::Path, process::Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -489,6 +489,51 @@ fn filter_test_reads_objects_from_the_standard_input() {
     assert_eq!(output.code, 2);
     let error: Value = serde_json::from_str(&output.err).expect("one object");
     assert_eq!(error["code"], "invalid");
+}
+
+/// Runs the binary with `input` in a pipe.
+fn piped(args: &[&str], input: &str) -> (String, String, Option<i32>) {
+    let mut child = std::process::Command::new(env!("CARGO_BIN_EXE_volley"))
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("it runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    stdin.write_all(input.as_bytes()).expect("it reads");
+    drop(stdin);
+    let said = child.wait_with_output().expect("it ends");
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    (text(&said.stdout), text(&said.stderr), said.status.code())
+}
+
+#[test]
+fn check_reads_what_is_piped_into_it() {
+    let wrong = format!("{BROKER}{TRIGGER}  filtres: []\n");
+    for name in ["-", "/dev/stdin"] {
+        let (out, _, code) = piped(&["check", name], &wrong);
+        let begin =
+            format!("{name}:14:3: error: Trigger default/hello: spec.filtres: unknown field");
+        assert!(out.starts_with(&begin), "{out}");
+        assert!(
+            out.contains("  14 |   filtres: []\n     |   ^^^^^^^\n"),
+            "{out}"
+        );
+        assert_eq!(code, Some(1));
+    }
+    let (out, err, code) = piped(&["check", "-f", "-"], &format!("{BROKER}{TRIGGER}"));
+    assert_eq!((out.as_str(), code), ("", Some(0)));
+    assert_eq!(err, "0 errors, 0 warnings; 2 objects without errors\n");
+}
+
+#[test]
+fn a_pipe_cant_be_served() {
+    for name in ["-", "/dev/stdin"] {
+        let (_, err, code) = piped(&["serve", "-f", name], BROKER);
+        assert!(err.contains("can't be served: files are watched"), "{err}");
+        assert_eq!(code, Some(2));
+    }
 }
 
 #[test]

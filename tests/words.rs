@@ -298,6 +298,7 @@ fn errors_say_what_to_do() {
         &["help", "filtres"],
         &["help", "send", "more"],
         &["serve"],
+        &["serve", "-f", "-"],
         &[
             "serve",
             "-f",

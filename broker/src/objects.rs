@@ -37,7 +37,7 @@ pub use files::{Files, MAX_FILE_BYTES, Tree};
 pub use incarnations::{CONTROL, IncarnationError, Incarnations, LedgerIncarnations};
 pub use judge::{AGREEMENT, Judge, Verdict};
 pub use keeper::{Hands, Keeper, Surroundings};
-pub use load::{LoadError, Loaded, OnProblem, load, load_with_secrets};
+pub use load::{LoadError, Loaded, OnProblem, load, load_once, load_with_secrets};
 pub use paths::{IngressPaths, Paths};
 pub use status::DECLARATION_ACCEPTED;
 pub use watch::Watch;

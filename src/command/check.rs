@@ -5,14 +5,16 @@ use std::{collections::BTreeSet, path::PathBuf};
 use clap::Args;
 use serde_json::json;
 use url::Url;
-use volley_broker::objects::{LoadError, Loaded, OnProblem, load};
+use volley_broker::objects::{LoadError, Loaded, load_once};
 use volley_channel::Clock;
 use volley_spec::{Problem, plan::Facts};
 
 /// Problems as text, for other commands that read declared objects.
 pub(crate) use crate::excerpt::of as text;
 use crate::{
+    excerpt,
     failure::{Failure, Kind},
+    input::{self, Piped},
     options::{CHANNELS, MAX_UNINDEXED},
     output::{self, Colour, Plain},
 };
@@ -20,7 +22,8 @@ use crate::{
 /// What to check, and how to say it.
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
-    /// Files or folders (.yaml, .yml, .json; folders with all that is in them)
+    /// Files or folders (.yaml, .yml, .json; folders with all that is in them), or - for the standard
+    /// input
     #[arg(required_unless_present = "files", value_name = "PATH")]
     pub(crate) paths: Vec<PathBuf>,
 
@@ -35,12 +38,14 @@ pub(crate) struct CheckArgs {
 
 /// Prints every problem; fails when one of them is an error.
 pub(crate) fn run(args: &CheckArgs, colour: Colour) -> Result<(), Failure> {
-    let loaded = read([&args.paths[..], &args.files].concat())?;
+    let (piped, files) = input::read([&args.paths[..], &args.files].concat())?;
+    let loaded = read(files, &piped)?;
     let problems = problems_of(&loaded);
     match args.output {
         Plain::Json => output::print(&output::json(&json!({ "problems": problems })))?,
         Plain::Text => {
-            output::print(&text(&problems, colour.on_stdout()))?;
+            let text = excerpt::of_piped(&problems, &piped, colour.on_stdout());
+            output::print(&text)?;
             output::remark(&summary(&problems, loaded.objects().count()));
         }
     }
@@ -50,9 +55,12 @@ pub(crate) fn run(args: &CheckArgs, colour: Colour) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads the paths as a start would that leaves out what has problems.
-fn read(paths: Vec<PathBuf>) -> Result<Loaded, Failure> {
-    load(paths, OnProblem::Skip, Clock::system()).map_err(|error| match error {
+/// Reads the paths, and what came over pipes, as a start would that leaves out what has problems.
+fn read(paths: Vec<PathBuf>, piped: &[Piped]) -> Result<Loaded, Failure> {
+    let texts = piped
+        .iter()
+        .map(|piped| (piped.name.as_str(), &piped.text[..]));
+    load_once(paths, texts, Clock::system()).map_err(|error| match error {
         LoadError::NoSuchPath(_) => {
             Failure::new(Kind::Invalid, error.to_string()).hint("check the path")
         }

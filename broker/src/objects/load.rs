@@ -1,12 +1,12 @@
 //! The first reading: everything that the files say and everything that is wrong with them.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, path::PathBuf, sync::Arc};
 
 use volley_channel::Clock;
 use volley_spec::{
     Identity, Object, Problem,
     plan::{self, Facts},
-    read::{Declared, Skipped},
+    read::{Declared, Pieces, Skipped, read_file},
 };
 
 use super::{
@@ -60,6 +60,31 @@ pub fn load(paths: Vec<PathBuf>, on_problem: OnProblem, clock: Clock) -> Result<
     load_with_secrets(paths, None, on_problem, clock)
 }
 
+/// As [`load`] of whatever can be understood, with texts that stand in no file: the name of each and
+/// what it says. For whoever asks once, since no later reading finds them.
+///
+/// # Errors
+///
+/// [`LoadError::NoSuchPath`].
+pub fn load_once<'t>(
+    paths: Vec<PathBuf>,
+    texts: impl IntoIterator<Item = (&'t str, &'t [u8])>,
+    clock: Clock,
+) -> Result<Loaded, LoadError> {
+    let mut files = opened(paths, None, clock)?;
+    let mut tree = files.read();
+    let read = |(name, text)| Arc::new(read_file(name, text, &mut Pieces::new()));
+    tree.files.extend(texts.into_iter().map(read));
+    let mut judge = Judge::new();
+    let verdict = judge.start(&tree);
+    Ok(Loaded {
+        files,
+        judge,
+        verdict,
+        told: BTreeSet::new(),
+    })
+}
+
 /// As [`load`], with the Secrets that are mounted under a folder: `DIR/NAMESPACE/NAME/KEY`.
 ///
 /// # Errors
@@ -71,12 +96,7 @@ pub fn load_with_secrets(
     on_problem: OnProblem,
     clock: Clock,
 ) -> Result<Loaded, LoadError> {
-    // A path that can't be looked at (permissions) is a problem of the reading, not a wrong path.
-    let missing = |path: &&PathBuf| path.try_exists().is_ok_and(|exists| !exists);
-    if let Some(path) = paths.iter().chain(&secrets).find(missing) {
-        return Err(LoadError::NoSuchPath(path.clone()));
-    }
-    let mut files = Files::new(paths, clock).with_secrets(secrets);
+    let mut files = opened(paths, secrets, clock)?;
     let tree: Tree = files.read();
     let mut judge = Judge::new();
     let verdict = judge.start(&tree);
@@ -89,6 +109,15 @@ pub fn load_with_secrets(
         verdict,
         told: BTreeSet::new(),
     })
+}
+
+fn opened(paths: Vec<PathBuf>, secrets: Option<PathBuf>, clock: Clock) -> Result<Files, LoadError> {
+    // A path that can't be looked at (permissions) is a problem of the reading, not a wrong path.
+    let missing = |path: &&PathBuf| path.try_exists().is_ok_and(|exists| !exists);
+    if let Some(path) = paths.iter().chain(&secrets).find(missing) {
+        return Err(LoadError::NoSuchPath(path.clone()));
+    }
+    Ok(Files::new(paths, clock).with_secrets(secrets))
 }
 
 impl Loaded {

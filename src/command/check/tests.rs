@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use tempfile::TempDir;
 
-use super::{problems_of, read, summary, text};
+use super::{Piped, excerpt, problems_of, read, summary, text};
 
 const FOLDER: [(&str, &str); 6] = [
     (
@@ -43,7 +43,7 @@ fn folder(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn checked(folder: &Path) -> (String, String) {
-    let loaded = read(vec![folder.to_owned()]).expect("the folder is there");
+    let loaded = read(vec![folder.to_owned()], &[]).expect("the folder is there");
     let problems = problems_of(&loaded);
     let shown = text(&problems, false);
     let prefix = format!("{}/", folder.display());
@@ -88,7 +88,7 @@ fn events_that_go_round_are_a_warning() {
 #[test]
 fn severities_are_coloured_and_nothing_else() {
     let folder = folder(&FOLDER[2..3]);
-    let loaded = read(vec![folder.path().to_owned()]).expect("the folder is there");
+    let loaded = read(vec![folder.path().to_owned()], &[]).expect("the folder is there");
     let problems = problems_of(&loaded);
     let plain = text(&problems, false);
     let painted = text(&problems, true);
@@ -100,4 +100,24 @@ fn severities_are_coloured_and_nothing_else() {
         painted.contains(": \u{1b}[31merror\u{1b}[0m: "),
         "{painted}"
     );
+}
+
+#[test]
+fn a_text_that_was_piped_is_checked_with_the_files_and_shown_with_its_lines() {
+    let folder = folder(&FOLDER[3..4]);
+    let piped = Piped {
+        name: "-".to_owned(),
+        text: FOLDER[1].1.as_bytes().to_vec(),
+    };
+    let piped = [piped];
+    let loaded = read(vec![folder.path().to_owned()], &piped).expect("the folder is there");
+    let problems = problems_of(&loaded);
+    let shown = excerpt::of_piped(&problems, &piped, false);
+    let begin = "-:8:5: error: Trigger default/hello: spec.filters[0].exct: unknown field";
+    assert!(shown.starts_with(begin), "{shown}");
+    assert!(
+        shown.contains("   8 |   - exct:\n     |     ^^^^\n"),
+        "{shown}"
+    );
+    assert_eq!(loaded.objects().count(), 1);
 }

@@ -1,10 +1,6 @@
 //! The Triggers of files and folders, or of the standard input, and what is wrong with them.
 
-use std::{
-    io::{self, Read},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::{path::PathBuf, sync::Arc};
 
 use volley_broker::objects::{LoadError, OnProblem, load};
 use volley_channel::Clock;
@@ -12,13 +8,13 @@ use volley_filter::Filter;
 use volley_spec::{
     Object, Problem, check,
     kinds::{Kind as _, Trigger},
-    read::{MAX_DOCUMENT_BYTES, Pieces, read_file},
+    read::{Pieces, read_file},
 };
 
-use crate::failure::{Failure, Kind};
-
-/// What the standard input is called where a file is named.
-const STDIN: &str = "-";
+use crate::{
+    failure::{Failure, Kind},
+    input,
+};
 
 /// Triggers with sound filters, and what keeps others from being asked.
 #[derive(Debug, Default)]
@@ -36,11 +32,10 @@ impl Triggers {
     ///
     /// One of them is not there, or can't be read.
     pub(super) fn read(paths: Vec<PathBuf>) -> Result<Self, Failure> {
-        let (stdin, files): (Vec<_>, Vec<_>) =
-            paths.into_iter().partition(|path| path == Path::new(STDIN));
+        let (piped, files) = input::read(paths)?;
         let mut triggers = Self::default();
-        if !stdin.is_empty() {
-            triggers.add_text(&all_of(io::stdin())?);
+        for piped in piped {
+            triggers.add_text(&piped.name, &piped.text);
         }
         if !files.is_empty() {
             triggers.add_files(files)?;
@@ -64,8 +59,8 @@ impl Triggers {
     }
 
     /// Adds the objects of a text as if they stood in a file.
-    fn add_text(&mut self, text: &[u8]) {
-        let reading = read_file(STDIN, text, &mut Pieces::new());
+    fn add_text(&mut self, name: &str, text: &[u8]) {
+        let reading = read_file(name, text, &mut Pieces::new());
         let objects = reading.objects.iter().map(|declared| declared.object());
         self.add(objects, &reading.problems);
     }
@@ -86,30 +81,6 @@ impl Triggers {
     }
 }
 
-/// The most bytes that are read from the standard input.
-const MOST: usize = 16 * MAX_DOCUMENT_BYTES;
-
-/// All of `input`.
-///
-/// # Errors
-///
-/// It can't be read, or has more than [`MOST`] bytes: a part of it would be another set of Triggers.
-fn all_of(input: impl Read) -> Result<Vec<u8>, Failure> {
-    let mut text = Vec::new();
-    let read = input.take(MOST as u64 + 1).read_to_end(&mut text);
-    read.map_err(|error| {
-        Failure::new(
-            Kind::Invalid,
-            format!("the standard input can't be read: {error}"),
-        )
-    })?;
-    if text.len() > MOST {
-        let message = format!("the standard input has more than {} MiB", MOST >> 20);
-        return Err(Failure::new(Kind::Invalid, message).hint("give files or folders with -f"));
-    }
-    Ok(text)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,7 +95,7 @@ mod tests {
         };
         let text = trigger("good", "{exact: {type: a}}") + &trigger("bad", "{cesql: 'a ='}");
         let mut triggers = Triggers::default();
-        triggers.add_text(text.as_bytes());
+        triggers.add_text(input::STDIN, text.as_bytes());
         let [(good, _)] = &triggers.sound[..] else {
             panic!("{triggers:?}");
         };
@@ -133,14 +104,5 @@ mod tests {
             panic!("{triggers:?}");
         };
         assert_eq!((bad.file.as_str(), bad.line), ("-", 15));
-    }
-
-    // What was too long was cut off in silence.
-    #[test]
-    fn an_endless_input_is_refused_and_what_fits_is_read_whole() {
-        assert!(all_of(io::repeat(b'a')).is_err());
-        assert!(all_of(io::repeat(b'a').take(MOST as u64 + 1)).is_err());
-        let most = all_of(io::repeat(b'a').take(MOST as u64)).expect("it can be read");
-        assert_eq!(most.len(), MOST);
     }
 }
