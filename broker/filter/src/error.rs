@@ -91,6 +91,9 @@ impl FilterError {
         match self {
             Self::Name { name, .. } => match likely_name(name) {
                 Some(likely) => format!("did you mean `{likely}`?"),
+                None if is_digit_first(name) => {
+                    "no filter can ask for a name that begins with a digit: let the producer use another one".into()
+                }
                 None => {
                     "write the attribute as it is called on the wire, for example `type`".into()
                 }
@@ -123,8 +126,18 @@ impl FilterError {
     }
 }
 
-/// The attribute name that was meant, if leaving out what is not allowed gives one.
+/// Whether this is an attribute name of CloudEvents all the same.
+fn is_digit_first(written: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_digit() || b.is_ascii_lowercase();
+    written.starts_with(|c: char| c.is_ascii_digit()) && written.bytes().all(plain)
+}
+
+/// The attribute name that was meant, if leaving out what is not allowed gives one. A digit in front
+/// is a part of another name.
 fn likely_name(written: &str) -> Option<String> {
+    if is_digit_first(written) {
+        return None;
+    }
     let kept: String = written
         .chars()
         .filter(char::is_ascii_alphanumeric)

@@ -80,12 +80,16 @@ pub struct Evaluated {
 /// Explains the tree under `root`; without one there is nothing to ask.
 pub(crate) fn explain(root: Option<Branch<'_>>, event: &Event) -> Explanation {
     match root {
-        None => Explanation {
-            passes: true,
-            part: Part::Everything,
-            children: Vec::new(),
-        },
+        None => everything(),
         Some(root) => explain_branch(root, event),
+    }
+}
+
+fn everything() -> Explanation {
+    Explanation {
+        passes: true,
+        part: Part::Everything,
+        children: Vec::new(),
     }
 }
 
@@ -117,6 +121,9 @@ fn explain_branch(branch: Branch<'_>, event: &Event) -> Explanation {
                 .children()
                 .map(|child| explain_branch(child, event))
                 .collect();
+            if *group == Group::Attributes && children.is_empty() {
+                return everything();
+            }
             let passes = group.verdict(children.iter().map(|child| child.passes));
             Explanation {
                 passes,

@@ -105,7 +105,7 @@ fn triggers() {
 
 #[test]
 fn filters() {
-    check(include_str!("admission/filters.txt"), 81);
+    check(include_str!("admission/filters.txt"), 82);
 }
 
 #[test]
@@ -214,12 +214,12 @@ fn a_filter_that_does_not_what_it_seems_to_is_a_warning() {
         (
             "trigger with",
             "filters: [{sql: 'EXISTS id'}, {exact: {type: a}}]\n",
-            "spec.filters[0].cesql: this part is always true: every event has `id`",
+            "spec.filters[0].sql: this part is always true: every event has `id`",
         ),
         (
             "trigger with",
             "filters: [{sql: 'EXISTS id'}]\n",
-            "spec.filters[0].cesql: every event passes: every event has `id`",
+            "spec.filters[0].sql: every event passes: every event has `id`",
         ),
         (
             "trigger with",

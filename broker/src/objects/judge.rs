@@ -153,7 +153,8 @@ impl Judge {
             }
             let refused = errors(check::update(held.object(), declared.object()));
             if !refused.is_empty() {
-                let why = refused[0].message.clone();
+                let why: Vec<&str> = refused.iter().map(|one| one.message.as_str()).collect();
+                let why = why.join("; ");
                 verdict
                     .problems
                     .extend(refused.into_iter().map(|finding| declared.problem(finding)));

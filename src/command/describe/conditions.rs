@@ -104,6 +104,7 @@ fn known_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str
         ("DeadLetterSinkHealthy", _) => "look at the dead-letter sink; dead letters wait for it",
         ("DeclarationAccepted", _) => "mend the file; volley check PATH says what is wrong",
         ("DependencyReady", _) => "see what the annotation knative.dev/dependency names",
+        ("Durable", "Memory") => "to keep events on disk: volley serve --channel log",
         ("Durable", "Degraded") => {
             "the message says what is wrong; volley log verify DIR names what is damaged"
         }

@@ -58,6 +58,21 @@ fn a_next_step_names_the_broker_and_promises_nothing_that_may_not_be() {
 }
 
 #[test]
+fn a_broker_in_memory_is_told_how_to_keep_events_on_disk() {
+    let object = json!({"status": {"conditions": [
+        {"type": "Durable", "status": "False", "severity": "Info", "reason": "Memory",
+            "message": "events are kept in memory: a crash loses them"},
+    ]}});
+    let mut page = Page::default();
+    conditions::describe(&mut page, ObjectKind::Broker, &object, NOW_MS);
+    assert!(
+        page.text.contains("volley serve --channel log"),
+        "{}",
+        page.text
+    );
+}
+
+#[test]
 fn a_filter_is_told_in_words_with_its_mistakes() {
     let mut page = Page::default();
     filter::describe(

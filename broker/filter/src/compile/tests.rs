@@ -143,6 +143,13 @@ fn one_filter_alone_has_paths_that_begin_with_its_dialect() {
 fn a_problem_says_what_is_wrong_and_what_was_likely_meant() {
     let problem = &problems(&[Expr::exact([("Source-ID", "a")])])[0];
     assert_eq!(problem.hint(), "did you mean `sourceid`?");
+    // `a` is another attribute, and was suggested.
+    let digit = &Filter::compile(&Expr::exact([("9a", "x")])).unwrap_err()[0];
+    assert!(
+        digit.hint().contains("begins with a digit"),
+        "{}",
+        digit.hint()
+    );
     assert_eq!(
         problem.message(),
         "invalid key name \"Source-ID\": an attribute name is a letter and then letters and digits, \

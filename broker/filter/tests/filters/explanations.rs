@@ -151,6 +151,18 @@ fn warnings_stand_where_their_expression_does() {
 fn everything_needs_no_reason() {
     let explanation = Filter::everything().explain(&event::<&str>(&[]));
     assert_eq!(explanation.to_string(), "match: everything");
+    // One that asks for nothing among others, as `filters: [{}]` has it.
+    let nothing = || Expr::attributes::<String, String>([]);
+    let filter = compiled(&[nothing(), Expr::exact([("type", "a")])]);
+    let explanation = filter.explain(&event(&[("type", "a")])).to_string();
+    assert!(
+        explanation.starts_with("match: filters\n  match: everything\n"),
+        "{explanation}"
+    );
+    let alone = compiled(&[nothing()])
+        .explain(&event::<&str>(&[]))
+        .to_string();
+    assert!(alone.ends_with("match: everything"), "{alone}");
 }
 
 #[test]

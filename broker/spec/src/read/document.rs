@@ -10,7 +10,7 @@ use crate::{
     identity::Identity,
     kinds::Metadata,
     object::{Object, ObjectKind},
-    problem::{Finding, Findings, Path, Problem, Severity},
+    problem::{Finding, Findings, Path, Problem, Severity, Step},
     suggest::is_slip,
 };
 
@@ -252,6 +252,7 @@ impl Document<'_, '_> {
         let more = cut(&mut found);
         let mut last = node.at;
         for mut finding in found {
+            as_written(node, &mut finding);
             let mut at = node.locate(&finding.path);
             if let Some(inner) = finding.in_text {
                 at = text::outside(self.source, at, inner, &mut finding.message);
@@ -262,6 +263,23 @@ impl Document<'_, '_> {
         // Behind all others, which are shown by their place.
         let more = more.map(|more| subject.problem(last, more));
         self.parsed.problems.extend(more);
+    }
+}
+
+/// Calls an expression as its author did, who may have written `sql` for `cesql`.
+fn as_written(node: &Node<'_>, finding: &mut Finding) {
+    let is_there = |node: &Node<'_>, name| {
+        let found = node.get(name);
+        found.is_some_and(|found| found.value != Value::Null)
+    };
+    let mut at = Some(node);
+    for step in &mut finding.path.0 {
+        let Some(here) = at else { return };
+        if *step == Step::from("cesql") && !is_there(here, "cesql") && is_there(here, "sql") {
+            *step = "sql".into();
+            finding.hint = finding.hint.replace("`cesql`", "`sql`");
+        }
+        at = here.at_step(step).map(|(_, inner)| inner);
     }
 }
 

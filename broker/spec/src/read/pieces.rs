@@ -1,4 +1,4 @@
-//! Cutting a file into documents, and remembering the ones that were read before.
+//! Cutting a file into documents, at their markers or between values of JSON, and remembering the ones that were read before.
 //!
 //! A change of one document in a file of a million parses one document: a piece is known by the
 //! hash of its text, and what was read from it is kept as long as some file still holds it.
@@ -9,6 +9,8 @@ use std::{
     ops::Range,
     sync::Arc,
 };
+
+use serde::de::IgnoredAny;
 
 use super::document::Parsed;
 use crate::cores::on_all_cores;
@@ -102,8 +104,46 @@ pub(super) struct Cut {
     pub(super) lines_before: u32,
 }
 
-/// Cuts `text` at its document markers. Documents of blank lines and comments are left out.
+/// Cuts `text` at its document markers, and behind each value of JSON. Documents of blank lines and
+/// comments are left out.
 pub(super) fn cut(text: &str) -> Vec<Cut> {
+    let cuts = at_markers(text).into_iter();
+    cuts.flat_map(|cut| json_values(text, cut)).collect()
+}
+
+/// The values of JSON that follow each other without a marker, each on lines of its own, as kubectl
+/// takes them; the document as it is when it is none of these.
+fn json_values(text: &str, whole: Cut) -> Vec<Cut> {
+    let document = &text[whole.bytes.clone()];
+    if !document.trim_start().starts_with('{') {
+        return vec![whole];
+    }
+    let mut values = serde_json::Deserializer::from_str(document).into_iter::<IgnoredAny>();
+    let mut cuts = Vec::new();
+    let mut rest = whole.clone();
+    while let Some(Ok(_)) = values.next() {
+        let end = whole.bytes.start + values.byte_offset();
+        let behind = &text[end..rest.bytes.end];
+        let Some((blanks, more)) = behind.split_once('\n') else {
+            break;
+        };
+        if !blanks.trim().is_empty() || !more.trim_start().starts_with('{') {
+            break;
+        }
+        let lines = text[rest.bytes.start..=end + blanks.len()].matches('\n');
+        let lines = u32::try_from(lines.count()).unwrap_or(u32::MAX);
+        let next = Cut {
+            bytes: end + blanks.len() + 1..rest.bytes.end,
+            lines_before: rest.lines_before.saturating_add(lines),
+        };
+        rest.bytes.end = next.bytes.start;
+        cuts.push(std::mem::replace(&mut rest, next));
+    }
+    cuts.push(rest);
+    cuts
+}
+
+fn at_markers(text: &str) -> Vec<Cut> {
     let mut cuts = Vec::new();
     let mut piece = Piece::from(0, 0);
     let mut at = 0;
@@ -223,6 +263,27 @@ mod tests {
         }
         assert_eq!(pieces("# head\n---\n---\na: 1\n"), [("---\na: 1\n", 2)]);
         assert_eq!(pieces("---\n# c\n---\na: 1\n---\n\n"), [("---\na: 1\n", 2)]);
+    }
+
+    #[test]
+    fn values_of_json_need_no_marker() {
+        assert_eq!(
+            pieces("{\"a\": [\n1]}\n\n{\"b\": 2}\n"),
+            [("{\"a\": [\n1]}\n", 0), ("\n{\"b\": 2}\n", 2)]
+        );
+        // What can't be read is told where it stands, and hides nothing in front of it.
+        assert_eq!(
+            pieces("---\na: 1\n---\nb: 1\n...\n{\"a\": 1}\n{\"b\": }\n{}\n")[2..],
+            [("{\"a\": 1}\n", 5), ("{\"b\": }\n{}\n", 6)]
+        );
+        for text in [
+            "{\"a\": 1}\n",
+            "{\"a\": 1} {\"b\": 1}\n",
+            "{a: 1}\n{b: 1}\n",
+            "{}\n # c\n",
+        ] {
+            assert_eq!(pieces(text).len(), 1, "{text:?}");
+        }
     }
 
     #[test]

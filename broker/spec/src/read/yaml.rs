@@ -165,19 +165,25 @@ impl<'a> Node<'a> {
         let mut at = self.at;
         let mut node = self;
         for step in &path.0 {
-            let found = match (step, &node.value) {
-                (Step::Index(index), Value::List(items)) => {
-                    items.get(*index).map(|item| (item.at, item))
-                }
-                (Step::Field(name), Value::Map(entries)) => field(entries, name),
-                (Step::Key(name), Value::Map(entries)) => field(entries, name),
-                _ => None,
+            let Some((place, inner)) = node.at_step(step) else {
+                break;
             };
-            let Some((place, inner)) = found else { break };
             at = place;
             node = inner;
         }
         at
+    }
+
+    /// What is one step further in, and its position.
+    pub(crate) fn at_step(&self, step: &Step) -> Option<(Place, &Node<'a>)> {
+        match (step, &self.value) {
+            (Step::Index(index), Value::List(items)) => {
+                items.get(*index).map(|item| (item.at, item))
+            }
+            (Step::Field(name), Value::Map(entries)) => field(entries, name),
+            (Step::Key(name), Value::Map(entries)) => field(entries, name),
+            _ => None,
+        }
     }
 
     /// The position of a field by the names that lead to it, or of the last of them that is there.

@@ -281,6 +281,29 @@ async fn a_trigger_does_not_change_its_broker() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_change_that_is_refused_is_named() {
+    let stage = Stage::new(&[("a.yaml", &broker("shop"))]).await;
+    let changed = broker("shop").replace(
+        "name: shop",
+        "name: shop\n  annotations:\n    eventing.knative.dev/broker.class: Kafka\n    volley.dev/partitions: '4'",
+    );
+    assert_ne!(changed, broker("shop"));
+    stage.write("a.yaml", &changed);
+    stage.settle().await;
+    let shown = stage.broker("shop").await;
+    let conditions = shown["status"]["conditions"].as_array().expect("a list");
+    let refused = conditions
+        .iter()
+        .find(|condition| condition["type"] == "DeclarationAccepted");
+    let message = refused.and_then(|refused| refused["message"].as_str());
+    let message = message.expect("it is refused");
+    assert!(
+        message.contains("-Volley +Kafka") && message.contains("-1 +4"),
+        "{message}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_folder_that_is_gone_deletes_nothing() {
     let stage = Stage::new(&[("a.yaml", &broker("shop"))]).await;
     stage.record.take();
