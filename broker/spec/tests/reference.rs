@@ -12,6 +12,42 @@ A field in **bold** has to be there. What a cluster adds to objects (`status`, `
 over. Annotations are in the [guide](guide.md#delivery), durations are ISO 8601 such as `PT0.2S`.
 ";
 
+/// What the texts of a ConfigMap may say, of which a schema knows nothing.
+const OF_CONFIG_MAPS: &str = "
+### What a Broker's `spec.config` may hold
+
+`spec.config` names a ConfigMap (`kind: ConfigMap`, `apiVersion: v1`) that chooses the channel behind the Broker. Without it
+that is the channel of the process (`--channel`). One of these keys has to be there; other keys are not looked at.
+
+| key | what it says | channel |
+|---|---|---|
+| `channel-template-spec` | YAML with `kind: InMemoryChannel` | memory; the log where the process has one |
+| | `kind: Channel` | the channel of the process |
+| | `kind: KafkaChannel`, `kind: NatsJetStreamChannel` | Kafka, NATS |
+| `bootstrap.servers` | Kafka's servers, as in `kafka-broker-config` | Kafka |
+
+A Broker that asks for a channel which the process does not serve is not Ready (`BackendNotServed`). Knative's own ConfigMaps
+in `knative-eventing` (`config-br-default-channel`, `kafka-broker-config`, `config-nats-broker`,
+`config-natsjetstream-broker`) need not be declared: the channel is that of the process then.
+
+### What is read of `config-br-defaults`
+
+The ConfigMap `config-br-defaults` in `knative-eventing` says what Brokers get that say nothing themselves. Of its keys
+`default-br-config` is read, a text of YAML; keys that begin with `_` (`_example`) are read over.
+
+| field | meaning |
+|---|---|
+| `clusterDefault` | For the Brokers of all namespaces that have no defaults of their own. |
+| `namespaceDefaults.NAMESPACE` | For the Brokers of one namespace, instead of `clusterDefault`; the same fields. |
+| `clusterDefault.brokerClass` | The class, where the annotation `eventing.knative.dev/broker.class` is missing. |
+| `clusterDefault.apiVersion`, `kind`, `name`, `namespace` | `spec.config`, where it is missing. |
+| `clusterDefault.delivery` | `spec.delivery`, where it is missing: `deadLetterSink`, `retry`, `backoffPolicy` and `backoffDelay` are copied, as in Knative. |
+| `clusterDefault.brokerClasses.CLASS` | Config and delivery of the Brokers of one class, instead of those above. |
+| `clusterDefault.disallowDifferentNamespaceConfig` | `true`: a Broker whose `spec.config` stands in another namespace is not Ready (`ConfigNamespaceMismatch`). |
+
+Without this ConfigMap a Broker has the class `Volley`, and 10 retries, exponential from `PT0.2S`.
+";
+
 /// One kind's fields while they are written down.
 struct Fields {
     root: &'static Value,
@@ -137,6 +173,9 @@ fn reference() -> String {
             fields.rows.trim_end(),
         )
         .expect("a String takes everything");
+        if kind == ObjectKind::ConfigMap {
+            page.push_str(OF_CONFIG_MAPS);
+        }
     }
     page
 }
