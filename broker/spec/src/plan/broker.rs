@@ -254,7 +254,9 @@ fn backend(
         return Err(Gap {
             reason: "ConfigNamespaceMismatch",
             message: format!(
-                "mismatched namespaces: the Broker is in {home} and spec.config in {}, which                  disallowDifferentNamespaceConfig in ConfigMap {BROKER_DEFAULTS} forbids; put the                  ConfigMap into {home}",
+                "mismatched namespaces: the Broker is in {home} and spec.config in {}, which \
+                 disallowDifferentNamespaceConfig in ConfigMap {BROKER_DEFAULTS} forbids; put the \
+                 ConfigMap into {home}",
                 config.namespace
             ),
         });
