@@ -21,6 +21,7 @@ impl Dispatcher {
         let mut work: FuturesUnordered<Fut<'_, ()>> = FuturesUnordered::new();
         loop {
             tokio::select! {
+                biased;
                 change = self.assigner.change() => match change {
                     Assignment::Gain(unit) => work.push(Box::pin(self.gain(unit))),
                     Assignment::Lose { unit, grace } => work.push(Box::pin(self.lose(unit, grace))),
