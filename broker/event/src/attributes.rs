@@ -2,7 +2,7 @@
 //!
 //! Values are judged, never changed: `time` and `dataschema` keep the text they came with.
 
-use crate::{EventError, SpecVersion, media, timestamp, uri};
+use crate::{EventError, SpecVersion, media, percent, timestamp, uri};
 
 /// The attribute that binary mode carries as the `Content-Type` header.
 pub(crate) const CONTENT_TYPE: &str = "datacontenttype";
@@ -74,6 +74,21 @@ pub(crate) fn check_value(version: SpecVersion, name: &str, value: &str) -> Resu
         _ => return Ok(()),
     };
     Err(EventError::value(name, complaint, value))
+}
+
+/// Judges the text of an attribute, and says whether it has to be percent-coded to be a header.
+pub(crate) fn check_text(
+    version: SpecVersion,
+    name: &str,
+    value: &str,
+) -> Result<bool, EventError> {
+    let encode = percent::needs_encoding(value);
+    // What is refused there would have to be coded.
+    if encode {
+        check_characters(name, value)?;
+    }
+    check_value(version, name, value)?;
+    Ok(encode)
 }
 
 /// Refuses control characters and noncharacters of Unicode (CloudEvents 1.0.2, type system, String).

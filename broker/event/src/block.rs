@@ -18,7 +18,7 @@
 //! A look-up walks the block: with the ten or so attributes of an event that costs no more than
 //! searching an index of offsets would, and it keeps an event at three pointers' worth of memory.
 
-use crate::{EventError, Problem, SpecVersion, attributes, percent};
+use crate::{EventError, Problem, SpecVersion, attributes};
 
 /// The largest sum of an event's attributes, in bytes: names, values and their lengths.
 pub const MAX_ATTRIBUTE_BYTES: usize = 65_535;
@@ -174,10 +174,16 @@ impl BlockWriter {
         self.check_size()
     }
 
-    /// Adds an attribute that came in any other way. The name has been checked.
-    pub(crate) fn add_text(&mut self, name: &str, value: &str) -> Result<(), EventError> {
+    /// Adds an attribute that came in any other way. The name has been checked, and the value
+    /// ([`attributes::check_text`], which says whether to `encode` it).
+    pub(crate) fn add_text(
+        &mut self,
+        name: &str,
+        value: &str,
+        encode: bool,
+    ) -> Result<(), EventError> {
         // The content type is a header of its own, which is never percent-coded.
-        let encode = name != attributes::CONTENT_TYPE && percent::needs_encoding(value);
+        let encode = encode && name != attributes::CONTENT_TYPE;
         self.push(name, value, if encode { ENCODE } else { 0 })?;
         self.check_size()
     }

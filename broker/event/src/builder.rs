@@ -109,7 +109,7 @@ impl Builder {
             let (_, value) = value.ok_or_else(|| attributes::missing(name))?;
             put(&mut block, self.version, name, value)?;
         }
-        block.add_text("specversion", self.version.as_str())?;
+        block.add_text("specversion", self.version.as_str(), false)?;
         for (name, value) in &self.attributes {
             if !canonical.contains(&name.as_str()) {
                 put(&mut block, self.version, name, value)?;
@@ -150,7 +150,6 @@ fn put(
             "counts the hops that are left, and only Brokers set it",
         ));
     }
-    attributes::check_characters(name, value)?;
-    attributes::check_value(version, name, value)?;
-    block.add_text(name, value)
+    let encode = attributes::check_text(version, name, value)?;
+    block.add_text(name, value, encode)
 }

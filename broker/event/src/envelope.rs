@@ -8,7 +8,7 @@ use crate::{
     EventError, Problem, attributes,
     block::MAX_ATTRIBUTES,
     error::quoted,
-    json::{self, JsonError, MAX_DEPTH, Scanner},
+    json::{self, JsonError, MAX_DEPTH, Scanner, Text},
 };
 
 /// The members that are not attributes: `data` and `data_base64`.
@@ -30,6 +30,8 @@ pub(crate) struct Member<'a> {
     /// Where the name begins, its quote included.
     pub(crate) start: usize,
     pub(crate) value: Range<usize>,
+    /// The value, if it is a string.
+    pub(crate) text: Option<Text<'a>>,
 }
 
 impl<'a> Envelope<'a> {
@@ -119,8 +121,20 @@ fn member<'a>(scanner: &mut Scanner<'a>) -> Result<Member<'a>, EventError> {
             "the name of a member at byte {start} is not Unicode text"
         ))
     })?;
-    let value = scanner.value(MAX_DEPTH - 1).map_err(in_envelope)?;
-    Ok(Member { name, start, value })
+    let at = scanner.at();
+    let (value, text) = match scanner.peek() {
+        Some(b'"') => {
+            let text = scanner.string().map_err(in_envelope)?;
+            (at..scanner.at(), Some(text))
+        }
+        _ => (scanner.value(MAX_DEPTH - 1).map_err(in_envelope)?, None),
+    };
+    Ok(Member {
+        name,
+        start,
+        value,
+        text,
+    })
 }
 
 fn add<'a>(members: &mut SmallVec<[Member<'a>; 16]>, member: Member<'a>) -> Result<(), EventError> {
@@ -144,6 +158,11 @@ fn add<'a>(members: &mut SmallVec<[Member<'a>; 16]>, member: Member<'a>) -> Resu
 pub(crate) fn text<'a>(name: &str, value: &'a str) -> Result<Cow<'a, str>, EventError> {
     let text =
         json::string(value).ok_or_else(|| EventError::attribute(name, "has to be a string"))?;
+    unescaped(name, text)
+}
+
+/// What a JSON string stands for.
+pub(crate) fn unescaped<'a>(name: &str, text: Text<'a>) -> Result<Cow<'a, str>, EventError> {
     text.unescape()
         .map_err(|_| EventError::attribute(name, "holds half a surrogate pair"))
 }

@@ -357,15 +357,47 @@ pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
 }
 
 /// How many bytes stand for themselves in a JSON string, up to a quote, a backslash or a control
-/// character. Whole chunks are looked at without a branch: most of an event is its data.
+/// character. Most strings are short, and are looked at eight bytes at a time; most bytes are in long
+/// ones, of which whole chunks are looked at without a branch.
 fn plain(bytes: &[u8]) -> usize {
-    let special = |b: u8| (b == b'"') | (b == b'\\') | (b < b' ');
-    let (chunks, _) = bytes.as_chunks::<32>();
-    let is_plain =
-        |chunk: &&[u8; 32]| chunk.iter().fold(0, |any, b| any | u8::from(special(*b))) == 0;
-    let at = 32 * chunks.iter().take_while(is_plain).count();
-    let rest = &bytes[at..];
-    at + rest.iter().position(|b| special(*b)).unwrap_or(rest.len())
+    let (first, rest) = bytes.split_at(bytes.len().min(64));
+    let at = plain_words(first);
+    if at < first.len() || rest.is_empty() {
+        return at;
+    }
+    let (chunks, _) = rest.as_chunks::<128>();
+    let is_plain = |chunk: &&[u8; 128]| {
+        chunk
+            .iter()
+            .fold(0, |any, b| any | u8::from(is_special(*b)))
+            == 0
+    };
+    let chunks = 128 * chunks.iter().take_while(is_plain).count();
+    at + chunks + plain_words(&rest[chunks..])
+}
+
+fn is_special(byte: u8) -> bool {
+    (byte == b'"') | (byte == b'\\') | (byte < b' ')
+}
+
+/// The same for a few bytes: eight of them are a number, of which the lowest byte that is special has
+/// its highest bit set ("Determine if a word has a zero byte", Bit Twiddling Hacks).
+fn plain_words(bytes: &[u8]) -> usize {
+    const ONES: u64 = u64::MAX / 255;
+    let below = |word: u64, byte: u8| word.wrapping_sub(ONES * u64::from(byte)) & !word;
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (number, word) in words.iter().enumerate() {
+        let word = u64::from_le_bytes(*word);
+        let quote = below(word ^ (ONES * u64::from(b'"')), 1);
+        let backslash = below(word ^ (ONES * u64::from(b'\\')), 1);
+        let special = (quote | backslash | below(word, b' ')) & (ONES << 7);
+        if special != 0 {
+            return 8 * number + special.trailing_zeros() as usize / 8;
+        }
+    }
+    let after = bytes.len() - rest.len();
+    let special = rest.iter().position(|b| is_special(*b));
+    after + special.unwrap_or(rest.len())
 }
 
 #[cfg(test)]

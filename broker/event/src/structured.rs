@@ -79,7 +79,7 @@ fn judge(
     let version = attributes::version(&envelope::text("specversion", envelope.value(version))?)?;
     let mut block = BlockWriter::with_room(room(envelope, survey));
     for name in ["id", "source", "type", "specversion"] {
-        put(&mut block, version, name, envelope.value(required(name)?))?;
+        put(&mut block, version, envelope, required(name)?)?;
     }
     for member in &envelope.members {
         let value = envelope.value(member);
@@ -89,7 +89,7 @@ fn judge(
             name => {
                 attributes::check_name(name)?;
                 if value != "null" {
-                    put(&mut block, version, name, value)?;
+                    put(&mut block, version, envelope, member)?;
                 }
             }
         }
@@ -114,11 +114,16 @@ fn room(envelope: &Envelope<'_>, survey: &Survey<'_>) -> usize {
 fn put(
     block: &mut BlockWriter,
     version: SpecVersion,
-    name: &str,
-    value: &str,
+    envelope: &Envelope<'_>,
+    member: &Member<'_>,
 ) -> Result<(), EventError> {
+    let (name, value) = (member.name.as_ref(), envelope.value(member));
+    if let Some(text) = member.text {
+        let text = envelope::unescaped(name, text)?;
+        let encode = attributes::check_text(version, name, &text)?;
+        return block.add_text(name, &text, encode);
+    }
     let text = match value.as_bytes().first() {
-        Some(b'"') => envelope::text(name, value)?,
         _ if attributes::is_text_only(version, name) => {
             return Err(EventError::attribute(name, "has to be a string"));
         }
@@ -130,12 +135,7 @@ fn put(
         },
         _ => return Err(envelope::not_a_value(name, value)),
     };
-    if !value.starts_with('"') {
-        return block.add_typed(name, &text);
-    }
-    attributes::check_characters(name, &text)?;
-    attributes::check_value(version, name, &text)?;
-    block.add_text(name, &text)
+    block.add_typed(name, &text)
 }
 
 /// Takes the hop count off, and out of the envelope: the one rewrite there is.

@@ -50,11 +50,14 @@ fn is_tail(text: &[u8]) -> bool {
     let mut in_fragment = false;
     let mut bytes = text.iter();
     while let Some(&byte) = bytes.next() {
+        if PATH[usize::from(byte)] {
+            continue;
+        }
         let fits = match byte {
             b'%' => is_escape(&mut bytes),
             b'?' => true,
             b'#' => !std::mem::replace(&mut in_fragment, true),
-            byte => PATH[usize::from(byte)],
+            _ => false,
         };
         if !fits {
             return false;
