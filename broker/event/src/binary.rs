@@ -6,10 +6,10 @@ use bytes::Bytes;
 
 use crate::{
     Event, EventError, Form, Problem, SpecVersion,
-    attributes::{self, CONTENT_TYPE},
+    attributes::{self, CONTENT_ENCODING, CONTENT_TYPE},
     block::{self, BlockWriter},
     headers::{Field, Survey},
-    hops, percent,
+    hops, percent, structured,
 };
 
 /// Reads a binary event with two allocations, both for the blocks.
@@ -35,6 +35,11 @@ pub(crate) fn read(
     for field in &survey.others {
         attributes::check_name(field.name)?;
         put(&mut block, specversion, field)?;
+    }
+    let is_packed = survey.others.iter().any(|it| it.name == CONTENT_ENCODING);
+    if specversion == SpecVersion::V03 && is_packed && !structured::is_base64(&body) {
+        let complaint = "says that the data is base64, and the body is not";
+        return Err(EventError::attribute(CONTENT_ENCODING, complaint));
     }
     let hops = rule.hops(survey.hops.and_then(|raw| str::from_utf8(raw).ok()))?;
     let blocks = block.finish(&survey.traveling)?;

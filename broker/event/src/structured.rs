@@ -229,7 +229,7 @@ fn check_text(envelope: &Envelope<'_>, value: &str) -> Result<(), EventError> {
 }
 
 /// Four characters at a time, the last of which may be padding.
-fn is_base64(text: &[u8]) -> bool {
+pub(crate) fn is_base64(text: &[u8]) -> bool {
     let body = match text {
         [body @ .., b'=', b'='] | [body @ .., b'='] => body,
         body => body,

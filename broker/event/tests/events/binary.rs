@@ -118,6 +118,25 @@ fn an_unknown_version_is_refused_and_0_3_stays_0_3() {
     assert_eq!(header(&wire.headers, "ce-specversion"), Some(&b"0.3"[..]));
 }
 
+// Taken so, it could not be delivered where a Trigger asks for JSON.
+#[test]
+fn a_body_of_0_3_that_says_it_is_base64_has_to_be() {
+    let read = |version: &str, body: &str| {
+        let headers = headers(&[
+            ("ce-specversion", version),
+            ("ce-id", "1"),
+            ("ce-source", "/s"),
+            ("ce-type", "t"),
+            ("ce-datacontentencoding", "base64"),
+        ]);
+        one(&headers, body)
+    };
+    let error = read("0.3", "hi!!").unwrap_err();
+    assert_eq!(error.attribute_name(), Some("datacontentencoding"));
+    assert!(read("0.3", "aGk=").is_ok() && read("0.3", "").is_ok());
+    assert!(read("1.0", "hi!!").is_ok(), "an extension like others");
+}
+
 #[test]
 fn bad_values_are_refused_with_the_attribute_and_the_value() {
     for (name, value) in [
