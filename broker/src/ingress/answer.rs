@@ -82,6 +82,8 @@ impl Answer {
             StatusCode::NOT_FOUND => Some(Kind::NotFound),
             StatusCode::PAYLOAD_TOO_LARGE => Some(Kind::TooLarge),
             StatusCode::TOO_MANY_REQUESTS => Some(Kind::Throttled),
+            // What the producer asks for and nobody serves is no trouble of ours.
+            StatusCode::NOT_IMPLEMENTED => Some(Kind::Invalid),
             status if status.is_server_error() => Some(Kind::Unavailable),
             _ => Some(Kind::Invalid),
         };

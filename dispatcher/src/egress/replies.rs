@@ -55,7 +55,8 @@ impl ReplyBudget {
         let bytes = self.room.bytes / 4;
         let bytes = bytes.max(max_reply).min(Semaphore::MAX_PERMITS);
         Share {
-            free: Arc::new(Semaphore::new(bytes)),
+            bytes,
+            free: Mutex::default(),
         }
     }
 
@@ -67,7 +68,7 @@ impl ReplyBudget {
         has: usize,
         bytes: u32,
     ) -> ReplyRoom {
-        let permit = Arc::clone(&share.free).acquire_many_owned(bytes).await;
+        let permit = share.of(namespace).acquire_many_owned(bytes).await;
         let of_share = permit.expect("the semaphore is never closed");
         let bytes = bytes as usize;
         loop {
@@ -115,10 +116,20 @@ impl Default for ReplyBudget {
     }
 }
 
-/// What one target may take of a [`ReplyBudget`].
+/// What one target may take of a [`ReplyBudget`], for each namespace that sends to it: they may
+/// stand behind one gateway.
 #[derive(Debug)]
 pub(super) struct Share {
-    free: Arc<Semaphore>,
+    bytes: usize,
+    free: Mutex<BTreeMap<Arc<str>, Arc<Semaphore>>>,
+}
+
+impl Share {
+    fn of(&self, namespace: &Arc<str>) -> Arc<Semaphore> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = free.entry(Arc::clone(namespace));
+        Arc::clone(own.or_insert_with(|| Arc::new(Semaphore::new(self.bytes))))
+    }
 }
 
 /// The share of one reply, given back when dropped: keep it until the reply is stored.

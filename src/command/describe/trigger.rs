@@ -31,6 +31,15 @@ pub(super) async fn describe(
     filter::describe(page, &trigger.spec);
     let broker = broker_of(server, &trigger).await?;
     let dead_letters = status("deadLetterSinkUri");
+    let is_unresolved = object["status"]["conditions"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .any(|it| it["type"] == "DeadLetterSinkResolved" && it["status"] == "False");
+    let dead_letters = match dead_letters {
+        None if is_unresolved => Some("its dead-letter sink, and waits until that is resolved"),
+        known => known,
+    };
     delivery::describe(page, &delivery_of(&trigger, broker.as_ref()), dead_letters);
     limits(page, Limits::of(&trigger.metadata));
     if let Some(row) = row_of(server, &trigger, object).await? {

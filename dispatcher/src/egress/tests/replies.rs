@@ -315,3 +315,17 @@ async fn the_targets_of_one_namespace_cannot_take_all_the_room_for_replies() {
     assert_eq!(stage.budget.free(), 80);
     assert_eq!(reply(&stage.attempt().await).id(), "r1");
 }
+
+#[tokio::test(start_paused = true)]
+async fn namespaces_behind_one_gateway_have_shares_of_their_own() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(40);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    let held = stage.attempt_held().await;
+    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
+    stage.namespace = "other".into();
+    assert_eq!(reply(&stage.attempt().await).id(), "r1");
+    drop(held);
+}
