@@ -231,11 +231,7 @@ impl MemoryChannel {
             });
         }
         let charge = size as u64 + RECORD_OVERHEAD;
-        let (taken, room, space) = {
-            let mut shares = self.shares();
-            let (taken, room) = shares.take(put.pool, put.class, charge, now_ms);
-            (taken, room, shares.space(put.pool))
-        };
+        let (taken, room) = self.shares().take(put.pool, put.class, charge, now_ms);
         let stored = taken.and_then(|()| {
             let number = pool.choose(put.key.as_deref());
             let part: &Part = pool.part(number)?;
@@ -243,7 +239,10 @@ impl MemoryChannel {
             Some((pool.unit(number), part, position))
         });
         self.say(pools, pool, room);
-        stored.ok_or_else(|| PublishError::no_room(charge, space, FULL_RETRY_AFTER))
+        stored.ok_or_else(|| {
+            let space = self.shares().space(put.pool);
+            PublishError::no_room(charge, space, FULL_RETRY_AFTER)
+        })
     }
 
     /// Frees what lies below `from`, a piece at a time, so that nobody waits while much is freed.

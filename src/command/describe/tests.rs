@@ -9,7 +9,7 @@ use volley_spec::{
     route::{Backoff, Delivery},
 };
 
-use super::{Page, conditions, delivery, filter};
+use super::{Page, conditions, delivery, filter, trigger};
 
 /// Ninety seconds into 2026.
 const NOW_MS: u64 = 1_767_225_690_000;
@@ -112,4 +112,17 @@ fn a_delivery_is_told_in_real_times() {
     };
     delivery::describe(&mut page, &endless, None);
     insta::assert_snapshot!(page.text);
+}
+
+// It said "dropped" of events that wait.
+#[test]
+fn a_dead_letter_sink_that_is_not_resolved_is_not_said_to_be_none() {
+    let none = json!({"status": {"conditions": []}});
+    assert_eq!(trigger::dead_letters(&none), None);
+    let known = json!({"status": {"deadLetterSinkUri": "http://x/"}});
+    assert_eq!(trigger::dead_letters(&known), Some("http://x/"));
+    let condition = json!({"type": "DeadLetterSinkResolved", "status": "False"});
+    let missing = json!({"status": {"conditions": [condition]}});
+    let said = trigger::dead_letters(&missing).expect("it is declared");
+    assert!(said.contains("waits"), "{said}");
 }

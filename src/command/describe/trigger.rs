@@ -30,22 +30,27 @@ pub(super) async fn describe(
     );
     filter::describe(page, &trigger.spec);
     let broker = broker_of(server, &trigger).await?;
-    let dead_letters = status("deadLetterSinkUri");
-    let is_unresolved = object["status"]["conditions"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|it| it["type"] == "DeadLetterSinkResolved" && it["status"] == "False");
-    let dead_letters = match dead_letters {
-        None if is_unresolved => Some("its dead-letter sink, and waits until that is resolved"),
-        known => known,
-    };
+    let dead_letters = dead_letters(object);
     delivery::describe(page, &delivery_of(&trigger, broker.as_ref()), dead_letters);
     limits(page, Limits::of(&trigger.metadata));
     if let Some(row) = row_of(server, &trigger, object).await? {
         books(page, &row);
     }
     Ok(())
+}
+
+/// Where its dead letters go; `None`: nowhere.
+pub(super) fn dead_letters(object: &Value) -> Option<&str> {
+    let status = &object["status"];
+    let conditions = status["conditions"].as_array().into_iter().flatten();
+    let is_unresolved =
+        |it: &Value| it["type"] == "DeadLetterSinkResolved" && it["status"] == "False";
+    match status["deadLetterSinkUri"].as_str() {
+        None if conditions.clone().any(is_unresolved) => {
+            Some("its dead-letter sink, and waits until that is resolved")
+        }
+        known => known,
+    }
 }
 
 /// Its order and limits as `-o json` shows them.

@@ -293,7 +293,8 @@ fn backend(
         Some(backend) if !facts.backends.contains(&backend) => Err(Gap {
             reason: "BackendNotServed",
             message: format!(
-                "ConfigMap {key} asks for the channel {}, which this process does not serve",
+                "ConfigMap {key} asks for the channel {}, which this process does not serve; without \
+                 spec.config its events are kept in the channel of this process",
                 backend.name()
             ),
         }),

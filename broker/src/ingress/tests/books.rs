@@ -246,3 +246,15 @@ async fn each_refusal_of_the_channel_has_its_answer() {
         }
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_coding_that_nobody_serves_is_the_producers_mistake() {
+    let mut stage = stage(vec![None]).await;
+    let request =
+        "POST /ns/b HTTP/1.1\r\nhost: x\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n";
+    let answer = stage.ask(request).await;
+    assert_eq!(status(&answer), 501, "{answer}");
+    stage.ended().await;
+    let of = |kind| stage.door.counts().of(kind);
+    assert_eq!((of(Kind::Invalid), of(Kind::Unavailable)), (1, 0));
+}
