@@ -2,7 +2,7 @@
 //!
 //! A backend brings a [`Backend`]: how a channel of it is made, and what can be done to it (take
 //! it down, kill it, cut its ledger). [`channel_contract!`](crate::channel_contract) makes a test
-//! of each of the 32 contracts. What a backend can't do excludes the contracts that need it: the
+//! of each of the 33 contracts. What a backend can't do excludes the contracts that need it: the
 //! list is part of the macro's arguments, printed by a test of its own, and checked, so that
 //! nothing is skipped unnoticed.
 //!
@@ -96,6 +96,7 @@ const CONTRACTS: &[Contract] = contracts! {
     30 Nothing volume a_slow_reader_slows_nobody;
     31 Resources closing a_closed_channel_holds_nothing;
     32 Nothing closing every_capability_is_true;
+    33 Bound keeping the_oldest_finds_room_in_a_full_channel;
 };
 
 /// How long a contract may take, in its own time: virtual time flies when everybody waits.
@@ -232,6 +233,7 @@ macro_rules! channel_contract {
             30 a_slow_reader_slows_nobody
             31 a_closed_channel_holds_nothing
             32 every_capability_is_true
+            33 the_oldest_finds_room_in_a_full_channel
         }
     };
     (@tests $module:ident, $backend:expr, $excluded:expr, $($number:literal $name:ident)*) => {

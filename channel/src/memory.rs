@@ -33,7 +33,7 @@ use crate::{
     Bounds, Caps, Channel, Clock, Cost, Cursor, Durability, Fencing, Fut, Health, Ledger, PoolId,
     PoolSpec, PoolState, Position, PublishError, Put, ReadError, Replay, Space, Start, Stored,
     Unit,
-    space::{Mark, Room, Shares},
+    space::{Claim, Mark, Room, Shares},
 };
 
 /// What is charged for an event besides its bytes: its place in the ring, and the counts and
@@ -109,10 +109,12 @@ impl MemoryChannel {
             fencing: Fencing::Exclusive,
             deltas: true,
         };
+        let largest = caps.max_event as u64 + RECORD_OVERHEAD;
+        let shares = Shares::new(options.max_bytes).with_last(largest);
         Arc::new(Self {
             caps,
             pools: RwLock::default(),
-            shares: Mutex::new(Shares::new(options.max_bytes)),
+            shares: Mutex::new(shares),
             ledger: MemoryLedger::new(options.max_image),
             nowhere: watch::Sender::default(),
             options,
@@ -231,7 +233,16 @@ impl MemoryChannel {
             });
         }
         let charge = size as u64 + RECORD_OVERHEAD;
-        let (taken, room) = self.shares().take(put.pool, put.class, charge, now_ms);
+        let (mut taken, mut room) = self
+            .shares()
+            .take(put.pool, put.class.into(), charge, now_ms);
+        if taken.is_none()
+            && let Some((unit, position)) = put.origin
+            && self.is_oldest(pools, unit, position)
+        {
+            let claim = Claim::Oldest(unit.pool);
+            (taken, room) = self.shares().take(put.pool, claim, charge, now_ms);
+        }
         let stored = taken.and_then(|()| {
             let number = pool.choose(put.key.as_deref());
             let part: &Part = pool.part(number)?;
@@ -243,6 +254,13 @@ impl MemoryChannel {
             let space = self.shares().space(put.pool);
             PublishError::no_room(charge, space, FULL_RETRY_AFTER)
         })
+    }
+
+    /// Whether an event is among the first that its unit keeps.
+    fn is_oldest(&self, pools: &Pools, unit: Unit, position: Position) -> bool {
+        let part = pools.get(&unit.pool).and_then(|pool| pool.part(unit.part));
+        let front = self.shares().front();
+        part.is_some_and(|part| position < part.ring().front(front))
     }
 
     /// Frees what lies below `from`, a piece at a time, so that nobody waits while much is freed.
@@ -305,11 +323,12 @@ fn health_of(part: &Part, mark: Mark, space: Space) -> Health {
     let (excess, used) = (u128::from(space.excess()), u128::from(space.used.max(1)));
     let own = (u128::from(ring.bytes()) * excess).div_ceil(used);
     let until = ring.position_after(u64::try_from(own).unwrap_or(u64::MAX));
+    let first = ring.front(1);
     drop(ring);
     if mark == Mark::Full {
-        Health::Full { until }
+        Health::Full { until, first }
     } else {
-        Health::Filling { until }
+        Health::Filling { until, first }
     }
 }
 

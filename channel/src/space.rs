@@ -31,6 +31,22 @@
 //!
 //! From 3/4 of the share on a pool is [`Health::Filling`], from 7/8 on it is [`Health::Full`]:
 //! producers are refused, and the rest is for [`Class::Delivery`](crate::Class::Delivery).
+//!
+//! # The oldest first
+//!
+//! Room comes back from the oldest event on. If that can end only with a publish (of its reply, of its
+//! dead letter) into a pool without room, nothing ever moves. So younger ones may not take everything:
+//!
+//! - of the last eighth of a share half is for what ends a delivery of the pool's *oldest* events
+//!   ([`Put::origin`](crate::Put::origin)): the first few of a unit, or all in the oldest segment of
+//!   a log, since that goes back as a whole;
+//! - and beyond its share each pool has a place for one such event (in a log, for more than a segment
+//!   of them), and another for what comes from other pools that are full themselves: two that send
+//!   each other their dead letters would wait for each other. These places are no part of
+//!   the bound that is shared out.
+//!
+//! What is published has to be about as large as what it ends, or less: where replies are several
+//! times as large as their events, a full pool has no room for them, whatever their order.
 
 mod shares;
 
@@ -38,7 +54,7 @@ use std::time::Duration;
 
 use crate::Position;
 
-pub(crate) use shares::{Mark, Room, Shares};
+pub(crate) use shares::{Claim, Mark, Room, Shares};
 
 /// How the storage of a unit is doing.
 ///
@@ -55,11 +71,15 @@ pub enum Health {
     Filling {
         /// Keeping nothing below this position brings the pool back under the mark.
         until: Position,
+        /// Keeping nothing below this position gives back some room. Below it there is nothing to gain.
+        first: Position,
     },
     /// 7/8 of the share are used: producers are refused, deliveries may still publish.
     Full {
         /// Keeping nothing below this position brings the pool back under the 3/4 mark.
         until: Position,
+        /// Keeping nothing below this position gives back some room. Below it there is nothing to gain.
+        first: Position,
     },
     /// A write failed: nothing more is taken until the process restarts.
     Poisoned {

@@ -9,6 +9,12 @@ use volley_event::Event;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct PoolId(pub u128);
 
+impl PoolId {
+    /// The pool of what belongs to no Broker: progress, and never an event. No space is set aside
+    /// for it.
+    pub const CONTROL: Self = Self(0);
+}
+
 /// One partition of a pool: the place within which events have an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Unit {
@@ -86,7 +92,8 @@ pub struct PoolState {
 pub enum Class {
     /// A producer: refused with [`Full`](super::PublishError::Full) from 7/8 of the space on.
     Producer,
-    /// A reply or a dead letter of a delivery: may use all of it.
+    /// A reply or a dead letter of a delivery: may use half of the rest, and all of it where it ends
+    /// a delivery of one of the oldest events that are kept ([`Put::origin`]).
     Delivery,
 }
 
@@ -101,6 +108,9 @@ pub struct Put {
     pub dedupe: Option<u128>,
     /// Who publishes.
     pub class: Class,
+    /// The event whose delivery ends once this is stored, if there is one. Where space is full the oldest
+    /// goes first: room comes back through it.
+    pub origin: Option<(Unit, Position)>,
     /// The event. Its hop count is stored with it.
     pub event: Event,
 }

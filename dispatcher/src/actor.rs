@@ -304,7 +304,7 @@ impl Actor {
             }
             Done::Forwarded(forwarded) => self.was_forwarded(now, forwarded),
             Done::Delta(answer) => self.delta_written(answer),
-            Done::Image(answer) => self.image_written(answer),
+            Done::Image(answer) => self.image_written(now, answer),
             Done::Late(pool) => self.was_late(pool),
             Done::Pause => {}
         }

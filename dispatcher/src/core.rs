@@ -164,6 +164,8 @@ pub struct Core {
     ready: BTreeSet<Slot>,
     /// When something is due: a retry, a reply to publish again, or (`Position(MAX)`) a rate.
     timers: BTreeSet<(Duration, Slot, Position)>,
+    /// What waits for room in a Broker without any: the lowest goes first.
+    roomless: BTreeSet<(Position, Slot)>,
     /// Where detached Triggers stand, and those of them that may join a pass.
     detached: BTreeSet<(Position, Slot)>,
     eligible: BTreeSet<(Position, Slot)>,
@@ -228,6 +230,7 @@ impl Core {
             noted: VecDeque::new(),
             ready: BTreeSet::new(),
             timers: BTreeSet::new(),
+            roomless: BTreeSet::new(),
             detached: BTreeSet::new(),
             eligible: BTreeSet::new(),
             passes: [Pass::default(), Pass::default()],
@@ -302,13 +305,15 @@ impl Core {
     fn next_of(&mut self, slot: Slot) -> Option<Position> {
         let ignored = self.altered(Altered::QueueIgnoresLane);
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
-        if !trigger.has_place(&self.settings) {
+        let has_place = trigger.has_place(&self.settings);
+        if !has_place && !trigger.first_may_go(&self.settings) {
             return None;
         }
         if ignored {
             return trigger.pending.lowest();
         }
         let next = trigger.pending.next(&self.shelf);
+        let next = next.filter(|next| has_place || trigger.pending.first() == Some(*next));
         self.weigh(slot);
         next
     }

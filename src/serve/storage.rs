@@ -45,6 +45,7 @@ impl Storage {
         };
         let mut log = LogOptions::new(&options.data, max_bytes);
         log.segment_bytes = options.log_segment_bytes;
+        log.set_usual_data(options.max_event_bytes);
         log.on_corruption = options.on_corruption.into();
         let log = LogChannel::open(log, clock)
             .map_err(|error| Failure::from_error(Kind::Failed, &error))?;

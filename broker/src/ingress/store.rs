@@ -52,6 +52,7 @@ fn put(door: &Door, event: Event) -> Put {
             .map(|key| Bytes::copy_from_slice(key.as_bytes())),
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event,
     }
 }

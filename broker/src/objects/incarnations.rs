@@ -21,7 +21,7 @@ use volley_spec::{Identity, ObjectKind};
 
 /// The unit that keeps what belongs to no Broker.
 pub const CONTROL: Unit = Unit {
-    pool: PoolId(0),
+    pool: PoolId::CONTROL,
     part: 0,
 };
 

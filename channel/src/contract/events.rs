@@ -115,6 +115,7 @@ pub(super) fn put(event: Event) -> Put {
         key: None,
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event,
     }
 }

@@ -2,7 +2,8 @@
 
 use super::{Wish, World, events::*};
 use crate::{
-    Channel, Class, Health, Position, PublishError, Put, ReadError, SharedChannel, Start, Unit,
+    Channel, Class, Health, Position, PublishError, Put, ReadError, SharedChannel, Start, Stored,
+    Unit,
 };
 
 /// Contract 17: `fetch` answers in the order asked: the very event, or nothing where nothing is kept.
@@ -190,7 +191,7 @@ pub(super) async fn a_full_channel_refuses_and_takes_again(mut world: World) {
             used.used <= used.share && used.share <= space,
             "round {round}: {used:?}"
         );
-        let Health::Full { until } = health.borrow_and_update().clone() else {
+        let Health::Full { until, .. } = health.borrow_and_update().clone() else {
             panic!("round {round}: it is full")
         };
         channel.keep(unit, until);
@@ -216,6 +217,44 @@ pub(super) async fn a_full_channel_refuses_and_takes_again(mut world: World) {
     );
 }
 
+/// Contract 33: Where there is no room, an event of the size of the oldest is taken if it ends that one's
+/// delivery: what stands still otherwise goes on.
+pub(super) async fn the_oldest_finds_room_in_a_full_channel(mut world: World) {
+    let space = 16 << 20;
+    let wish = Wish {
+        space: Some(space),
+        ..Wish::default()
+    };
+    let channel = world.channel_as(wish).await;
+    let unit = prepare_one(&channel).await;
+    let mut id = 0;
+    for class in [Class::Producer, Class::Delivery] {
+        fill(&mut world, channel.as_ref(), class, &mut id).await;
+    }
+    let kept = read_all(&channel, unit).await;
+    let publish = async |of: &Stored, like: &Stored| {
+        let put = Put {
+            class: Class::Delivery,
+            origin: Some((unit, of.position)),
+            ..put(like.event.clone())
+        };
+        channel.publish(vec![put]).await.pop()
+    };
+    let large = kept.iter().max_by_key(|stored| stored.event.size());
+    let newest = publish(&kept[kept.len() - 1], large.expect("it keeps events")).await;
+    assert!(
+        matches!(newest, Some(Err(PublishError::Full { .. }))),
+        "younger ones wait: {newest:?}"
+    );
+    for (at, oldest) in kept.iter().take(kept.len() / 4).enumerate() {
+        let answer = publish(oldest, oldest).await;
+        assert!(matches!(answer, Some(Ok(_))), "event {at}: {answer:?}");
+        channel.keep(unit, oldest.position.following());
+    }
+    let used = channel.space(POOL).used;
+    assert!(used <= space, "{used}");
+}
+
 /// Publishes events of any size until one is refused; how many were stored.
 async fn fill(world: &mut World, channel: &dyn Channel, class: Class, id: &mut u64) -> u64 {
     let before = *id;
@@ -224,6 +263,7 @@ async fn fill(world: &mut World, channel: &dyn Channel, class: Class, id: &mut u
         let data = world.random.bytes(size);
         let put = Put {
             class,
+            origin: None,
             ..put(event_from("/contract", *id, data))
         };
         match channel.publish(vec![put]).await.pop() {

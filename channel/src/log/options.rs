@@ -2,12 +2,15 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use super::format::SECTOR;
+use super::{SEGMENT_OVERHEAD, format::SECTOR, record};
 
 /// The smallest segment: a few frames have to fit.
 const MIN_SEGMENT: u64 = 128 << 10;
 /// The largest one: offsets within a segment take 32 bits.
 const MAX_SEGMENT: u64 = 2 << 30;
+
+/// Room for what an event has besides its data.
+const ATTRIBUTES: usize = 128 << 10;
 
 /// How a log is opened.
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct LogOptions {
     /// The largest event, in bytes of its size. An event has to fit into a segment and is at most
     /// a quarter of `max_bytes`.
     pub max_event: usize,
+    /// Segments are large enough for an event of so many bytes, even where they are few because of it.
+    pub usual_event: usize,
     /// The largest ledger value, in bytes. It has to fit into a segment.
     pub max_image: usize,
     /// Bytes of the newest events that are kept in memory, so that a reader near the head touches
@@ -56,6 +61,7 @@ impl LogOptions {
             step_bytes: 8 << 20,
             on_corruption: OnCorruption::Stop,
             max_event: 16 << 20,
+            usual_event: (1 << 20) + ATTRIBUTES,
             max_image: 16 << 20,
             recent_bytes: 16 << 20,
             commit_bytes: 2 << 20,
@@ -66,12 +72,27 @@ impl LogOptions {
         }
     }
 
-    /// The size of new segments: within the limits of the format, and small enough that several
-    /// make up `max_bytes`.
+    /// Makes segments large enough for events with so many bytes of data.
+    pub fn set_usual_data(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.usual_event = bytes.saturating_add(ATTRIBUTES);
+    }
+
+    /// The size of new segments: within the limits of the format, small enough that many make up
+    /// `max_bytes`, and large enough for an event.
     pub(super) fn capacity(&self) -> u64 {
-        let largest = (self.max_bytes / 4).clamp(MIN_SEGMENT, MAX_SEGMENT);
+        let usual = self.usual_event.min(self.max_event);
+        let event = record::length_of(usual) as u64 + SEGMENT_OVERHEAD;
+        let largest = (self.max_bytes / 32).max(event).min(self.max_bytes / 4);
+        let largest = largest.clamp(MIN_SEGMENT, MAX_SEGMENT);
         let wanted = self.segment_bytes.clamp(MIN_SEGMENT, largest);
         wanted / SECTOR * SECTOR
+    }
+
+    /// What a pool needs beyond its share so that its oldest segment can go: as much again as that holds, and some
+    /// for frames that are not full.
+    pub(super) fn last(&self) -> u64 {
+        self.capacity() * 3 / 2
     }
 
     /// Bytes behind the newest event that are on disk for what is no event.

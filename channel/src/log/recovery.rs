@@ -435,7 +435,9 @@ pub(super) fn empty_state(
     let base = base_below(&segments, address);
     State {
         // What a pool pays for the segment that is written now it is told when that is full.
-        shares: Shares::new(options.max_bytes).with_slack(options.capacity()),
+        shares: Shares::new(options.max_bytes)
+            .with_slack(options.capacity())
+            .with_last(options.last()),
         options,
         identity,
         segments,

@@ -124,6 +124,7 @@ async fn put(channel: &LogChannel, pool: PoolId, event: Event) -> Result<Positio
         key: None,
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event,
     };
     let mut answers = channel.publish(vec![put]).await;

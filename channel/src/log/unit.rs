@@ -181,7 +181,7 @@ impl UnitState {
             return released;
         }
         self.floor = floor;
-        let from = self.runs.partition_point(|held| held.needed == 0);
+        let from = self.first_needed();
         for held in self.runs.iter_mut().skip(from) {
             if held.run.first().record >= floor {
                 break;
@@ -198,6 +198,15 @@ impl UnitState {
             held.needed = needed;
         }
         released
+    }
+
+    fn first_needed(&self) -> usize {
+        self.runs.partition_point(|held| held.needed == 0)
+    }
+
+    /// The oldest segment of which it needs something.
+    pub(super) fn oldest_needed(&self) -> Option<u64> {
+        Some(self.runs.get(self.first_needed())?.run.base)
     }
 
     /// Bytes needed of its records in segments from `base` on.

@@ -205,6 +205,15 @@ impl Ring {
         }
     }
 
+    /// The position behind the first events that take `bytes` together, at most; the first one is
+    /// before it whatever it takes.
+    pub(super) fn front(&self, bytes: u64) -> Position {
+        let end = self.freed_bytes.saturating_add(bytes);
+        let count = self.partition(|slot| slot.end <= end).max(1);
+        let last = self.slot(count - 1);
+        last.map_or(self.next, |slot| slot.position.following())
+    }
+
     fn check(&self, position: Position) -> Result<(), ReadError> {
         if position < self.floor {
             return Err(ReadError::Truncated {

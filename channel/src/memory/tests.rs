@@ -31,6 +31,7 @@ fn put(pool: PoolId, class: Class, event: &Event) -> Put {
         key: None,
         dedupe: None,
         class,
+        origin: None,
         event: event.clone(),
     }
 }
@@ -40,12 +41,16 @@ fn charge(event: &Event) -> u64 {
     event.size() as u64 + RECORD_OVERHEAD
 }
 
-/// A channel with room for `events` like this one, with pools A and B of `parts` parts.
+/// A channel that shares out room for `events` like this one, with pools A and B of `parts` parts.
 fn channel(events: u64, like: &Event, parts: u32) -> Arc<MemoryChannel> {
-    let channel = MemoryChannel::new(MemoryOptions::new(
-        events * charge(like),
-        Clock::simulated(0),
-    ));
+    sharing_out(events * charge(like), 2, parts)
+}
+
+fn sharing_out(bytes: u64, pools: u64, parts: u32) -> Arc<MemoryChannel> {
+    // Besides, a quarter of the whole is for what ends the oldest deliveries: these events are large for it.
+    let shares = |bound: u64| bound - 2 * pools * (bound / (8 * pools));
+    let bound = (bytes..).find(|bound| shares(*bound) == bytes).unwrap();
+    let channel = MemoryChannel::new(MemoryOptions::new(bound, Clock::simulated(0)));
     for pool in [A, B] {
         prepare(&channel, pool, parts);
     }
@@ -64,7 +69,7 @@ fn prepare(channel: &MemoryChannel, pool: PoolId, parts: u32) {
 
 /// The same with pool A alone, which may use all of it.
 fn alone(events: u64, like: &Event) -> Arc<MemoryChannel> {
-    let channel = channel(events, like, 1);
+    let channel = sharing_out(events * charge(like), 1, 1);
     channel.retire(B).now_or_never().unwrap().unwrap();
     channel
 }
@@ -128,10 +133,19 @@ fn health_goes_through_filling_and_full_and_back_to_fine() {
     );
     assert_eq!(
         fill(&channel, A, Class::Delivery, &event),
-        10,
-        "the last eighth is for deliveries"
+        5,
+        "half of the last eighth is for any delivery"
     );
-    let Health::Full { until } = health.borrow_and_update().clone() else {
+    let follows = |position| {
+        let put = Put {
+            origin: Some((unit(A), Position(position))),
+            ..put(A, Class::Delivery, &event)
+        };
+        publish(&channel, put).is_ok()
+    };
+    assert!(!follows(60), "younger ones wait");
+    assert!(follows(0), "the rest is for the oldest");
+    let Health::Full { until, .. } = health.borrow_and_update().clone() else {
         panic!("not full")
     };
     channel.keep(unit(A), until);
@@ -163,7 +177,7 @@ fn until_frees_no_more_than_it_has_to() {
     for _ in 0..490 {
         publish(&channel, put(A, Class::Producer, &event)).unwrap();
     }
-    let Health::Filling { until } = channel.health(unit(A)).borrow().clone() else {
+    let Health::Filling { until, .. } = channel.health(unit(A)).borrow().clone() else {
         panic!("not filling")
     };
     // Under the mark (480) by 1/64 of the share (10), so that it is not crossed with each event.
@@ -179,7 +193,7 @@ fn every_unit_of_a_pool_frees_its_part_of_the_excess() {
     let untils: Vec<Position> = parts
         .clone()
         .map(|unit| match *channel.health(unit).borrow() {
-            Health::Full { until } => until,
+            Health::Full { until, .. } => until,
             ref other => panic!("{other:?}"),
         })
         .collect();

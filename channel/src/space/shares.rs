@@ -53,13 +53,40 @@ pub(crate) struct Room {
     pub(crate) others: bool,
 }
 
+/// For whom room is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// A producer.
+    Producer,
+    /// A reply or a dead letter.
+    Delivery,
+    /// What ends a delivery among the oldest that this pool keeps: room comes back through it.
+    Oldest(PoolId),
+}
+
+impl From<Class> for Claim {
+    fn from(class: Class) -> Self {
+        match class {
+            Class::Producer => Self::Producer,
+            Class::Delivery => Self::Delivery,
+        }
+    }
+}
+
 /// The book of one backend's space.
 #[derive(Debug)]
 pub(crate) struct Shares {
     bound: u64,
     /// By how much what is [charged](Self::charge) may exceed the bound without taking from others.
     slack: u64,
+    /// What each pool should have for its oldest events, and again for those of others.
+    wanted: u64,
+    /// What each has of that: all of these together are a small part of the bound.
+    last: u64,
+    /// Taken of shares.
     used: u64,
+    /// Taken of what is for the oldest.
+    lent: u64,
     /// What no pool's share falls below because of others.
     floor: u64,
     /// For how many pools so much is set aside.
@@ -76,6 +103,8 @@ pub(crate) struct Shares {
 #[derive(Debug, Default)]
 struct Account {
     used: u64,
+    /// Taken beyond the share by what ends its own oldest deliveries, or those of others.
+    lent: u64,
     asks: bool,
     asked_ms: u64,
     /// The mark that its watchers were told last.
@@ -83,6 +112,11 @@ struct Account {
 }
 
 impl Account {
+    /// All that it keeps.
+    fn all(&self) -> u64 {
+        self.used + self.lent
+    }
+
     /// Whether its watchers have to be told: always above the marks, where the position to free
     /// moves with each event, and once when it comes back under them.
     fn has_news(&self, space: Space) -> bool {
@@ -96,7 +130,10 @@ impl Shares {
         Self {
             bound,
             slack: 0,
+            wanted: 0,
+            last: 0,
             used: 0,
+            lent: 0,
             floor: bound,
             parts: 1,
             above: 0,
@@ -112,8 +149,31 @@ impl Shares {
         Self { slack, ..self }
     }
 
+    /// The same book, in which each pool has so many bytes for what ends its oldest deliveries, and
+    /// as many for what ends those of others, or what there is: at most an eighth of a pool's part
+    /// of the whole.
+    pub(crate) fn with_last(self, wanted: u64) -> Self {
+        let mut shares = Self { wanted, ..self };
+        shares.set_floor();
+        shares
+    }
+
+    /// What is shared out.
+    fn whole(&self) -> u64 {
+        self.bound - 2 * self.parts * self.last
+    }
+
+    /// How far the events reach that are a pool's oldest: what is set aside for them is enough for
+    /// something twice as large in the place of each.
+    pub(crate) fn front(&self) -> u64 {
+        self.last / 2
+    }
+
     /// Opens an account, or leaves the one that exists as it is.
     pub(crate) fn open(&mut self, pool: PoolId) {
+        if pool == PoolId::CONTROL {
+            return;
+        }
         self.accounts.entry(pool).or_default();
         self.set_floor();
     }
@@ -122,6 +182,7 @@ impl Shares {
     pub(crate) fn close(&mut self, pool: PoolId) {
         if let Some(account) = self.accounts.remove(&pool) {
             self.used -= account.used;
+            self.lent -= account.lent;
             self.above -= account.used.saturating_sub(self.floor);
             self.asking -= usize::from(account.asks);
             self.set_floor();
@@ -132,7 +193,8 @@ impl Shares {
     /// so not each of those needs a look at all that are there.
     fn set_floor(&mut self) {
         self.parts = self.accounts.len().max(1).next_power_of_two() as u64;
-        let floor = self.bound / (2 * self.parts);
+        self.last = self.wanted.min(self.bound / (8 * self.parts));
+        let floor = self.whole() / (2 * self.parts);
         if floor != self.floor {
             let above = |account: &Account| account.used.saturating_sub(floor);
             self.above = self.accounts.values().map(above).sum();
@@ -159,25 +221,35 @@ impl Shares {
     }
 
     fn space_of(&self, account: &Account) -> Space {
-        let whole = self.bound.saturating_add(self.slack);
-        let rest = |taken: u64| whole.saturating_sub(taken).min(self.bound);
+        let (share, _) = self.limits_of(account);
+        Space {
+            used: account.all(),
+            share,
+        }
+    }
+
+    /// Its share, and what it would be if nobody else asked.
+    fn limits_of(&self, account: &Account) -> (u64, u64) {
+        let whole = self.whole();
+        let rest = |taken: u64| {
+            let with_slack = whole.saturating_add(self.slack);
+            with_slack.saturating_sub(taken).min(whole)
+        };
         let left = rest(self.used - account.used);
         // The others keep so much, or have it set aside.
         let own = account.used.max(self.floor);
         let free = rest(self.parts * self.floor + self.above - own);
         let others_ask = self.asking > usize::from(account.asks);
         let share = if others_ask { free.min(left / 2) } else { free };
-        Space {
-            used: account.used,
-            share: share.max(self.floor.min(left)),
-        }
+        let floor = self.floor.min(left);
+        (share.max(floor), free.max(floor))
     }
 
-    /// Takes `bytes` for an event of `pool`, or `None` when there is no room for its class.
+    /// Takes `bytes` for an event of `pool`, or `None` when there is no room for who asks.
     pub(crate) fn take(
         &mut self,
         pool: PoolId,
-        class: Class,
+        claim: Claim,
         bytes: u64,
         now_ms: u64,
     ) -> (Option<()>, Room) {
@@ -189,15 +261,43 @@ impl Shares {
         account.asked_ms = now_ms;
         self.asking += usize::from(!account.asks);
         account.asks = true;
-        let space = self.space(pool);
-        let refused = (class == Class::Producer && space.mark() == Mark::Full)
-            || space.used.saturating_add(bytes) > space.share;
-        if !refused {
-            self.keeps(pool, space.used + bytes);
-        }
+        let taken = self.place(pool, claim, bytes);
         let own = self.has_news(pool);
         let others = self.others_moved() || asking != self.asking;
-        ((!refused).then_some(()), Room { own, others })
+        (taken, Room { own, others })
+    }
+
+    fn place(&mut self, pool: PoolId, claim: Claim, bytes: u64) -> Option<()> {
+        let account = self.accounts.get(&pool)?;
+        let (share, free) = self.limits_of(account);
+        let (used, space) = (account.used, self.space_of(account));
+        let limit = match claim {
+            Claim::Producer if space.mark() == Mark::Full => return None,
+            Claim::Producer => share,
+            Claim::Delivery => share - share / 16,
+            Claim::Oldest(from) if from == pool => free,
+            // Who still has room of its own can wait.
+            Claim::Oldest(from) if self.space(from).mark() != Mark::Full => return None,
+            Claim::Oldest(_) => share,
+        };
+        if used.saturating_add(bytes) <= limit {
+            self.keeps(pool, used + bytes);
+            return Some(());
+        }
+        // Others leave the pool's own oldest half of it.
+        let most = match claim {
+            Claim::Oldest(from) if from == pool => 2 * self.last,
+            Claim::Oldest(_) => self.last,
+            _ => return None,
+        };
+        let fits = account.lent.saturating_add(bytes) <= most
+            && self.used + self.lent + bytes <= self.bound.saturating_add(self.slack);
+        if !fits {
+            return None;
+        }
+        self.lent += bytes;
+        self.accounts.get_mut(&pool)?.lent += bytes;
+        Some(())
     }
 
     /// Charges `bytes` to `pool` whether or not it has room: they are kept because of it.
@@ -214,10 +314,13 @@ impl Shares {
 
     /// Gives `bytes` of `pool` back.
     pub(crate) fn give_back(&mut self, pool: PoolId, bytes: u64) -> Room {
-        let Some(account) = self.accounts.get(&pool) else {
+        let Some(account) = self.accounts.get_mut(&pool) else {
             return Room::default();
         };
-        let used = account.used - bytes;
+        let back = bytes.min(account.lent);
+        account.lent -= back;
+        self.lent -= back;
+        let used = account.used - (bytes - back);
         self.keeps(pool, used);
         self.room(pool)
     }
@@ -271,7 +374,7 @@ impl Shares {
         for account in self
             .accounts
             .values_mut()
-            .filter(|account| account.asks && account.used == 0)
+            .filter(|account| account.asks && account.all() == 0)
         {
             if now_ms.abs_diff(account.asked_ms) >= ASKS_FOR_MS {
                 account.asks = false;

@@ -450,17 +450,15 @@ impl Actor {
     /// Publishes the replies that are due to the unit's own Broker.
     pub(super) fn publish_replies(&mut self) {
         for reply in self.core.take_replies() {
-            let (publisher, tally, pool) = (
-                self.around.publisher.clone(),
-                Arc::clone(&self.tally),
-                self.unit.pool,
-            );
+            let publisher = self.around.publisher.clone();
+            let (tally, unit) = (Arc::clone(&self.tally), self.unit);
             self.later(async move {
                 let put = Put {
-                    pool,
+                    pool: unit.pool,
                     key: reply.event.partition_key().map(|key| key.to_owned().into()),
                     dedupe: None,
                     class: Class::Delivery,
+                    origin: Some((unit, reply.key.position)),
                     event: reply.event,
                 };
                 let answer = publisher.publish_one(&tally, put).await;

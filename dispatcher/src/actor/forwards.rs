@@ -81,6 +81,7 @@ impl Actor {
             key: event.partition_key().map(|key| key.to_owned().into()),
             dedupe: None,
             class,
+            origin: Some((self.unit, start.key.position)),
             event: event.with_hops(hops),
         };
         let batch = self.batch_for(pool, timeout, bytes);
@@ -173,6 +174,8 @@ impl Actor {
                 self.withdraw(now, key);
                 continue;
             }
+            let is_full = matches!(answer, Err(PublishError::Full { .. }));
+            let stored = answer.is_ok();
             let outcome = outcome_of(answer);
             let ended = Ended {
                 key,
@@ -181,6 +184,11 @@ impl Actor {
                 hold: None,
             };
             self.on_ended(now, ended);
+            if is_full {
+                self.core.no_room(now, key);
+            } else if stored {
+                self.core.room_again(now);
+            }
         }
     }
 

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     max_image: usize,
     default_overflow: Overflow,
     writing: bool,
+    /// The channel is short of space, and from here on something that is finished gives room back.
+    wants_back: Option<Position>,
     /// The last write was refused.
     refused: bool,
     /// Something happened since the last image.
@@ -59,6 +61,7 @@ impl Progress {
                 Overflow::BlockPublish
             },
             writing: false,
+            wants_back: None,
             refused: false,
             dirty: false,
             bytes: 0,
@@ -117,6 +120,10 @@ impl Actor {
         if self.progress.writing {
             return;
         }
+        if let Some(from) = self.progress.wants_back {
+            let keep = self.core.keep();
+            self.progress.wanted |= keep >= from && keep > self.progress.kept;
+        }
         let late = self.progress.due.is_some_and(|due| due <= now);
         let many = BYTES.max(self.core.trigger_count() * BYTES_EACH);
         if self.progress.wanted || (self.progress.dirty && (late || self.progress.bytes >= many)) {
@@ -171,7 +178,7 @@ impl Actor {
         }
     }
 
-    pub(super) fn image_written(&mut self, answer: Result<(), LedgerError>) {
+    pub(super) fn image_written(&mut self, now: Duration, answer: Result<(), LedgerError>) {
         match answer {
             Ok(()) => {
                 (self.progress.writing, self.progress.refused) = (false, false);
@@ -182,6 +189,8 @@ impl Actor {
                     told.send(()).ok();
                 }
                 self.forget();
+                // Whoever waits for room in this Broker.
+                self.core.room_again(now);
             }
             Err(LedgerError::Fenced) => self.fenced(),
             Err(error) => self.write_again(&error),
@@ -222,13 +231,14 @@ impl Actor {
     /// with the oldest positions act.
     pub(super) fn on_health(&mut self) {
         let health = self.health.borrow_and_update().clone();
+        self.progress.wants_back = None;
         match health {
-            Health::Filling { until } | Health::Full { until } => {
+            Health::Filling { until, first } | Health::Full { until, first } => {
+                self.progress.wants_back = Some(first.min(until));
                 if self.core.keep() < until {
                     self.core.make_room(until, self.progress.default_overflow);
                 }
                 self.progress.dirty = true;
-                self.progress.wanted |= self.core.keep() > self.progress.kept;
             }
             _ => self.core.room_made(),
         }

@@ -281,7 +281,8 @@ impl Core {
         }
         self.ready.insert(key.slot);
         let Err(error) = answer else {
-            return self.finish(key.slot, key.position, Ending::Delivered);
+            self.finish(key.slot, key.position, Ending::Delivered);
+            return self.room_again(now);
         };
         let again = !matches!(error.advice(), Advice::GiveUp) && now < replying.until;
         if again {
@@ -292,6 +293,9 @@ impl Core {
             let at = now.saturating_add(pause).min(replying.until);
             replying.due = Some(at);
             self.timers.insert((at, key.slot, key.position));
+            if matches!(error, PublishError::Full { .. }) {
+                self.no_room(now, key);
+            }
             return;
         }
         let attempts = entry.attempts;
@@ -316,6 +320,7 @@ impl Core {
         if let Some(due) = entry.due() {
             self.timers.remove(&(due, slot, position));
         }
+        self.roomless.remove(&(position, slot));
         self.weigh(slot);
         let trigger = self.trigger_mut(slot);
         trigger.counts.end(ending);

@@ -119,6 +119,8 @@ pub(crate) struct Pending {
     flying: usize,
     /// Of these, the ones to a subscriber that was replaced: they leave the new one its places.
     replaced: usize,
+    /// Of the others, the ones with a reply to store.
+    storing: usize,
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
@@ -139,6 +141,7 @@ impl Pending {
             behind: 0,
             flying: 0,
             replaced: 0,
+            storing: 0,
             replaced_to: 0,
             flying_bytes: 0,
             fetching: 0,
@@ -162,6 +165,11 @@ impl Pending {
     /// Attempts that take the subscriber's places, or are about to.
     pub(crate) fn places_taken(&self) -> usize {
         self.flying - self.replaced + self.fetching
+    }
+
+    /// Attempts that the subscriber works on, or soon will.
+    pub(crate) fn at_subscriber(&self) -> usize {
+        self.places_taken() - self.storing
     }
 
     /// Whether events in flight take `most` bytes already; one alone may.
@@ -411,7 +419,7 @@ impl Pending {
     /// end as they end, and an ordered lane still waits for them.
     pub(crate) fn replace_subscriber(&mut self, serial: u64) {
         self.replaced_to = serial;
-        self.replaced = self.flying;
+        (self.replaced, self.storing) = (self.flying, 0);
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -439,8 +447,10 @@ impl Pending {
                 self.flying_bytes += bytes;
             }
             Stage::Replying(reply) => {
+                let replaced = reply.serial <= self.replaced_to;
                 self.flying += 1;
-                self.replaced += usize::from(reply.serial <= self.replaced_to);
+                self.replaced += usize::from(replaced);
+                self.storing += usize::from(!replaced);
             }
             Stage::Fetching => self.fetching += 1,
             Stage::Blocked => {}
@@ -459,8 +469,10 @@ impl Pending {
                 self.flying_bytes -= bytes;
             }
             Stage::Replying(reply) => {
+                let replaced = reply.serial <= self.replaced_to;
                 self.flying -= 1;
-                self.replaced -= usize::from(reply.serial <= self.replaced_to);
+                self.replaced -= usize::from(replaced);
+                self.storing -= usize::from(!replaced);
             }
             Stage::Fetching => self.fetching -= 1,
             Stage::Blocked => {}

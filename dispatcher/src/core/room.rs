@@ -1,4 +1,6 @@
-//! Making room when the Broker's space runs out (design 3, Space).
+//! Making room when the Broker's space runs out (design 3, Space), and who goes first when there is some.
+
+use std::time::Duration;
 
 use volley_channel::{
     Position,
@@ -7,13 +9,61 @@ use volley_channel::{
 use volley_spec::route::Overflow;
 
 use super::{
-    Core, Dropped, Ending, Slot,
+    AttemptKey, Core, Dropped, Ending, Slot,
     altered::Altered,
-    pending::Stage,
+    pending::{Entry, Stage},
     trigger::{Reading, Trigger},
 };
 
+/// How many that wait for room try again when there is some: each that finds it lets as many follow.
+const FOLLOW: usize = 2;
+/// The first ones ask again after so long, whether or not they heard of room.
+const FIRST_ASKS: Duration = Duration::from_secs(1);
+
 impl Core {
+    /// What the attempt `key` came to, or its reply, was refused by a Broker without room.
+    pub fn no_room(&mut self, now: Duration, key: AttemptKey) {
+        let due = self.begun(key.slot, key.position).and_then(due_of);
+        if due.is_none() {
+            return;
+        }
+        let place = (key.position, key.slot);
+        self.roomless.insert(place);
+        // Room comes back from the oldest on: they must not wait long.
+        if self.roomless.iter().take(FOLLOW).any(|it| *it == place) {
+            self.hasten(now.saturating_add(FIRST_ASKS), key.slot, key.position);
+        }
+    }
+
+    /// There may be room where there was none: what waits longest for it asks again.
+    pub fn room_again(&mut self, now: Duration) {
+        let mut follow = 0;
+        while follow < FOLLOW {
+            let Some((position, slot)) = self.roomless.pop_first() else {
+                return;
+            };
+            follow += usize::from(self.hasten(now, slot, position));
+        }
+    }
+
+    /// What waits for room is due at `at`, unless it is before that; whether it still waits.
+    fn hasten(&mut self, at: Duration, slot: Slot, position: Position) -> bool {
+        let Some(due) = self.begun(slot, position).and_then(due_of) else {
+            return false;
+        };
+        if *due > at {
+            let before = std::mem::replace(due, at);
+            self.timers.remove(&(before, slot, position));
+            self.timers.insert((at, slot, position));
+        }
+        true
+    }
+
+    fn begun(&mut self, slot: Slot, position: Position) -> Option<&mut Entry> {
+        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
+        trigger.pending.entry_mut(position)
+    }
+
     /// The channel asks that nothing below `until` be kept. Triggers act by their own
     /// `overflow`, or by `default`; absent ones give way first.
     ///
@@ -78,6 +128,16 @@ impl Core {
         self.blocked_by_space.is_some_and(|(until, default)| {
             blocks(trigger, default) && trigger.floor().is_some_and(|floor| floor < until)
         })
+    }
+}
+
+/// When it asks for room again, if it is a reply or a dead letter. Of other attempts the author says how
+/// far apart they are, and how many.
+fn due_of(entry: &mut Entry) -> Option<&mut Duration> {
+    match &mut entry.stage {
+        Stage::Replying(replying) => replying.due.as_mut(),
+        Stage::Waiting { due } if entry.dead.is_some() => Some(due),
+        _ => None,
     }
 }
 

@@ -10,5 +10,6 @@ mod cost;
 mod lagging;
 mod memory;
 mod pending;
+mod room;
 
 pub(crate) use bench::trigger as test_route;

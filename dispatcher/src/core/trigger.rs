@@ -150,6 +150,17 @@ impl Trigger {
             && !self.pending.is_heavy(settings.flying_bytes)
     }
 
+    /// Whether its first event may be tried although others have all the places: with replies that
+    /// wait for room, which may come back only through it.
+    pub(crate) fn first_may_go(&self, settings: &Settings) -> bool {
+        let pending = &self.pending;
+        self.route.subscriber.is_some()
+            && !self.held
+            && pending.at_subscriber() < self.route.concurrency.max(1) as usize
+            && !pending.is_heavy(settings.flying_bytes)
+            && pending.lowest() == pending.first()
+    }
+
     /// Where the next attempt at `position` goes.
     pub(crate) fn sink_of(&self, position: Position) -> Option<&Target> {
         if self.owes_dead_letter(position) {

@@ -242,6 +242,7 @@ fn put(place: usize) -> Result<Put, BenchError> {
         key: None,
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event,
     })
 }

@@ -148,7 +148,7 @@ impl Storage {
         tasks.spawn(async move {
             loop {
                 let health = real.borrow_and_update().clone();
-                if let Health::Filling { until } | Health::Full { until } = &health {
+                if let Health::Filling { until, .. } | Health::Full { until, .. } = &health {
                     trace.note(Fact::Pressed {
                         broker: broker.clone(),
                         unit: unit.part,

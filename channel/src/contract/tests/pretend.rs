@@ -120,6 +120,10 @@ impl Pretend {
                 ..put
             },
             Lie::ForgetsKeys => Put { key: None, ..put },
+            Lie::NobodyIsOldest => Put {
+                origin: None,
+                ..put
+            },
             Lie::NoReserve => Put {
                 class: Class::Producer,
                 ..put

@@ -98,10 +98,19 @@ impl State {
         bytes
     }
 
-    /// Enters into the book what a pool gives back, and what follows from it, and says the outcome.
+    /// Enters into the book what a pool gives back, and what follows from it, and says the outcome. What it
+    /// is charged for instead it has not given back, in between either.
     pub(super) fn settle(&mut self, pool: PoolId, bytes: u64, bills: &[Bill]) {
-        let room = self.shares.give_back(pool, bytes);
-        self.pay_and_say(bills, pool, room);
+        let (own, others): (Vec<Bill>, Vec<Bill>) =
+            bills.iter().partition(|bill| bill.pool == pool);
+        let gives: u64 = own.iter().map(|bill| bill.before).sum::<u64>() + bytes;
+        let takes: u64 = own.iter().map(|bill| bill.now).sum();
+        let room = if gives >= takes {
+            self.shares.give_back(pool, gives - takes)
+        } else {
+            self.shares.charge(pool, takes - gives)
+        };
+        self.pay_and_say(&others, pool, room);
     }
 
     /// Enters bills into the book.
@@ -189,6 +198,7 @@ impl State {
     fn cut(&self, pool: PoolId, numbers: std::ops::Range<u32>, excess: u64) -> Cut {
         let mut cut = Cut {
             excess,
+            first: self.oldest_end(pool),
             ..Cut::default()
         };
         for (base, paid) in self.pins.paid(pool) {
@@ -207,6 +217,8 @@ impl State {
 /// What a pool gives back: everything below an address, and some of what lies behind it.
 #[derive(Debug, Default)]
 struct Cut {
+    /// Where the oldest segment that the pool needs ends: it goes back as a whole.
+    first: u64,
     base: u64,
     /// Bytes to give back of those behind `base`.
     excess: u64,
@@ -224,10 +236,11 @@ impl Cut {
             let own = u64::try_from(own).unwrap_or(u64::MAX);
             unit.position_after(self.base, own)
         };
+        let first = position(self.first);
         match mark {
             Mark::Fine => Health::Fine,
-            Mark::Filling => Health::Filling { until },
-            Mark::Full => Health::Full { until },
+            Mark::Filling => Health::Filling { until, first },
+            Mark::Full => Health::Full { until, first },
         }
     }
 }

@@ -14,9 +14,10 @@ use crate::{
         progress::Effect,
         record::{self, Fields},
         segment::Segment,
-        unit::{Held, Recent},
+        unit::{Held, Recent, UnitState},
     },
     memory::hash,
+    space::{Claim, Room},
 };
 use volley_event::Event;
 
@@ -135,12 +136,7 @@ impl State {
             } else {
                 0
             };
-        if put.class == Class::Delivery && !self.leaves_room_to_fill(put.pool, charge) {
-            return Err(Refusal::Error(PublishError::Full {
-                retry_after: RETRY_AFTER,
-            }));
-        }
-        let (taken, room) = self.shares.take(put.pool, put.class, charge, now_ms);
+        let (taken, room) = self.take_room(put, charge, now_ms);
         let answer = match taken {
             None => {
                 let space = self.shares.space(put.pool);
@@ -156,6 +152,39 @@ impl State {
         };
         self.say(put.pool, room);
         answer
+    }
+
+    /// Room in the pool's share, or in what is kept for the oldest of those that wait.
+    fn take_room(&mut self, put: &Put, charge: u64, now_ms: u64) -> (Option<()>, Room) {
+        let fills = put.class == Class::Producer || self.leaves_room_to_fill(put.pool, charge);
+        let (taken, room) = if fills {
+            let claim = put.class.into();
+            self.shares.take(put.pool, claim, charge, now_ms)
+        } else {
+            (None, Room::default())
+        };
+        match put.origin {
+            Some((unit, position)) if taken.is_none() && self.is_oldest(unit, position) => {
+                let claim = Claim::Oldest(unit.pool);
+                self.shares.take(put.pool, claim, charge, now_ms)
+            }
+            _ => (taken, room),
+        }
+    }
+
+    /// Whether an event is in the oldest segment that its pool needs: that goes back as a whole.
+    fn is_oldest(&self, unit: Unit, position: crate::Position) -> bool {
+        position.0 < self.oldest_end(unit.pool)
+    }
+
+    /// Where the oldest segment ends of which a pool needs something. 0 for none.
+    pub(super) fn oldest_end(&self, pool: PoolId) -> u64 {
+        let numbers = self.pools.get(&pool).map(|pool| pool.numbers());
+        let units = numbers.into_iter().flatten();
+        let units = units.filter_map(|number| self.units.get(&number));
+        let oldest = units.filter_map(UnitState::oldest_needed).min();
+        let segment = oldest.and_then(|base| self.segments.get(&base));
+        segment.map_or(0, Segment::end)
     }
 
     /// Whether `bytes` more leave a pool room for what it will be charged for segments that have filled

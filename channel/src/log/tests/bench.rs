@@ -27,6 +27,7 @@ fn of(event: &Event) -> Put {
         key: None,
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event: event.clone(),
     }
 }

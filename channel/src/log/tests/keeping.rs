@@ -94,7 +94,7 @@ fn a_broker_that_does_not_move_fills_its_own_share_and_nobody_elses() {
             part: 0,
         };
         let health = rig.channel.health(other).borrow().clone();
-        let Health::Full { until } = health else {
+        let Health::Full { until, .. } = health else {
             panic!("{health:?}")
         };
         rig.channel.keep(other, until);
@@ -340,6 +340,7 @@ async fn fill_with_stragglers(rig: &Rig, parts: u32) -> Vec<(Unit, Position)> {
             key: None,
             dedupe: None,
             class: Class::Producer,
+            origin: None,
             event: event(id, 2_000),
         };
         let mut answers = rig.channel.publish(vec![put]).await;
@@ -382,7 +383,7 @@ fn a_broker_pays_for_all_that_its_stragglers_keep_and_gets_room_back() {
             .map(|unit| (unit, rig.channel.health(unit).borrow().clone()))
             .collect();
         for (unit, health) in asked {
-            let Health::Full { until } = health else {
+            let Health::Full { until, .. } = health else {
                 panic!("{health:?}")
             };
             rig.channel.keep(unit, until);

@@ -61,6 +61,7 @@ fn who_publishes_alone_waits_for_no_pace() {
                 key: None,
                 dedupe: None,
                 class: Class::Producer,
+                origin: None,
                 event,
             });
             rig.channel.publish(batch.collect()).await;

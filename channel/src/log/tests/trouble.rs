@@ -529,6 +529,7 @@ async fn written_over(seed: u64, refused: &[usize], stored: usize) -> (Vec<u8>, 
         key: None,
         dedupe: None,
         class: Class::Producer,
+        origin: None,
         event: event(2, *size),
     });
     let answers = rig.channel.publish(batch.collect()).await;

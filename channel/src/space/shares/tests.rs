@@ -1,7 +1,7 @@
 //! The space rule in numbers.
 
-use super::{ASKS_FOR_MS, Mark, Shares};
-use crate::{Class, PoolId, Space};
+use super::{ASKS_FOR_MS, Claim, Mark, Shares};
+use crate::{PoolId, Space};
 
 const A: PoolId = PoolId(1);
 const B: PoolId = PoolId(2);
@@ -16,9 +16,9 @@ fn book(bound: u64, pools: &[PoolId]) -> Shares {
 }
 
 /// Takes one byte at a time until there is no more room; how much it got.
-fn fill(shares: &mut Shares, pool: PoolId, class: Class) -> u64 {
+fn fill(shares: &mut Shares, pool: PoolId, claim: Claim) -> u64 {
     let before = shares.space(pool).used;
-    while shares.take(pool, class, 1, 0).0.is_some() {}
+    while shares.take(pool, claim, 1, 0).0.is_some() {}
     shares.space(pool).used - before
 }
 
@@ -32,16 +32,17 @@ fn a_pool_alone_may_use_all_of_it() {
             share: 1_000
         }
     );
-    assert_eq!(fill(&mut shares, A, Class::Producer), 875);
-    assert_eq!(fill(&mut shares, A, Class::Delivery), 125);
+    assert_eq!(fill(&mut shares, A, Claim::Producer), 875);
+    assert_eq!(fill(&mut shares, A, Claim::Delivery), 63);
+    assert_eq!(fill(&mut shares, A, Claim::Oldest(A)), 62);
 }
 
 #[test]
 fn beside_quiet_pools_it_may_use_what_is_not_set_aside_for_them() {
     let mut shares = book(1_000, &[A, B]);
-    assert_eq!(fill(&mut shares, A, Class::Delivery), 750);
+    assert_eq!(fill(&mut shares, A, Claim::Delivery), 704);
     assert_eq!(
-        fill(&mut shares, B, Class::Producer),
+        fill(&mut shares, B, Claim::Producer),
         219,
         "7/8 of a quarter"
     );
@@ -55,35 +56,35 @@ fn a_pool_has_its_part_however_many_others_fill_up_and_never_give_back() {
     let part = 1_000_000 / 2 / 16;
     let (healthy, stuck) = ids.split_first().unwrap();
     for pool in stuck {
-        let got = fill(&mut shares, *pool, Class::Producer);
+        let got = fill(&mut shares, *pool, Claim::Producer);
         assert!(got >= part * 7 / 8, "{got}");
         // As much as its part has room for, again and again: it is delivered.
         for _ in 0..10 {
-            assert!(shares.take(*healthy, Class::Producer, part, 0).0.is_some());
+            assert!(shares.take(*healthy, Claim::Producer, part, 0).0.is_some());
             shares.give_back(*healthy, part);
         }
     }
     // Those that are made later too, as far as something was set aside for them.
     for pool in POOLS + 1..=16 {
         shares.open(PoolId(pool));
-        let got = fill(&mut shares, PoolId(pool), Class::Producer);
+        let got = fill(&mut shares, PoolId(pool), Claim::Producer);
         assert!(got >= part * 7 / 8, "{pool}: {got}");
     }
     // And then what all of the others may still take for deliveries.
     shares.open(PoolId(17));
-    let got = fill(&mut shares, PoolId(17), Class::Producer);
+    let got = fill(&mut shares, PoolId(17), Claim::Producer);
     assert!(got >= part / 2 * 7 / 8, "{got}");
 }
 
 #[test]
 fn when_another_asks_nobody_takes_more_than_half() {
     let mut shares = book(1_000, &[A, B]);
-    assert!(shares.take(B, Class::Producer, 1, 0).0.is_some());
-    assert_eq!(fill(&mut shares, A, Class::Delivery), 499);
+    assert!(shares.take(B, Claim::Producer, 1, 0).0.is_some());
+    assert_eq!(fill(&mut shares, A, Claim::Delivery), 468);
     assert_eq!(
         shares.space(A),
         Space {
-            used: 499,
+            used: 468,
             share: 499
         }
     );
@@ -92,8 +93,8 @@ fn when_another_asks_nobody_takes_more_than_half() {
 #[test]
 fn a_pool_that_comes_late_finds_room_and_the_first_is_full() {
     let mut shares = book(1_000, &[A, B]);
-    assert_eq!(fill(&mut shares, A, Class::Producer), 657);
-    let (taken, room) = shares.take(B, Class::Producer, 10, 0);
+    assert_eq!(fill(&mut shares, A, Claim::Producer), 657);
+    let (taken, room) = shares.take(B, Claim::Producer, 10, 0);
     assert!(
         taken.is_some(),
         "a Trigger that does not move never stops another Broker"
@@ -109,7 +110,7 @@ fn a_pool_that_comes_late_finds_room_and_the_first_is_full() {
             }
         )
     );
-    assert!(shares.take(A, Class::Delivery, 1, 0).0.is_none());
+    assert!(shares.take(A, Claim::Delivery, 1, 0).0.is_none());
 }
 
 #[test]
@@ -117,17 +118,14 @@ fn pools_that_want_everything_get_the_same_once_they_have_given_back() {
     let mut shares = book(1_000_000, &[A, B, C]);
     for _ in 0..50 {
         for pool in [A, B, C] {
-            let excess = shares
-                .space(pool)
-                .used
-                .saturating_sub(shares.space(pool).share);
-            shares.give_back(pool, excess);
-            while shares.take(pool, Class::Delivery, 100, 0).0.is_some() {}
+            let Space { used, share } = shares.space(pool);
+            shares.give_back(pool, used.saturating_sub(share - share / 16));
+            while shares.take(pool, Claim::Delivery, 100, 0).0.is_some() {}
         }
     }
     for pool in [A, B, C] {
         assert!(
-            shares.space(pool).used.abs_diff(250_000) < 1_000,
+            shares.space(pool).used.abs_diff(241_900) < 1_000,
             "{:?}",
             shares.space(pool)
         );
@@ -139,7 +137,7 @@ fn what_quiet_pools_leave_is_for_the_busy_one() {
     let ids: Vec<PoolId> = (1..=100).map(PoolId).collect();
     let mut shares = book(100_000, &ids);
     for pool in &ids[1..] {
-        assert!(shares.take(*pool, Class::Producer, 10, 0).0.is_some());
+        assert!(shares.take(*pool, Claim::Producer, 10, 0).0.is_some());
     }
     assert_eq!(shares.space(A).share, (100_000 - 990) / 2);
 }
@@ -160,12 +158,12 @@ fn the_sum_never_exceeds_the_bound() {
             shares.give_back(pool, bytes.min(used));
         } else {
             let before = shares.space(pool);
-            let class = if state & 4 == 0 {
-                Class::Producer
+            let claim = if state & 4 == 0 {
+                Claim::Producer
             } else {
-                Class::Delivery
+                Claim::Delivery
             };
-            if shares.take(pool, class, bytes, step).0.is_some() {
+            if shares.take(pool, claim, bytes, step).0.is_some() {
                 assert!(
                     before.used + bytes <= before.share,
                     "{before:?} took {bytes}"
@@ -180,16 +178,16 @@ fn the_sum_never_exceeds_the_bound() {
 #[test]
 fn an_empty_pool_asks_for_a_minute_after_its_last_publish() {
     let mut shares = book(1_000, &[A, B]);
-    assert!(shares.take(B, Class::Producer, 10, 0).0.is_some());
+    assert!(shares.take(B, Claim::Producer, 10, 0).0.is_some());
     shares.give_back(B, 10);
     assert!(
         shares
-            .take(A, Class::Producer, 1, ASKS_FOR_MS - 1)
+            .take(A, Claim::Producer, 1, ASKS_FOR_MS - 1)
             .0
             .is_some()
     );
     assert_eq!(shares.space(A).share, 500);
-    let (_, room) = shares.take(A, Class::Producer, 1, 2 * ASKS_FOR_MS);
+    let (_, room) = shares.take(A, Claim::Producer, 1, 2 * ASKS_FOR_MS);
     assert_eq!(shares.space(A).share, 750);
     assert!(room.others);
 }
@@ -197,10 +195,10 @@ fn an_empty_pool_asks_for_a_minute_after_its_last_publish() {
 #[test]
 fn a_pool_that_keeps_events_goes_on_asking() {
     let mut shares = book(1_000, &[A, B]);
-    assert!(shares.take(B, Class::Producer, 10, 0).0.is_some());
+    assert!(shares.take(B, Claim::Producer, 10, 0).0.is_some());
     assert!(
         shares
-            .take(A, Class::Producer, 1, 10 * ASKS_FOR_MS)
+            .take(A, Claim::Producer, 1, 10 * ASKS_FOR_MS)
             .0
             .is_some()
     );
@@ -210,12 +208,12 @@ fn a_pool_that_keeps_events_goes_on_asking() {
 #[test]
 fn a_closed_account_is_free_again() {
     let mut shares = book(1_000, &[A, B]);
-    fill(&mut shares, A, Class::Delivery);
+    fill(&mut shares, A, Claim::Delivery);
     shares.close(A);
     assert_eq!(shares.space(A), Space::default());
-    assert_eq!(fill(&mut shares, B, Class::Delivery), 1_000);
+    assert_eq!(fill(&mut shares, B, Claim::Delivery), 938);
     assert_eq!(
-        shares.take(C, Class::Delivery, 1, 0).0,
+        shares.take(C, Claim::Delivery, 1, 0).0,
         None,
         "no account, no room"
     );
@@ -238,4 +236,69 @@ fn the_marks_are_at_three_quarters_and_seven_eighths() {
         .excess(),
         0
     );
+}
+
+/// A full book, in which each pool has ten bytes for what ends its oldest deliveries, and ten that others
+/// may have.
+fn full_book() -> Shares {
+    let mut shares = Shares::new(1_040).with_last(10);
+    shares.open(A);
+    shares.open(B);
+    fill(&mut shares, A, Claim::Producer);
+    fill(&mut shares, B, Claim::Producer);
+    for pool in [A, B] {
+        fill(&mut shares, pool, Claim::Delivery);
+    }
+    shares
+}
+
+#[test]
+fn the_oldest_has_a_place_of_its_own_beyond_the_share() {
+    let mut shares = full_book();
+    for _ in 0..100 {
+        // Whatever else is taken, each gives back through its oldest as much as that takes.
+        fill(&mut shares, A, Claim::Delivery);
+        fill(&mut shares, B, Claim::Producer);
+        assert!(shares.take(A, Claim::Oldest(A), 10, 0).0.is_some());
+        assert!(shares.take(B, Claim::Oldest(B), 10, 0).0.is_some());
+        shares.give_back(A, 10);
+        shares.give_back(B, 10);
+    }
+    let got = [A, B].map(|pool| fill(&mut shares, pool, Claim::Oldest(pool)));
+    assert!(got.iter().all(|got| *got >= 10), "{got:?}");
+    let sum = shares.space(A).used + shares.space(B).used;
+    assert!(sum <= 1_040, "{sum}");
+}
+
+#[test]
+fn what_comes_from_others_has_a_place_only_while_they_are_full() {
+    let mut shares = full_book();
+    let used = shares.space(A).used;
+    // Crosswise, again and again: what is taken here is given back there.
+    for _ in 0..100 {
+        assert!(shares.take(A, Claim::Oldest(B), 10, 0).0.is_some());
+        shares.give_back(B, 10);
+        assert!(shares.take(B, Claim::Oldest(A), 10, 0).0.is_some());
+        shares.give_back(A, 10);
+    }
+    assert_eq!(shares.space(A).used, used);
+    let others = fill(&mut shares, A, Claim::Oldest(B));
+    assert!(fill(&mut shares, A, Claim::Oldest(A)) >= 10, "{others}");
+    shares.give_back(B, shares.space(B).used);
+    assert!(shares.take(A, Claim::Oldest(B), 10, 0).0.is_none());
+}
+
+#[test]
+fn what_was_lent_is_given_back_first_and_goes_with_its_pool() {
+    let mut shares = full_book();
+    fill(&mut shares, A, Claim::Oldest(A));
+    let full = shares.space(A).used;
+    shares.give_back(A, 10);
+    assert_eq!(fill(&mut shares, A, Claim::Delivery), 0);
+    assert_eq!(fill(&mut shares, A, Claim::Oldest(A)), 10);
+    assert_eq!(shares.space(A).used, full);
+    shares.close(A);
+    shares.open(A);
+    assert_eq!(shares.space(A).used, 0);
+    assert_eq!((shares.lent, shares.used), (0, shares.space(B).used));
 }

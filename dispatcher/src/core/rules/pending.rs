@@ -13,7 +13,7 @@ use crate::{
     outcome::{Answer, FailedKind, Outcome},
 };
 
-fn reply() -> Outcome {
+pub(super) fn reply() -> Outcome {
     let event = Event::builder()
         .id("r")
         .source("/reply")

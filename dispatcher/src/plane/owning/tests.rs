@@ -215,6 +215,7 @@ async fn publish(publisher: &Publisher, from: usize, events: usize) {
             key: Some(number.to_string().into()),
             dedupe: None,
             class: Class::Producer,
+            origin: None,
             event: event.build().expect("a valid event"),
         };
         publisher.publish_one(&tally, put).await.expect("room");

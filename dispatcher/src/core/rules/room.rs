@@ -1,0 +1,135 @@
+//! Who goes first where a Broker has no room for what its deliveries end with.
+
+use std::time::Duration;
+
+use volley_channel::PublishError;
+use volley_spec::route::TriggerRoute;
+
+use super::{
+    bench::{Bench, retrying, sink, trigger},
+    pending::reply,
+};
+use crate::core::ReplyToStore;
+
+const FULL: Result<(), PublishError> = Err(PublishError::Full {
+    retry_after: Duration::from_secs(1),
+});
+
+impl Bench {
+    fn is_stored(&mut self, reply: &ReplyToStore, answer: &Result<(), PublishError>) {
+        self.core.stored(self.now, reply.key, answer, 0.0);
+    }
+
+    /// The replies that are to be published now.
+    fn replies(&mut self) -> Vec<(u64, ReplyToStore)> {
+        self.core.tick(self.now);
+        let replies = self.core.take_replies();
+        let position = |reply: ReplyToStore| (reply.key.position.0, reply);
+        replies.into_iter().map(position).collect()
+    }
+}
+
+// Its place was taken by replies that could be stored only once it had ended.
+#[test]
+fn the_first_event_is_tried_again_although_replies_that_wait_have_all_the_places() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 2,
+        ..retrying(1, 5)
+    });
+    bench.publish("-----");
+    bench.read();
+    let begun = bench.starts();
+    bench.fails(&begun[0]);
+    bench.ends(&begun[1], &reply());
+    let third = bench.one();
+    bench.ends(&third, &reply());
+    for (_, reply) in bench.replies() {
+        bench.is_stored(&reply, &FULL);
+    }
+    assert_eq!(bench.positions(), [0; 0], "both places wait for room");
+    bench.wait(1_000);
+    let first = bench.one();
+    assert_eq!(first.key.position.0, 1);
+    assert_eq!(bench.positions(), [0; 0]);
+    bench.succeeds(&first);
+    assert_eq!(
+        bench.positions(),
+        [0; 0],
+        "the fourth has to wait for a place"
+    );
+}
+
+#[test]
+fn a_subscriber_never_has_more_at_once_than_it_takes() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 2,
+        ..retrying(1, 5)
+    });
+    bench.publish("---");
+    bench.read();
+    let begun = bench.starts();
+    bench.fails(&begun[0]);
+    assert_eq!(bench.positions(), [3]);
+    bench.wait(1_000);
+    assert_eq!(bench.positions(), [0; 0], "two are at the subscriber");
+}
+
+#[test]
+fn of_replies_that_wait_for_room_the_oldest_ask_again_once_there_is_some() {
+    let mut bench = Bench::new(100);
+    bench.declare(trigger(1));
+    bench.publish("--------");
+    bench.read();
+    let begun = bench.starts();
+    for start in begun.iter().rev() {
+        bench.ends(start, &reply());
+    }
+    for _ in 0..4 {
+        for (_, reply) in bench.replies() {
+            bench.is_stored(&reply, &FULL);
+        }
+        bench.wait(400);
+    }
+    for (_, reply) in bench.replies() {
+        bench.is_stored(&reply, &FULL);
+    }
+    // Between two of their own looks each success lets two more look.
+    bench.core.room_again(bench.now);
+    let asked = bench.replies();
+    assert_eq!(asked.iter().map(|it| it.0).collect::<Vec<_>>(), [1, 2]);
+    bench.is_stored(&asked[0].1, &Ok(()));
+    bench.is_stored(&asked[1].1, &FULL);
+    let asked: Vec<u64> = bench.replies().iter().map(|it| it.0).collect();
+    assert_eq!(asked, [3, 4]);
+}
+
+#[test]
+fn the_oldest_dead_letters_ask_for_room_every_second() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        dead_letter: Some(sink("dead")),
+        ..trigger(1)
+    });
+    bench.publish("-----");
+    bench.read();
+    for start in bench.starts() {
+        bench.fails(&start);
+    }
+    // Until their own waits are long.
+    for _ in 0..10 {
+        bench.wait(60_000);
+        for start in bench.starts() {
+            bench.fails(&start);
+            bench.core.no_room(bench.now, start.key);
+        }
+    }
+    bench.wait(1_000);
+    let mut asked = bench.starts();
+    assert_eq!(super::bench::positions(&asked), [1, 2]);
+    bench.succeeds(&asked.remove(0));
+    bench.core.room_again(bench.now);
+    bench.wait(0);
+    assert_eq!(bench.positions(), [3, 4]);
+}

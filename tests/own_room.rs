@@ -1,0 +1,166 @@
+//! A full Broker whose events can end only with another event in it: their replies, or dead letters that
+//! come back by way of another full Broker. The oldest goes first, so that everything ends, and no
+//! subscriber is called again for want of room.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+use volley_conformance::{
+    declare::{Declared, broker, trigger, yaml},
+    producer::{Producer, headers},
+    sink::{Move, Script, Sink, Turn},
+    subject::{Subject, volley::Volley},
+};
+
+const BODY: usize = 32 << 10;
+/// More than there is room for.
+const EVENTS: usize = 4_000;
+/// Patient enough for any backlog, and for a reply that waits for room.
+const STUBBORN: &str = "retry: 100000, backoffPolicy: linear, backoffDelay: PT0.05S, \
+                        backoffMax: PT0.2S, timeout: PT300S";
+const MEMORY: &[&str] = &["--channel", "memory", "--memory-max-bytes", "16MiB"];
+const LOG: &[&str] = &["--channel", "log", "--log-max-bytes", "24MiB"];
+
+struct Stage {
+    volley: Volley,
+    work: Sink,
+}
+
+/// A Trigger that lets nothing go.
+fn keeper(name: &str, of: &str, to: &str) -> Declared {
+    trigger(name, of, to).annotation("volley.dev/overflow", "block-publish")
+}
+
+impl Stage {
+    /// The subscriber of these objects is away.
+    async fn set(flags: &[&str], objects: impl Fn(&Sink) -> Vec<Declared>) -> Self {
+        let work = Sink::listen().await.expect("a sink");
+        work.on_accept(Vec::new(), Some(vec![Move::Reset]));
+        let objects = objects(&work);
+        let objects = yaml(&objects.iter().collect::<Vec<_>>());
+        let binary = env!("CARGO_BIN_EXE_volley").into();
+        let volley = Volley::start(binary, &objects, flags).await;
+        Self {
+            volley: volley.expect("it starts"),
+            work,
+        }
+    }
+
+    /// Posts to a Broker until it has been refused for a while; how many it took.
+    async fn fill(&self, broker: &str) -> u64 {
+        let mut producer = Producer::new(self.volley.broker("default", broker));
+        let (mut taken, mut refused) = (0, 0);
+        for number in 0..EVENTS {
+            let headers = headers(&format!("{number}"), "com.example.order", &[]);
+            let answer = producer.post(&headers, &vec![b'x'; BODY]).await;
+            match answer.expect("an answer").status() {
+                202 => taken += 1,
+                503 if refused == 20 => return taken,
+                503 => {
+                    refused += 1;
+                    sleep(Duration::from_millis(5)).await;
+                }
+                status => panic!("answered {status}"),
+            }
+        }
+        panic!("it is never full");
+    }
+
+    /// The subscriber is back, and answers so.
+    fn heal(&self, turn: Turn) {
+        self.work.script("/work", Script::always(turn));
+        self.work.on_accept(Vec::new(), None);
+    }
+
+    async fn delivered(&self, broker: &str, trigger: &str) -> u64 {
+        let books = self.volley.books_until("default", broker, |books| {
+            books.is_done() && books.triggers.iter().all(|row| row.pending == 0)
+        });
+        let books = books.await.expect("everything ends");
+        let row = books.row(trigger).expect("its row");
+        assert_eq!(row.dropped_total(), 0, "{row:?}");
+        row.delivered + row.dead_lettered
+    }
+
+    async fn finish(self, calls: u64) {
+        let ids = self.work.ids("/work");
+        let most = ids.values().max().copied().unwrap_or(0);
+        let all: usize = ids.values().sum();
+        assert_eq!(all as u64, calls, "one was called {most} times");
+        assert_eq!(self.volley.finish().await.expect("it ends"), [""; 0]);
+    }
+}
+
+async fn replies_of_a_full_broker(flags: &[&str]) {
+    let see = Sink::listen().await.expect("a sink");
+    let stage = Stage::set(flags, |work| {
+        let orders = "filters: [{exact: {type: com.example.order}}]";
+        let replies = "filters: [{exact: {type: com.example.reply}}]";
+        vec![
+            broker("own"),
+            keeper("work", "own", &work.url("/work"))
+                .spec(orders)
+                .delivery(&format!("{{{STUBBORN}}}")),
+            keeper("see", "own", &see.url("/see")).spec(replies),
+        ]
+    })
+    .await;
+    let taken = stage.fill("own").await;
+    let headers = headers("reply", "com.example.reply", &[]);
+    stage.heal(Turn::answer(200, &headers, &vec![b'y'; BODY]));
+    assert_eq!(stage.delivered("own", "work").await, taken);
+    assert_eq!(stage.delivered("own", "see").await, taken);
+    stage.finish(taken).await;
+}
+
+#[tokio::test]
+async fn replies_of_a_full_broker_find_room_in_memory() {
+    replies_of_a_full_broker(MEMORY).await;
+}
+
+#[tokio::test]
+async fn replies_of_a_full_broker_find_room_in_the_log() {
+    replies_of_a_full_broker(LOG).await;
+}
+
+async fn dead_letters_that_cross(flags: &[&str]) {
+    let see = Sink::listen().await.expect("a sink");
+    let stage = Stage::set(flags, |work| {
+        let mut objects = Vec::new();
+        for (here, there) in [("left", "right"), ("right", "left")] {
+            let letters = "{prefix: {knativeerrordest: http}}";
+            let sink = format!(
+                "deadLetterSink: {{ref: {{apiVersion: eventing.knative.dev/v1, kind: Broker, name: {there}}}}}"
+            );
+            objects.push(broker(here));
+            objects.push(
+                keeper(&format!("work-{here}"), here, &work.url("/work"))
+                    .spec(format!("filters: [{{not: {letters}}}]"))
+                    .delivery(&format!("{{{STUBBORN}, {sink}}}")),
+            );
+            objects.push(
+                keeper(&format!("see-{here}"), here, &see.url("/see"))
+                    .spec(format!("filters: [{letters}]")),
+            );
+        }
+        objects
+    })
+    .await;
+    let (left, right) = (stage.fill("left").await, stage.fill("right").await);
+    stage.heal(Turn::status(400));
+    assert_eq!(stage.delivered("left", "work-left").await, left);
+    assert_eq!(stage.delivered("right", "work-right").await, right);
+    assert_eq!(stage.delivered("left", "see-left").await, right);
+    assert_eq!(stage.delivered("right", "see-right").await, left);
+    stage.finish(left + right).await;
+}
+
+#[tokio::test]
+async fn dead_letters_of_two_full_brokers_cross_in_memory() {
+    dead_letters_that_cross(MEMORY).await;
+}
+
+#[tokio::test]
+async fn dead_letters_of_two_full_brokers_cross_in_the_log() {
+    dead_letters_that_cross(LOG).await;
+}
