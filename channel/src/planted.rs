@@ -42,6 +42,8 @@ planted! {
     LedgerAnswersEarly,
     /// A publish answers before its commit.
     PublishAnswersEarly,
+    /// In a full pool the oldest finds no room before younger ones.
+    OldestWaits,
     /// What is still needed is released.
     ReleasedAboveFloor,
     /// A segment is used again while somebody needs it.

@@ -21,7 +21,7 @@ use crate::{
         BROKEN, Keeping, REPLY_KIND, Sample, Schedule, broker_of, data, forwarder_to, name_of,
         other_broker,
     },
-    sinks::{REPLY_DATA, REPLY_SOURCE},
+    sinks::{REPLY_SOURCE, reply_data},
     trace::{Facts, Seen, Who},
 };
 
@@ -238,7 +238,7 @@ fn nothing_is_invented(schedule: &Schedule, history: &History, verdict: &mut Ver
             verdict.invented(format!("{who} was sent {id}, which it never wanted"));
         }
         let sample = posted.get(attempt.id.as_str()).map(|(_, sample)| *sample);
-        if !is_genuine(attempt, sample) {
+        if !is_genuine(schedule, attempt, sample) {
             verdict.invented(format!(
                 "{} was sent something else: {attempt:?}",
                 attempt.who
@@ -262,7 +262,7 @@ fn may_be_in(schedule: &Schedule, record: &Record, posted_to: &str, sample: &Sam
 }
 
 /// Whether what came is what was sent: by a producer, or by a sink as a reply.
-fn is_genuine(attempt: &Attempt, sample: Option<&Sample>) -> bool {
+fn is_genuine(schedule: &Schedule, attempt: &Attempt, sample: Option<&Sample>) -> bool {
     match sample {
         Some(sample) => {
             attempt.event == sample.seen && attempt.data == data(&attempt.id, sample.size)
@@ -274,7 +274,8 @@ fn is_genuine(attempt: &Attempt, sample: Option<&Sample>) -> bool {
                 source: REPLY_SOURCE.to_owned(),
                 key: None,
             };
-            attempt.event == reply && attempt.data == REPLY_DATA
+            let mut echoes = schedule.sinks.iter().map(|sink| sink.echo);
+            attempt.event == reply && echoes.any(|bytes| attempt.data == reply_data(bytes))
         }
     }
 }

@@ -12,7 +12,7 @@ use fastrand::Rng;
 use volley_channel::Jump;
 
 use self::{
-    declared::{FORWARDERS, delete_and_make_again, worlds},
+    declared::{FORWARDERS, delete_and_make_again, echoers, worlds},
     posts::{LARGE, SIZES, posts},
 };
 
@@ -91,6 +91,8 @@ pub(crate) struct SinkPlan {
     pub trouble: u32,
     /// Of a hundred requests taken so many get a reply.
     pub replies: u32,
+    /// So many bytes of data a reply has; 0: few.
+    pub echo: usize,
     /// The longest time it takes to answer.
     pub slowest: Duration,
     /// Spans in which it refuses connections.
@@ -144,6 +146,10 @@ impl Schedule {
             let gone = within(&mut rng, schedule.calm / 2);
             let back = gone + within(&mut rng, schedule.calm / 3);
             schedule.delete_a_broker(&mut rng, gone, back);
+        }
+        let mut rng = Rng::with_seed(seed ^ 0x0ec4_0b0d_5f17_f011);
+        if rng.u8(0..16) == 0 {
+            schedule = schedule.echoing(&mut rng);
         }
         let mut rng = Rng::with_seed(seed ^ 0xc10c_5e77_1a6b_0b5e);
         if rng.u8(0..3) == 0 {
@@ -338,6 +344,48 @@ impl Schedule {
         self
     }
 
+    /// Brokers that fill up while a subscriber of each is away, which then answers each event with one as
+    /// large: every reply needs room where there is none until the first ones are stored.
+    fn echoing(self, rng: &mut Rng) -> Self {
+        const BYTES: usize = 12_000;
+        let span = Duration::from_secs(rng.u64(2..5));
+        let calm = span * 2;
+        let slowest = Duration::from_millis(*pick(rng, &[1, 20]));
+        let sink = |at: usize| SinkPlan {
+            trouble: 0,
+            replies: if at < BROKERS.len() { 100 } else { 0 },
+            echo: BYTES,
+            slowest,
+            down: vec![(Duration::ZERO, calm)],
+        };
+        let sinks = (0..SINKS).map(sink).collect();
+        let posts = (0..3).map(|at| posts(rng, at, span, 60..160, &[BYTES]));
+        let producers = posts.collect();
+        let kills = (0..rng.usize(0..3)).map(|_| within(rng, calm));
+        let mut kills: Vec<Duration> = kills.collect();
+        kills.sort();
+        Self {
+            keeping: Keeping::Log(Disk {
+                max_bytes: 4 << 20,
+                slowest_ms: 1,
+            }),
+            calm,
+            sinks,
+            producers,
+            worlds: vec![(Duration::ZERO, echoers(rng))],
+            ends: kills.into_iter().map(faults::kill_at).collect(),
+            retention: None,
+            drops_oldest: false,
+            channel_down: Vec::new(),
+            troubles: Vec::new(),
+            flips: 0,
+            lost_writes: 0,
+            bad_sectors: 0,
+            absences: Vec::new(),
+            ..self
+        }
+    }
+
     /// What is written on every Broker.
     pub(crate) fn annotations(&self) -> String {
         let mut notes = format!("volley.dev/partitions: \"{}\"", self.partitions);
@@ -368,6 +416,7 @@ impl Schedule {
         let quick = SinkPlan {
             trouble: 0,
             replies: 10,
+            echo: 0,
             slowest: Duration::from_millis(5),
             down: Vec::new(),
         };
@@ -402,6 +451,7 @@ impl SinkPlan {
         Self {
             trouble: *pick(rng, &[0, 10, 40, 90]),
             replies: if dead { 0 } else { *pick(rng, &[0, 10, 30]) },
+            echo: 0,
             slowest: Duration::from_millis(*pick(rng, &[1, 20, 400])),
             down: spans(rng, span, if dead { 3 } else { 1 }),
         }

@@ -28,8 +28,15 @@ use crate::{
 /// The time that a name and a connection take, at most, in microseconds.
 const NETWORK_US: u64 = 20_000;
 const PIPE: usize = 16 << 10;
-/// The data of every reply.
-pub(crate) const REPLY_DATA: &str = "{\"answer\":42}";
+/// The data of a reply: as large as a sink's plan says, if it says so.
+pub(crate) fn reply_data(bytes: usize) -> String {
+    match bytes {
+        0 => REPLY_DATA.to_owned(),
+        _ => format!("{{\"answer\":\"{}\"}}", "4".repeat(bytes)),
+    }
+}
+
+const REPLY_DATA: &str = "{\"answer\":42}";
 /// The source of every reply.
 pub(crate) const REPLY_SOURCE: &str = "/sink";
 
@@ -158,7 +165,8 @@ impl Inner {
                 u64::try_from(self.plans[sink].slowest.as_micros()).expect("a schedule is short");
             sleep(Duration::from_micros(rng.u64(0..=slowest))).await;
             let id = request.event().0.id;
-            let said = self.answer(&mut line, &plan, &who, &id).await;
+            let said = answer(&plan, &who, &id, &reply_data(self.plans[sink].echo));
+            let said = self.say(&mut line, &plan, said).await;
             self.trace.note(match said {
                 Some(status) => Fact::Said { number, status },
                 None => Fact::Over { number },
@@ -174,8 +182,13 @@ impl Inner {
     }
 
     /// Says what `plan` says. `None`: that was not a whole answer, or nobody heard it.
-    async fn answer(&self, line: &mut wire::Line, plan: &Plan, who: &Who, id: &str) -> Option<u16> {
-        let Some((status, answer)) = answer(plan, who, id) else {
+    async fn say(
+        &self,
+        line: &mut wire::Line,
+        plan: &Plan,
+        said: Option<(Option<u16>, String)>,
+    ) -> Option<u16> {
+        let Some((status, answer)) = said else {
             if *plan == Plan::Hang {
                 // Until the broker has given up: nothing more comes on this line.
                 line.read_u8().await.ok();
@@ -255,7 +268,7 @@ impl Inner {
 }
 
 /// What is said and, if it is the whole of an answer, its status. `None`: nothing is said.
-fn answer(plan: &Plan, who: &Who, id: &str) -> Option<(Option<u16>, String)> {
+fn answer(plan: &Plan, who: &Who, id: &str, reply: &str) -> Option<(Option<u16>, String)> {
     let empty = |status: u16, more: &str| {
         let length = if status == 204 {
             ""
@@ -265,7 +278,7 @@ fn answer(plan: &Plan, who: &Who, id: &str) -> Option<(Option<u16>, String)> {
         format!("HTTP/1.1 {status} x\r\n{length}{more}\r\n")
     };
     let event = |id: String, sent: usize| {
-        let body = REPLY_DATA;
+        let body = reply;
         format!(
             "HTTP/1.1 200 OK\r\nce-specversion: 1.0\r\nce-id: {id}\r\nce-source: {REPLY_SOURCE}\r\n\
              ce-type: {REPLY_KIND}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{}",

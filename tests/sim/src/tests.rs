@@ -193,7 +193,7 @@ fn a_forward_that_takes_too_long_is_counted_all_the_same() {
 #[test]
 fn a_broker_that_is_deleted_while_it_forwards_leaves_the_other_one_s_books_right() {
     let mut forwarded = 0;
-    for mut schedule in (0..400).map(Schedule::of).filter(Schedule::forwards) {
+    for mut schedule in (0..500).map(Schedule::of).filter(Schedule::forwards) {
         (schedule.troubles, schedule.ends) = (Vec::new(), Vec::new());
         if let Keeping::Log(disk) = &mut schedule.keeping {
             disk.slowest_ms = 15;

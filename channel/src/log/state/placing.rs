@@ -17,6 +17,7 @@ use crate::{
         unit::{Held, Recent, UnitState},
     },
     memory::hash,
+    planted::{self, Planted},
     space::{Claim, Room},
 };
 use volley_event::Event;
@@ -174,7 +175,7 @@ impl State {
 
     /// Whether an event is in the oldest segment that its pool needs: that goes back as a whole.
     fn is_oldest(&self, unit: Unit, position: crate::Position) -> bool {
-        position.0 < self.oldest_end(unit.pool)
+        position.0 < self.oldest_end(unit.pool) && !planted::is(Planted::OldestWaits)
     }
 
     /// Where the oldest segment ends of which a pool needs something. 0 for none.

@@ -9,8 +9,8 @@ use std::{
 
 use fastrand::Rng;
 
-use super::{BROKERS, KINDS, SINKS, SOURCES, SUBSCRIBERS, pick, within};
-use crate::trace::Seen;
+use super::{BROKERS, KINDS, REPLY_KIND, SINKS, SOURCES, SUBSCRIBERS, pick, within};
+use crate::{sinks::REPLY_SOURCE, trace::Seen};
 
 /// The Broker that is deleted, in schedules in which one is.
 pub(crate) const MORTAL: &str = BROKERS[1];
@@ -83,6 +83,32 @@ impl DerefMut for Declared {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.triggers
     }
+}
+
+/// For each Broker one Trigger that gets what producers send, until its sink takes it, and one that
+/// gets the replies to that.
+pub(super) fn echoers(rng: &mut Rng) -> Declared {
+    let mut declared = Declared::default();
+    for at in 0..BROKERS.len() {
+        let patient = |wants, sink, rng: &mut Rng| Trigger {
+            wants,
+            sink,
+            dead_letter: None,
+            retry: 100_000,
+            linear: true,
+            delay_ms: 500,
+            // A reply that waits for room for so long waits for ever.
+            timeout_ms: 100_000_000,
+            rate: None,
+            ..Trigger::any(rng, 1)
+        };
+        let replies = at + BROKERS.len();
+        let work = patient(Want::NotFrom(REPLY_SOURCE), at, rng);
+        let see = patient(Want::Kind(REPLY_KIND), replies, rng);
+        declared.insert(format!("t{at}"), work);
+        declared.insert(format!("t{replies}"), see);
+    }
+    declared
 }
 
 /// Has the mortal Broker deleted at a time, with its Triggers, and made again later with others.
