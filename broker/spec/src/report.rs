@@ -242,6 +242,8 @@ pub struct TriggerState {
     pub dropped_overflow: u64,
     /// True while its backlog blocks its Broker's producers.
     pub blocks_publish: bool,
+    /// True while the reply or the dead letter of its oldest event finds no room in a Broker.
+    pub waits_for_room: bool,
     /// Deliveries not finished.
     pub pending: u64,
     /// Age of its oldest unfinished event in milliseconds; 0 when there is none.

@@ -310,11 +310,11 @@ impl Core {
         let slots = of
             .iter()
             .filter_map(|uid| Some((*uid, self.slot_of(*uid)?)));
-        let living = slots
-            .filter_map(|(uid, slot)| Some((uid, self.triggers.get(slot as usize)?.as_ref()?)));
-        living
-            .map(|(uid, trigger)| (uid, self.state(trigger, now_ms)))
-            .collect()
+        let living = slots.filter_map(|(uid, slot)| {
+            let trigger = self.triggers.get(slot as usize)?.as_ref()?;
+            Some((uid, self.state(slot, trigger, now_ms)))
+        });
+        living.collect()
     }
 
     /// A Trigger whose backlog is why the Broker's producers wait now.
@@ -336,7 +336,7 @@ impl Core {
         oldest.map_or(0, |facts| now_ms.saturating_sub(facts.at_ms))
     }
 
-    fn state(&self, trigger: &Trigger, now_ms: u64) -> TriggerState {
+    fn state(&self, slot: Slot, trigger: &Trigger, now_ms: u64) -> TriggerState {
         TriggerState {
             phase: phase(trigger),
             sink: trigger.sink.clone(),
@@ -348,6 +348,7 @@ impl Core {
                 .copied()
                 .unwrap_or(0),
             blocks_publish: self.blocks_publish(trigger),
+            waits_for_room: self.waits_for_room(slot, trigger),
             pending: trigger.pending.len() as u64,
             oldest_ms: self.oldest_ms(trigger, now_ms),
             filter_from: trigger.filter_from.map(|Position(at)| at),

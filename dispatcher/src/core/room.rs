@@ -123,6 +123,17 @@ impl Core {
         self.refresh_eligible(slot);
     }
 
+    /// Whether what a Trigger's oldest event ends with finds no room: the oldest would get it first.
+    pub(super) fn waits_for_room(&self, slot: Slot, trigger: &Trigger) -> bool {
+        let first = trigger.pending.first();
+        first.is_some_and(|first| {
+            let entry = trigger.pending.entry(first);
+            let stage = entry.map(|entry| &entry.stage);
+            self.roomless.contains(&(first, slot))
+                || matches!(stage, Some(Stage::Replying(reply)) if reply.tries > 1)
+        })
+    }
+
     /// Whether a Trigger's backlog is what blocks the Broker's producers now.
     pub(super) fn blocks_publish(&self, trigger: &Trigger) -> bool {
         self.blocked_by_space.is_some_and(|(until, default)| {

@@ -93,6 +93,7 @@ pub(super) fn merge_state(
                 .or(state.dead_letter_sink);
             known.dropped_overflow += state.dropped_overflow;
             known.blocks_publish |= state.blocks_publish;
+            known.waits_for_room |= state.waits_for_room;
             known.pending += state.pending;
             known.oldest_ms = known.oldest_ms.max(state.oldest_ms);
             known.filter_from = known.filter_from.or(state.filter_from);

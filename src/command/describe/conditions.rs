@@ -42,8 +42,8 @@ pub(super) fn describe(page: &mut Page, kind: ObjectKind, object: &Value, now_ms
         if !message.is_empty() {
             page.within(5, message);
         }
-        let says_what_to_do =
-            mark != "++" || reason == "BlocksPublish" || reason == "PublishBlocked";
+        let is_full = ["BlocksPublish", "PublishBlocked", "WaitsForRoom"].contains(&&*reason);
+        let says_what_to_do = mark != "++" || is_full;
         if says_what_to_do && let Some(next) = next_step(kind, object, &name, &reason) {
             page.within(5, format!("next: {next}"));
         }
@@ -97,6 +97,9 @@ fn known_step(kind: ObjectKind, name: &str, reason: &str) -> Option<&'static str
         (_, "DataPlaneRefused") => "the log of volley serve says more",
         (_, "BlocksPublish" | "PublishBlocked" | "Overflow") => {
             "make its subscriber faster, or give events more room (--log-max-bytes, --memory-max-bytes)"
+        }
+        (_, "WaitsForRoom") => {
+            "give events more room (--log-max-bytes, --memory-max-bytes), or have replies and dead letters go elsewhere"
         }
         ("SinkHealthy", _) => {
             "look at the subscriber; Delivery above says what is tried again, and what then becomes of an event"

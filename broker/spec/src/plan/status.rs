@@ -225,6 +225,9 @@ impl Status {
                 state.dropped_overflow
             );
             self.inform(BACKLOG_KEPT, Truth::False, "Overflow", message);
+        } else if state.waits_for_room {
+            let message = "the reply or the dead letter of its oldest event finds no room in a full Broker: they take more room than their events give back";
+            self.inform(BACKLOG_KEPT, Truth::True, "WaitsForRoom", message);
         } else if state.blocks_publish {
             let message =
                 "the backlog fills its Broker's space: producers get 503 until it shrinks";

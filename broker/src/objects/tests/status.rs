@@ -19,6 +19,7 @@ fn state() -> TriggerState {
         dead_letter_sink: None,
         dropped_overflow: 0,
         blocks_publish: false,
+        waits_for_room: false,
         pending: 0,
         oldest_ms: 0,
         filter_from: None,
@@ -62,6 +63,7 @@ async fn what_the_data_plane_sees_is_shown_with_the_time_of_its_change() {
             message: "http://127.0.0.1:1/ refuses connections".to_owned(),
         }),
         blocks_publish: true,
+        waits_for_room: false,
         ..state()
     };
     stage.record.states.lock().unwrap().insert(id, failing);

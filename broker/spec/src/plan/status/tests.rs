@@ -10,6 +10,7 @@ fn state() -> TriggerState {
         dead_letter_sink: None,
         dropped_overflow: 0,
         blocks_publish: false,
+        waits_for_room: false,
         pending: 0,
         oldest_ms: 0,
         filter_from: None,
@@ -88,6 +89,12 @@ fn a_backlog_that_was_cut_says_so_for_good() {
     assert_eq!(
         told(&status, BACKLOG_KEPT),
         (Truth::True, "BlocksPublish".into())
+    );
+    state.waits_for_room = true;
+    status.observe(&state);
+    assert_eq!(
+        told(&status, BACKLOG_KEPT),
+        (Truth::True, "WaitsForRoom".into())
     );
     state.dropped_overflow = 3;
     status.observe(&state);
