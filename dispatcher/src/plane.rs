@@ -468,7 +468,7 @@ impl Dispatcher {
             reports,
             self.publisher.channel().caps().name,
         );
-        self.state().graves.push(account);
+        self.state().graves.push(account, tally);
         if let Err(error) = self.publisher.channel().retire(running.pool).await {
             error!(broker = %route.key, %error, "the deleted broker's storage could not be given back");
         }

@@ -1,7 +1,8 @@
 //! The books of deleted Brokers: a row each, with their Triggers, and one row for the oldest.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
+use volley_channel::Tally;
 use volley_spec::report::{BrokerAccount, BrokerPhase, OTHER, TriggerAccount, TriggerPhase};
 
 /// How many deleted Brokers keep books of their own.
@@ -17,18 +18,38 @@ const MOST_TRIGGERS: usize = 4_096;
 #[derive(Debug, Default)]
 pub(super) struct Graves {
     others: Option<BrokerAccount>,
-    accounts: VecDeque<BrokerAccount>,
+    accounts: VecDeque<Grave>,
+}
+
+/// The books of one.
+#[derive(Debug)]
+struct Grave {
+    account: BrokerAccount,
+    /// What was under way to it when it was deleted may be stored, and is counted, after that.
+    tally: Arc<Tally>,
+}
+
+impl Grave {
+    fn account(&self) -> BrokerAccount {
+        BrokerAccount {
+            accepted: self.tally.accepted(),
+            unheard: self.tally.unheard(),
+            ..self.account.clone()
+        }
+    }
 }
 
 impl Graves {
     /// Adds the books of a Broker that was deleted just now.
-    pub(super) fn push(&mut self, account: BrokerAccount) {
-        self.accounts.push_back(BrokerAccount {
+    pub(super) fn push(&mut self, account: BrokerAccount, tally: Arc<Tally>) {
+        let account = BrokerAccount {
             state: BrokerPhase::Deleted,
             ..account
-        });
-        let mut rows: usize = self.accounts.iter().map(|each| each.triggers.len()).sum();
-        for account in &mut self.accounts {
+        };
+        self.accounts.push_back(Grave { account, tally });
+        let each = |grave: &Grave| grave.account.triggers.len();
+        let mut rows: usize = self.accounts.iter().map(each).sum();
+        for Grave { account, .. } in &mut self.accounts {
             if rows <= MOST_TRIGGERS {
                 break;
             }
@@ -38,6 +59,7 @@ impl Graves {
         if self.accounts.len() > MOST_BROKERS
             && let Some(oldest) = self.accounts.pop_front()
         {
+            let oldest = oldest.account();
             match &mut self.others {
                 None => self.others = Some(nameless(oldest)),
                 Some(others) => add_account(others, oldest),
@@ -47,7 +69,8 @@ impl Graves {
 
     /// The books of each, the oldest first.
     pub(super) fn accounts(&self) -> Vec<BrokerAccount> {
-        self.others.iter().chain(&self.accounts).cloned().collect()
+        let each = self.accounts.iter().map(Grave::account);
+        self.others.iter().cloned().chain(each).collect()
     }
 }
 
@@ -91,6 +114,13 @@ fn add_account(sum: &mut BrokerAccount, mut other: BrokerAccount) {
 mod tests {
     use std::collections::BTreeMap;
 
+    use futures_util::FutureExt as _;
+    use volley_channel::{
+        Channel as _, Class, Clock, PoolId, PoolSpec, Publisher, Put, Retention,
+        memory::{MemoryChannel, MemoryOptions},
+    };
+    use volley_event::Event;
+
     use super::*;
 
     fn trigger(name: usize) -> TriggerAccount {
@@ -133,6 +163,47 @@ mod tests {
         }
     }
 
+    /// Stores events in a Broker's pool; where it is counted.
+    fn store(publisher: &Publisher, events: usize) -> Arc<Tally> {
+        let tally = publisher.tally(PoolId(1));
+        let event = Event::builder().id("1").source("/s").kind("a");
+        let event = event.build().expect("a valid event");
+        let put = Put {
+            pool: PoolId(1),
+            key: None,
+            dedupe: None,
+            class: Class::Producer,
+            origin: None,
+            event,
+        };
+        let stored = publisher.publish(&tally, vec![put; events]);
+        stored.now_or_never().expect("memory never waits");
+        tally
+    }
+
+    fn publisher() -> Publisher {
+        let options = MemoryOptions::new(1 << 20, Clock::simulated(0));
+        let channel = MemoryChannel::new(options);
+        let pool = PoolSpec {
+            pool: PoolId(1),
+            name: "test".to_owned(),
+            parts: 1,
+            retention: Retention::default(),
+        };
+        let made = channel.prepare(&pool).now_or_never();
+        made.expect("memory never waits").expect("it is made");
+        Publisher::new(channel)
+    }
+
+    #[test]
+    fn what_is_stored_after_its_broker_was_deleted_is_counted() {
+        let (mut graves, publisher) = (Graves::default(), publisher());
+        graves.push(account(0, 1), store(&publisher, 4));
+        store(&publisher, 2).add_unheard(1);
+        let accounts = graves.accounts();
+        assert_eq!((accounts[0].accepted, accounts[0].unheard), (6, 1));
+    }
+
     fn sums(accounts: &[BrokerAccount]) -> [u64; 4] {
         let rows = || accounts.iter().flat_map(|account| &account.triggers);
         [
@@ -147,8 +218,9 @@ mod tests {
     fn the_books_of_deleted_brokers_are_bounded_and_no_count_is_lost() {
         let mut graves = Graves::default();
         let (brokers, triggers) = (2 * MOST_BROKERS, 5);
+        let tally = store(&publisher(), 4);
         for name in 0..brokers {
-            graves.push(account(name, triggers));
+            graves.push(account(name, triggers), Arc::clone(&tally));
         }
         let accounts = graves.accounts();
         assert_eq!(accounts.len(), MOST_BROKERS + 1);
@@ -173,7 +245,8 @@ mod tests {
     #[test]
     fn a_single_broker_with_very_many_triggers_is_one_row() {
         let mut graves = Graves::default();
-        graves.push(account(0, MOST_TRIGGERS + 1));
+        let tally = store(&publisher(), 4);
+        graves.push(account(0, MOST_TRIGGERS + 1), Arc::clone(&tally));
         let accounts = graves.accounts();
         assert_eq!(accounts[0].triggers.len(), 1);
         assert_eq!(sums(&accounts)[1], 3 * (MOST_TRIGGERS as u64 + 1));
