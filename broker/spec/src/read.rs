@@ -53,7 +53,7 @@ pub struct FileReading {
     /// Its objects of kinds that this build does not serve.
     pub skipped: Vec<Skipped>,
     /// Its objects with errors, as far as their names can be read.
-    pub broken: Vec<Identity>,
+    pub broken: Vec<Broken>,
     /// Everything wrong with it, warnings included.
     pub problems: Vec<Problem>,
 }
@@ -126,6 +126,17 @@ impl Declared {
             hint: finding.hint,
         }
     }
+}
+
+/// An object whose declaration has errors.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// Which object.
+    pub identity: Identity,
+    /// The line on which it begins.
+    pub line: u32,
+    /// Line and column of its name.
+    pub name: (u32, u32),
 }
 
 /// An object of a kind that this build does not serve.
@@ -210,7 +221,12 @@ impl FileReading {
                 file: Arc::clone(&self.file),
                 line: foreign.at.line.saturating_add(lines_before),
             }));
-        self.broken.extend(parsed.broken.iter().cloned());
+        let broken = parsed.broken.iter().map(|(identity, start, name)| Broken {
+            identity: identity.clone(),
+            line: start.line.saturating_add(lines_before),
+            name: (name.line.saturating_add(lines_before), name.column),
+        });
+        self.broken.extend(broken);
         self.problems
             .extend(parsed.problems.iter().map(|problem| Problem {
                 file: self.file.to_string(),

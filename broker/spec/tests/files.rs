@@ -44,7 +44,7 @@ fn a_problem_names_file_line_column_object_field_reason_and_fix() {
     );
     assert_eq!(reading.objects.len(), 1, "the Broker is fine");
     assert_eq!(reading.broken.len(), 1);
-    assert_eq!(reading.broken[0].to_string(), "Trigger default/hello");
+    assert_eq!(reading.broken[0].identity.to_string(), "Trigger default/hello");
 }
 
 #[test]

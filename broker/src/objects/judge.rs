@@ -21,7 +21,7 @@ use std::{
 use volley_spec::{
     Identity, ObjectKind, Problem, check,
     problem::{Finding, Path, Severity},
-    read::{Declared, FileReading, Skipped},
+    read::{Broken, Declared, FileReading, Skipped},
 };
 
 use self::claims::{Claim, Claims};
@@ -265,7 +265,7 @@ fn errors(findings: Vec<Finding>) -> Vec<Finding> {
 /// Whether each error of the file belongs to an object that it names. If not, the file may
 /// declare an object that nobody can see.
 fn names_its_errors(file: &FileReading) -> bool {
-    let broken: BTreeSet<&Identity> = file.broken.iter().collect();
+    let broken: BTreeSet<&Identity> = file.broken.iter().map(|it| &it.identity).collect();
     let named =
         |problem: &Problem| subject(problem).is_some_and(|identity| broken.contains(&identity));
     file.problems
@@ -284,25 +284,23 @@ pub(super) fn subject(problem: &Problem) -> Option<Identity> {
     ))
 }
 
-fn is_about(problem: &Problem, identity: &Identity) -> bool {
-    ObjectKind::from_word(&problem.kind) == Some(identity.kind)
-        && problem.namespace == identity.key.namespace
-        && problem.name == identity.key.name
+fn broken<'a>(file: &'a FileReading, identity: &Identity) -> Option<&'a Broken> {
+    file.broken.iter().find(|broken| broken.identity == *identity)
 }
 
+/// The line on which an object with errors begins.
 fn line_of(file: &FileReading, identity: &Identity) -> u32 {
-    let mut problems = file.problems.iter();
-    problems
-        .find(|problem| is_about(problem, identity))
-        .map_or(1, |problem| problem.line)
+    broken(file, identity).map_or(1, |broken| broken.line)
 }
 
+/// A problem of the name of an object with errors.
 fn problem_in(file: &FileReading, identity: &Identity, finding: &Finding) -> Problem {
+    let (line, column) = broken(file, identity).map_or((1, 1), |broken| broken.name);
     Problem {
         severity: finding.severity,
         file: file.file.to_string(),
-        line: line_of(file, identity),
-        column: 1,
+        line,
+        column,
         kind: identity.kind.name().to_owned(),
         namespace: identity.key.namespace.to_string(),
         name: identity.key.name.to_string(),

@@ -27,8 +27,8 @@ pub(super) struct Parsed {
     pub(super) objects: Vec<Placed>,
     /// Objects of kinds that this build does not serve.
     pub(super) skipped: Vec<Foreign>,
-    /// Objects with errors.
-    pub(super) broken: Vec<Identity>,
+    /// Objects with errors, and where they begin and have their names.
+    pub(super) broken: Vec<(Identity, Place, Place)>,
     /// Everything wrong.
     pub(super) problems: Vec<Problem>,
 }
@@ -243,7 +243,8 @@ impl Document<'_, '_> {
         let subject = Subject::of(node);
         if is_broken && !subject.name.is_empty() {
             let identity = Identity::new(kind, subject.namespace.as_str(), subject.name.as_str());
-            self.parsed.broken.push(identity);
+            let Places { start, name, .. } = Places::of(node);
+            self.parsed.broken.push((identity, start, name));
         }
         self.report(node, subject, found);
     }

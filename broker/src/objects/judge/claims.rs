@@ -274,7 +274,7 @@ fn sound_in(file: &FileReading, objects: Range<usize>) -> impl Iterator<Item = (
 }
 
 fn broken_in(file: &FileReading) -> impl Iterator<Item = Identity> {
-    file.broken.iter().cloned()
+    file.broken.iter().map(|broken| broken.identity.clone())
 }
 
 #[cfg(test)]

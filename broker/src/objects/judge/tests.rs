@@ -205,6 +205,19 @@ fn a_broken_copy_of_an_object_is_a_second_definition() {
     assert!(verdict.changed.is_empty());
 }
 
+#[test]
+fn a_second_definition_with_errors_is_named_by_where_it_begins_and_has_its_name() {
+    let (good, bad) = (broker("a"), broken("a"));
+    for (first, second) in [(&good, &bad), (&bad, &good)] {
+        let verdict = Judge::new().start(&reading(0, &[("x", first), ("y", second)]));
+        let mut told = verdict.problems.iter().map(ToString::to_string);
+        let twice = told.find(|told| told.contains("defined twice"));
+        let twice = twice.expect("it is told");
+        let places = "y:4:12: error: Broker default/a: metadata.name: defined twice: here and at x:2";
+        assert!(twice.starts_with(places), "{twice}");
+    }
+}
+
 /// The files of `before`, as they are, but for `name`, which says `text` now.
 fn again(before: &Tree, at: u64, name: &str, text: &str) -> Tree {
     let mut tree = reading(at, &[(name, text)]);
