@@ -105,9 +105,16 @@ fn refuse(refused: &Refused, as_json: bool) -> ExitCode {
     ExitCode::from(if error.use_stderr() { 2 } else { 0 })
 }
 
-/// Whether errors are wanted as JSON: `-o json` in any of its spellings, read by hand since it has
-/// to hold for a command line that can't be read.
+/// Whether errors are wanted as JSON: `-o json` in any of its spellings, or its variable, read by hand
+/// since it has to hold for a command line that can't be read.
 fn asks_for_json(args: &[OsString]) -> bool {
+    let names_output = |arg: &OsString| {
+        let text = arg.to_string_lossy();
+        text.starts_with("--output") || (text.starts_with("-o") && !text.starts_with("--"))
+    };
+    if !args.iter().any(names_output) {
+        return env::var_os("VOLLEY_OUTPUT").is_some_and(|form| form == "json");
+    }
     let is = |arg: &OsString, texts: &[&str]| texts.iter().any(|text| arg == OsStr::new(text));
     let words = || args.iter().take_while(|arg| !is(arg, &["--"]));
     let in_one = words().any(|arg| is(arg, &["-ojson", "-o=json", "--output=json"]));

@@ -34,7 +34,7 @@ pub(crate) struct DescribeArgs {
     pub(crate) name: Option<String>,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Plain,
 
     #[command(flatten)]

@@ -78,7 +78,7 @@ pub(crate) struct TestArgs {
     pub(crate) all_triggers: bool,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Plain,
 }
 

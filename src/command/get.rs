@@ -43,7 +43,7 @@ pub(crate) struct GetArgs {
     pub(crate) all_namespaces: bool,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Form,
 
     #[command(flatten)]

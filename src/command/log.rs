@@ -51,7 +51,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) dir: PathBuf,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Plain,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct DumpArgs {
     pub(crate) namespace: String,
 
     /// The form of a record
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Lines,
 }
 

@@ -83,7 +83,7 @@ pub(crate) struct SendArgs {
     pub(crate) dry_run: Option<DryRun>,
 
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Plain,
 
     #[command(flatten)]

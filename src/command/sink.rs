@@ -30,7 +30,7 @@ pub(crate) struct SinkArgs {
     pub(crate) listen: SocketAddr,
 
     /// The form of what is printed: a line an event, or a JSON object an event
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Lines,
 
     /// The status of every answer; with --fail: of those that fail, if it is no 2xx

@@ -35,7 +35,7 @@ pub(crate) struct TailArgs {
     pub(crate) all_namespaces: bool,
 
     /// The form of a line
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Lines,
 
     #[command(flatten)]

@@ -13,7 +13,7 @@ use crate::{
 #[derive(Debug, Args)]
 pub(crate) struct VersionArgs {
     /// The form of the answer
-    #[arg(short, long, value_enum, default_value_t)]
+    #[arg(short, long, env = "VOLLEY_OUTPUT", value_enum, default_value_t)]
     pub(crate) output: Plain,
 }
 

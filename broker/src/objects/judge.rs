@@ -285,7 +285,9 @@ pub(super) fn subject(problem: &Problem) -> Option<Identity> {
 }
 
 fn broken<'a>(file: &'a FileReading, identity: &Identity) -> Option<&'a Broken> {
-    file.broken.iter().find(|broken| broken.identity == *identity)
+    file.broken
+        .iter()
+        .find(|broken| broken.identity == *identity)
 }
 
 /// The line on which an object with errors begins.

@@ -143,11 +143,21 @@ impl Binary {
     ///
     /// When it does not become ready.
     pub fn serve_text(&self, objects: &str) -> Served {
-        let folder = tempfile::tempdir().expect("a scratch folder");
+        let folder = folder(objects);
         let file = folder.path().join(OBJECTS);
-        fs::write(&file, objects).expect("it can be written");
         self.serve_in(folder, &file, &[])
     }
+}
+
+/// A folder with one file of objects in it.
+///
+/// # Panics
+///
+/// When it can't be written.
+pub fn folder(objects: &str) -> TempDir {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    fs::write(folder.path().join(OBJECTS), objects).expect("it can be written");
+    folder
 }
 
 /// What a command printed, and its exit code.

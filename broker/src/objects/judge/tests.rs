@@ -213,7 +213,8 @@ fn a_second_definition_with_errors_is_named_by_where_it_begins_and_has_its_name(
         let mut told = verdict.problems.iter().map(ToString::to_string);
         let twice = told.find(|told| told.contains("defined twice"));
         let twice = twice.expect("it is told");
-        let places = "y:4:12: error: Broker default/a: metadata.name: defined twice: here and at x:2";
+        let places =
+            "y:4:12: error: Broker default/a: metadata.name: defined twice: here and at x:2";
         assert!(twice.starts_with(places), "{twice}");
     }
 }
