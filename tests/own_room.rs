@@ -72,9 +72,11 @@ impl Stage {
         self.work.on_accept(Vec::new(), None);
     }
 
+    /// How many deliveries of a Trigger ended, once all have.
     async fn delivered(&self, broker: &str, trigger: &str) -> u64 {
         let books = self.volley.books_until("default", broker, |books| {
-            books.is_done() && books.triggers.iter().all(|row| row.pending == 0)
+            let row = books.row(trigger);
+            row.is_some_and(|row| row.pending == 0 && row.unread == 0)
         });
         let books = books.await.expect("everything ends");
         let row = books.row(trigger).expect("its row");
@@ -91,18 +93,21 @@ impl Stage {
     }
 }
 
-async fn replies_of_a_full_broker(flags: &[&str]) {
+async fn replies_of_a_full_broker(flags: &[&str], partitions: u32, idle: usize) {
     let see = Sink::listen().await.expect("a sink");
     let stage = Stage::set(flags, |work| {
         let orders = "filters: [{exact: {type: com.example.order}}]";
         let replies = "filters: [{exact: {type: com.example.reply}}]";
-        vec![
-            broker("own"),
+        let own = broker("own").annotation("volley.dev/partitions", &partitions.to_string());
+        let mut objects = vec![
+            own,
             keeper("work", "own", &work.url("/work"))
                 .spec(orders)
                 .delivery(&format!("{{{STUBBORN}}}")),
             keeper("see", "own", &see.url("/see")).spec(replies),
-        ]
+        ];
+        objects.extend((0..idle).map(|at| broker(&format!("idle{at}"))));
+        objects
     })
     .await;
     let taken = stage.fill("own").await;
@@ -115,12 +120,52 @@ async fn replies_of_a_full_broker(flags: &[&str]) {
 
 #[tokio::test]
 async fn replies_of_a_full_broker_find_room_in_memory() {
-    replies_of_a_full_broker(MEMORY).await;
+    replies_of_a_full_broker(MEMORY, 1, 0).await;
+    replies_of_a_full_broker(MEMORY, 4, 20).await;
 }
 
 #[tokio::test]
 async fn replies_of_a_full_broker_find_room_in_the_log() {
-    replies_of_a_full_broker(LOG).await;
+    replies_of_a_full_broker(LOG, 1, 0).await;
+    replies_of_a_full_broker(LOG, 4, 20).await;
+}
+
+// What lets its oldest go does so again once the others keep nothing older.
+#[tokio::test]
+async fn a_trigger_that_drops_its_oldest_keeps_no_reply_from_its_room() {
+    let (see, away) = (
+        Sink::listen().await.expect("a sink"),
+        Sink::listen().await.expect("a sink"),
+    );
+    away.on_accept(Vec::new(), Some(vec![Move::Reset]));
+    let stage = Stage::set(LOG, |work| {
+        let orders = "filters: [{exact: {type: com.example.order}}]";
+        let stubborn = format!("{{{STUBBORN}}}");
+        vec![
+            broker("own"),
+            keeper("work", "own", &work.url("/work"))
+                .spec(orders)
+                .delivery(&stubborn),
+            trigger("away", "own", &away.url("/away"))
+                .annotation("volley.dev/overflow", "drop-oldest")
+                .delivery(&stubborn),
+            keeper("see", "own", &see.url("/see"))
+                .spec("filters: [{exact: {type: com.example.reply}}]"),
+        ]
+    })
+    .await;
+    let taken = stage.fill("own").await;
+    let headers = headers("reply", "com.example.reply", &[]);
+    stage.heal(Turn::answer(200, &headers, &vec![b'y'; BODY]));
+    assert_eq!(stage.delivered("own", "work").await, taken);
+    assert_eq!(stage.delivered("own", "see").await, taken);
+    // So that the end need not wait for it.
+    away.on_accept(Vec::new(), None);
+    let all = stage
+        .volley
+        .books_until("default", "own", |books| books.is_done());
+    all.await.expect("the rest is delivered");
+    stage.finish(taken).await;
 }
 
 async fn dead_letters_that_cross(flags: &[&str]) {

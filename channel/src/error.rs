@@ -84,6 +84,11 @@ impl PublishError {
         }
     }
 
+    /// Whether there is no room for it now: it helps that others give some back.
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, Self::Full { .. } | Self::Crowded { .. })
+    }
+
     /// What the caller should do.
     pub fn advice(&self) -> Advice {
         match self {

@@ -54,6 +54,8 @@ pub struct MemoryOptions {
     /// The largest event, in bytes of its size. Events larger than a quarter of `max_bytes` are
     /// never stored.
     pub max_event: usize,
+    /// What ends a delivery in a full pool has room of its own up to this size.
+    pub usual_event: usize,
     /// The largest ledger value, in bytes.
     pub max_image: usize,
     /// The position of a unit's first event.
@@ -69,10 +71,22 @@ impl MemoryOptions {
             max_bytes,
             clock,
             max_event: 16 << 20,
+            usual_event: (1 << 20) + ATTRIBUTES,
             max_image: 64 << 20,
             first_position: Position(0),
             max_gap: 0,
         }
+    }
+}
+
+/// Room for what an event has besides its data.
+const ATTRIBUTES: usize = 128 << 10;
+
+impl MemoryOptions {
+    /// Says how much data events may have.
+    pub fn set_usual_data(&mut self, bytes: u64) {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.usual_event = bytes.saturating_add(ATTRIBUTES);
     }
 }
 
@@ -109,8 +123,8 @@ impl MemoryChannel {
             fencing: Fencing::Exclusive,
             deltas: true,
         };
-        let largest = caps.max_event as u64 + RECORD_OVERHEAD;
-        let shares = Shares::new(options.max_bytes).with_last(largest);
+        let usual = options.usual_event as u64 + RECORD_OVERHEAD;
+        let shares = Shares::new(options.max_bytes).with_loans(usual);
         Arc::new(Self {
             caps,
             pools: RwLock::default(),
@@ -241,7 +255,8 @@ impl MemoryChannel {
             && self.is_oldest(pools, unit, position)
         {
             let claim = Claim::Oldest(unit.pool);
-            (taken, room) = self.shares().take(put.pool, claim, charge, now_ms);
+            let again = self.shares().take(put.pool, claim, charge, now_ms);
+            (taken, room) = (again.0, room.and(again.1));
         }
         let stored = taken.and_then(|()| {
             let number = pool.choose(put.key.as_deref());
@@ -259,7 +274,8 @@ impl MemoryChannel {
     /// Whether an event is among the first that its unit keeps.
     fn is_oldest(&self, pools: &Pools, unit: Unit, position: Position) -> bool {
         let part = pools.get(&unit.pool).and_then(|pool| pool.part(unit.part));
-        let front = self.shares().front();
+        let parts = pools.get(&unit.pool).map_or(1, |pool| pool.parts().len());
+        let front = self.shares().front() / parts.max(1) as u64;
         part.is_some_and(|part| position < part.ring().front(front))
     }
 

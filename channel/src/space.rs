@@ -40,13 +40,15 @@
 //! - of the last eighth of a share half is for what ends a delivery of the pool's *oldest* events
 //!   ([`Put::origin`](crate::Put::origin)): the first few of a unit, or all in the oldest segment of
 //!   a log, since that goes back as a whole;
-//! - and beyond its share each pool has a place for one such event (in a log, for more than a segment
-//!   of them), and another for what comes from other pools that are full themselves: two that send
-//!   each other their dead letters would wait for each other. These places are no part of
-//!   the bound that is shared out.
+//! - and beyond its share a pool may have a *loan* for them: room for the largest usual event, in a log for one and a
+//!   half segments; and another one for what each other pool that is full itself sends to it: two that
+//!   send each other their dead letters would wait for each other. A loan ends once as much is given back. There
+//!   are eight at a time at most, or as many as fit in a quarter of the bound; that much is not shared out.
 //!
-//! What is published has to be about as large as what it ends, or less: where replies are several
-//! times as large as their events, a full pool has no room for them, whatever their order.
+//! What is published has to be about as large as what it ends, or less. A share that is full to 7/8
+//! has room for replies and dead letters that are 1.1 times as large as their events; where they are much larger, some
+//! of them find none, whatever their order: [`Health::Full`] it is, until there is more room or they
+//! are given up.
 
 mod shares;
 

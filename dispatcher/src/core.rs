@@ -306,14 +306,14 @@ impl Core {
         let ignored = self.altered(Altered::QueueIgnoresLane);
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         let has_place = trigger.has_place(&self.settings);
-        if !has_place && !trigger.first_may_go(&self.settings) {
+        if !has_place && !trigger.older_may_go(&self.settings) {
             return None;
         }
         if ignored {
             return trigger.pending.lowest();
         }
         let next = trigger.pending.next(&self.shelf);
-        let next = next.filter(|next| has_place || trigger.pending.first() == Some(*next));
+        let next = next.filter(|next| has_place || trigger.is_older(*next));
         self.weigh(slot);
         next
     }

@@ -113,6 +113,8 @@ pub struct Attempt {
     pub timeout: Duration,
     /// Whether a 2xx may carry a reply; if not, its body is thrown away.
     pub wants_reply: bool,
+    /// Whether its event is the oldest that its unit keeps: others may wait for this one's reply.
+    pub oldest: bool,
     /// Whose part of the room for replies its reply takes.
     pub namespace: Arc<str>,
 }

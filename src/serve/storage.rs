@@ -33,7 +33,8 @@ impl Storage {
     /// The log is in use, damaged, of a newer version, or its folder can't be used (exit code 1).
     pub(super) fn open(options: &ServeOptions, clock: Clock) -> Result<Self, Failure> {
         if options.channel != Backend::Log {
-            let memory = MemoryOptions::new(options.memory_max_bytes, clock);
+            let mut memory = MemoryOptions::new(options.memory_max_bytes, clock);
+            memory.set_usual_data(options.max_event_bytes);
             return Ok(Self {
                 channel: MemoryChannel::new(memory),
                 log: None,

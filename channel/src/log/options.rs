@@ -91,7 +91,7 @@ impl LogOptions {
 
     /// What a pool needs beyond its share so that its oldest segment can go: as much again as that holds, and some
     /// for frames that are not full.
-    pub(super) fn last(&self) -> u64 {
+    pub(super) fn loan(&self) -> u64 {
         self.capacity() * 3 / 2
     }
 

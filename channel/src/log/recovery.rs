@@ -437,7 +437,7 @@ pub(super) fn empty_state(
         // What a pool pays for the segment that is written now it is told when that is full.
         shares: Shares::new(options.max_bytes)
             .with_slack(options.capacity())
-            .with_last(options.last()),
+            .with_loans(options.loan()),
         options,
         identity,
         segments,

@@ -41,16 +41,14 @@ fn charge(event: &Event) -> u64 {
     event.size() as u64 + RECORD_OVERHEAD
 }
 
-/// A channel that shares out room for `events` like this one, with pools A and B of `parts` parts.
+/// A channel with room for `events` like this one, with pools A and B of `parts` parts.
 fn channel(events: u64, like: &Event, parts: u32) -> Arc<MemoryChannel> {
-    sharing_out(events * charge(like), 2, parts)
-}
-
-fn sharing_out(bytes: u64, pools: u64, parts: u32) -> Arc<MemoryChannel> {
-    // Besides, a quarter of the whole is for what ends the oldest deliveries: these events are large for it.
-    let shares = |bound: u64| bound - 2 * pools * (bound / (8 * pools));
-    let bound = (bytes..).find(|bound| shares(*bound) == bytes).unwrap();
-    let channel = MemoryChannel::new(MemoryOptions::new(bound, Clock::simulated(0)));
+    // Besides, eight are lent for what ends the oldest deliveries.
+    let bytes = (events + 8) * charge(like);
+    let channel = MemoryChannel::new(MemoryOptions {
+        usual_event: like.size(),
+        ..MemoryOptions::new(bytes, Clock::simulated(0))
+    });
     for pool in [A, B] {
         prepare(&channel, pool, parts);
     }
@@ -69,7 +67,7 @@ fn prepare(channel: &MemoryChannel, pool: PoolId, parts: u32) {
 
 /// The same with pool A alone, which may use all of it.
 fn alone(events: u64, like: &Event) -> Arc<MemoryChannel> {
-    let channel = sharing_out(events * charge(like), 1, 1);
+    let channel = channel(events, like, 1);
     channel.retire(B).now_or_never().unwrap().unwrap();
     channel
 }

@@ -7,6 +7,8 @@ use crate::{Class, PoolId};
 
 /// How long an empty pool goes on asking after its last publish.
 const ASKS_FOR_MS: u64 = 60_000;
+/// How many loans there may be at once, at most.
+const LOANS: u64 = 8;
 /// How often quiet pools are looked for.
 const SWEEP_EVERY_MS: u64 = 5_000;
 
@@ -73,19 +75,31 @@ impl From<Class> for Claim {
     }
 }
 
+impl Room {
+    /// After a second change.
+    pub(crate) fn and(self, later: Self) -> Self {
+        Self {
+            own: self.own || later.own,
+            others: self.others || later.others,
+        }
+    }
+}
+
 /// The book of one backend's space.
 #[derive(Debug)]
 pub(crate) struct Shares {
     bound: u64,
     /// By how much what is [charged](Self::charge) may exceed the bound without taking from others.
     slack: u64,
-    /// What each pool should have for its oldest events, and again for those of others.
-    wanted: u64,
-    /// What each has of that: all of these together are a small part of the bound.
-    last: u64,
+    /// What is lent to one pool for what ends the oldest deliveries of one pool.
+    loan: u64,
+    /// How many of these there may be at once: what is not lent is no part of the shares.
+    most_loans: u64,
+    /// By the pool that has it and the pool whose deliveries end with it.
+    loans: BTreeMap<(PoolId, PoolId), u64>,
     /// Taken of shares.
     used: u64,
-    /// Taken of what is for the oldest.
+    /// Taken of loans.
     lent: u64,
     /// What no pool's share falls below because of others.
     floor: u64,
@@ -103,7 +117,7 @@ pub(crate) struct Shares {
 #[derive(Debug, Default)]
 struct Account {
     used: u64,
-    /// Taken beyond the share by what ends its own oldest deliveries, or those of others.
+    /// Taken beyond the share, of all its loans.
     lent: u64,
     asks: bool,
     asked_ms: u64,
@@ -130,8 +144,9 @@ impl Shares {
         Self {
             bound,
             slack: 0,
-            wanted: 0,
-            last: 0,
+            loan: 0,
+            most_loans: 0,
+            loans: BTreeMap::new(),
             used: 0,
             lent: 0,
             floor: bound,
@@ -149,24 +164,30 @@ impl Shares {
         Self { slack, ..self }
     }
 
-    /// The same book, in which each pool has so many bytes for what ends its oldest deliveries, and
-    /// as many for what ends those of others, or what there is: at most an eighth of a pool's part
-    /// of the whole.
-    pub(crate) fn with_last(self, wanted: u64) -> Self {
-        let mut shares = Self { wanted, ..self };
+    /// The same book, in which some pools at a time, each up to so many bytes, may go beyond their share
+    /// for what ends their oldest deliveries, or those of others. A quarter of the bound is for that
+    /// at most, and less where that is enough for [`LOANS`].
+    pub(crate) fn with_loans(self, bytes: u64) -> Self {
+        let loan = bytes.min(self.bound / 16);
+        let most_loans = (self.bound / 4).checked_div(loan).unwrap_or(0).min(LOANS);
+        let mut shares = Self {
+            loan,
+            most_loans,
+            ..self
+        };
         shares.set_floor();
         shares
     }
 
     /// What is shared out.
     fn whole(&self) -> u64 {
-        self.bound - 2 * self.parts * self.last
+        self.bound - self.most_loans * self.loan
     }
 
-    /// How far the events reach that are a pool's oldest: what is set aside for them is enough for
-    /// something twice as large in the place of each.
+    /// How far the events reach that are a pool's oldest: a loan is enough for something twice as large
+    /// in the place of each.
     pub(crate) fn front(&self) -> u64 {
-        self.last / 2
+        self.loan / 2
     }
 
     /// Opens an account, or leaves the one that exists as it is.
@@ -183,6 +204,7 @@ impl Shares {
         if let Some(account) = self.accounts.remove(&pool) {
             self.used -= account.used;
             self.lent -= account.lent;
+            self.loans.retain(|(has, _), _| *has != pool);
             self.above -= account.used.saturating_sub(self.floor);
             self.asking -= usize::from(account.asks);
             self.set_floor();
@@ -193,7 +215,6 @@ impl Shares {
     /// so not each of those needs a look at all that are there.
     fn set_floor(&mut self) {
         self.parts = self.accounts.len().max(1).next_power_of_two() as u64;
-        self.last = self.wanted.min(self.bound / (8 * self.parts));
         let floor = self.whole() / (2 * self.parts);
         if floor != self.floor {
             let above = |account: &Account| account.used.saturating_sub(floor);
@@ -221,15 +242,6 @@ impl Shares {
     }
 
     fn space_of(&self, account: &Account) -> Space {
-        let (share, _) = self.limits_of(account);
-        Space {
-            used: account.all(),
-            share,
-        }
-    }
-
-    /// Its share, and what it would be if nobody else asked.
-    fn limits_of(&self, account: &Account) -> (u64, u64) {
         let whole = self.whole();
         let rest = |taken: u64| {
             let with_slack = whole.saturating_add(self.slack);
@@ -241,8 +253,10 @@ impl Shares {
         let free = rest(self.parts * self.floor + self.above - own);
         let others_ask = self.asking > usize::from(account.asks);
         let share = if others_ask { free.min(left / 2) } else { free };
-        let floor = self.floor.min(left);
-        (share.max(floor), free.max(floor))
+        Space {
+            used: account.all(),
+            share: share.max(self.floor.min(left)),
+        }
     }
 
     /// Takes `bytes` for an event of `pool`, or `None` when there is no room for who asks.
@@ -269,35 +283,60 @@ impl Shares {
 
     fn place(&mut self, pool: PoolId, claim: Claim, bytes: u64) -> Option<()> {
         let account = self.accounts.get(&pool)?;
-        let (share, free) = self.limits_of(account);
-        let (used, space) = (account.used, self.space_of(account));
+        let space = self.space_of(account);
+        let used = account.used;
         let limit = match claim {
             Claim::Producer if space.mark() == Mark::Full => return None,
-            Claim::Producer => share,
-            Claim::Delivery => share - share / 16,
-            Claim::Oldest(from) if from == pool => free,
+            Claim::Producer => space.share,
+            Claim::Delivery => space.share - space.share / 16,
             // Who still has room of its own can wait.
-            Claim::Oldest(from) if self.space(from).mark() != Mark::Full => return None,
-            Claim::Oldest(_) => share,
+            Claim::Oldest(from) if from != pool && self.space(from).mark() != Mark::Full => {
+                return None;
+            }
+            Claim::Oldest(_) => space.share,
         };
         if used.saturating_add(bytes) <= limit {
             self.keeps(pool, used + bytes);
             return Some(());
         }
-        // Others leave the pool's own oldest half of it.
-        let most = match claim {
-            Claim::Oldest(from) if from == pool => 2 * self.last,
-            Claim::Oldest(_) => self.last,
-            _ => return None,
-        };
-        let fits = account.lent.saturating_add(bytes) <= most
-            && self.used + self.lent + bytes <= self.bound.saturating_add(self.slack);
-        if !fits {
+        match claim {
+            Claim::Oldest(from) => self.lend(pool, from, bytes),
+            _ => None,
+        }
+    }
+
+    /// Takes of a loan. Who has begun one gets all of it: so there is always one with which a pool's
+    /// front ends, and then it is given back.
+    fn lend(&mut self, pool: PoolId, from: PoolId, bytes: u64) -> Option<()> {
+        let account = self.accounts.get_mut(&pool)?;
+        let has = self.loans.get(&(pool, from)).copied();
+        let whole = self.bound.saturating_add(self.slack);
+        let begins = has.is_some() || (self.loans.len() as u64) < self.most_loans;
+        let fits = has.unwrap_or(0).saturating_add(bytes) <= self.loan
+            && self.used + self.lent + bytes <= whole;
+        if !(begins && fits) {
             return None;
         }
+        *self.loans.entry((pool, from)).or_default() += bytes;
+        account.lent += bytes;
         self.lent += bytes;
-        self.accounts.get_mut(&pool)?.lent += bytes;
         Some(())
+    }
+
+    /// Takes `bytes` off the loans of `pool`, its own first: they are why it can give something back.
+    fn repay(&mut self, pool: PoolId, mut bytes: u64) {
+        let others = (pool, PoolId(0))..=(pool, PoolId(u128::MAX));
+        let others = self.loans.range(others).map(|(key, _)| *key);
+        let own = std::iter::once((pool, pool));
+        for key in own.chain(others).collect::<Vec<_>>() {
+            if let Some(loan) = self.loans.get_mut(&key) {
+                let back = bytes.min(*loan);
+                (*loan, bytes) = (*loan - back, bytes - back);
+                if *loan == 0 {
+                    self.loans.remove(&key);
+                }
+            }
+        }
     }
 
     /// Charges `bytes` to `pool` whether or not it has room: they are kept because of it.
@@ -319,8 +358,11 @@ impl Shares {
         };
         let back = bytes.min(account.lent);
         account.lent -= back;
-        self.lent -= back;
         let used = account.used - (bytes - back);
+        self.lent -= back;
+        if back > 0 {
+            self.repay(pool, back);
+        }
         self.keeps(pool, used);
         self.room(pool)
     }

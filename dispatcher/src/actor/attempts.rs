@@ -393,6 +393,7 @@ impl Actor {
             event: Arc::clone(&body.written),
             timeout: delivery.timeout,
             wants_reply,
+            oldest: start.key.position <= self.core.keep(),
             namespace: Arc::clone(&self.sinks.namespace),
         };
         if let Some(flight) = self.flights.get_mut(&start.key.serial) {

@@ -174,7 +174,7 @@ impl Actor {
                 self.withdraw(now, key);
                 continue;
             }
-            let is_full = matches!(answer, Err(PublishError::Full { .. }));
+            let is_full = answer.as_ref().is_err_and(PublishError::is_no_room);
             let stored = answer.is_ok();
             let outcome = outcome_of(answer);
             let ended = Ended {

@@ -189,8 +189,12 @@ impl Actor {
                     told.send(()).ok();
                 }
                 self.forget();
-                // Whoever waits for room in this Broker.
+                // Whoever waits for room in this Broker, and whoever has to give some back now that others
+                // keep nothing older.
                 self.core.room_again(now);
+                if self.progress.wants_back.is_some() {
+                    self.on_health();
+                }
             }
             Err(LedgerError::Fenced) => self.fenced(),
             Err(error) => self.write_again(&error),

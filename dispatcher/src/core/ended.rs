@@ -293,7 +293,8 @@ impl Core {
             let at = now.saturating_add(pause).min(replying.until);
             replying.due = Some(at);
             self.timers.insert((at, key.slot, key.position));
-            if matches!(error, PublishError::Full { .. }) {
+            if error.is_no_room() {
+                trigger.pending.refuse_reply(key.position);
                 self.no_room(now, key);
             }
             return;

@@ -119,8 +119,8 @@ pub(crate) struct Pending {
     flying: usize,
     /// Of these, the ones to a subscriber that was replaced: they leave the new one its places.
     replaced: usize,
-    /// Of the others, the ones with a reply to store.
-    storing: usize,
+    /// Of the others, the ones whose reply found no room yet.
+    refused: BTreeSet<Position>,
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
@@ -141,7 +141,7 @@ impl Pending {
             behind: 0,
             flying: 0,
             replaced: 0,
-            storing: 0,
+            refused: BTreeSet::new(),
             replaced_to: 0,
             flying_bytes: 0,
             fetching: 0,
@@ -167,9 +167,24 @@ impl Pending {
         self.flying - self.replaced + self.fetching
     }
 
-    /// Attempts that the subscriber works on, or soon will.
+    /// Places that are not taken by replies that found no room.
     pub(crate) fn at_subscriber(&self) -> usize {
-        self.places_taken() - self.storing
+        self.places_taken() - self.refused.len()
+    }
+
+    /// The reply of `position` found no room.
+    pub(crate) fn refuse_reply(&mut self, position: Position) {
+        let Some(entry) = self.begun.get(&position) else {
+            return;
+        };
+        if matches!(&entry.stage, Stage::Replying(reply) if reply.serial > self.replaced_to) {
+            self.refused.insert(position);
+        }
+    }
+
+    /// How many replies found no room, and the first event of these.
+    pub(crate) fn refused(&self) -> (usize, Option<Position>) {
+        (self.refused.len(), self.refused.first().copied())
     }
 
     /// Whether events in flight take `most` bytes already; one alone may.
@@ -419,7 +434,8 @@ impl Pending {
     /// end as they end, and an ordered lane still waits for them.
     pub(crate) fn replace_subscriber(&mut self, serial: u64) {
         self.replaced_to = serial;
-        (self.replaced, self.storing) = (self.flying, 0);
+        self.replaced = self.flying;
+        self.refused.clear();
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -447,10 +463,8 @@ impl Pending {
                 self.flying_bytes += bytes;
             }
             Stage::Replying(reply) => {
-                let replaced = reply.serial <= self.replaced_to;
                 self.flying += 1;
-                self.replaced += usize::from(replaced);
-                self.storing += usize::from(!replaced);
+                self.replaced += usize::from(reply.serial <= self.replaced_to);
             }
             Stage::Fetching => self.fetching += 1,
             Stage::Blocked => {}
@@ -469,10 +483,9 @@ impl Pending {
                 self.flying_bytes -= bytes;
             }
             Stage::Replying(reply) => {
-                let replaced = reply.serial <= self.replaced_to;
                 self.flying -= 1;
-                self.replaced -= usize::from(replaced);
-                self.storing -= usize::from(!replaced);
+                self.replaced -= usize::from(reply.serial <= self.replaced_to);
+                self.refused.remove(&position);
             }
             Stage::Fetching => self.fetching -= 1,
             Stage::Blocked => {}

@@ -49,6 +49,9 @@ impl Pace {
     }
 }
 
+/// With so many replies that found no room, nothing younger is tried.
+const REFUSED_AT_ONCE: usize = 16;
+
 #[derive(Debug)]
 pub(crate) struct Trigger {
     pub(crate) route: Arc<TriggerRoute>,
@@ -145,20 +148,29 @@ impl Trigger {
         } else {
             self.route.concurrency.max(1) as usize
         };
+        // Who is called now would wait with its reply as well.
+        let waits = self.pending.refused().0 >= REFUSED_AT_ONCE;
         self.route.subscriber.is_some()
+            && !waits
             && self.pending.places_taken() < most
             && !self.pending.is_heavy(settings.flying_bytes)
     }
 
-    /// Whether its first event may be tried although others have all the places: with replies that
-    /// wait for room, which may come back only through it.
-    pub(crate) fn first_may_go(&self, settings: &Settings) -> bool {
+    /// Whether what is older than every reply that found no room may be tried although these have all
+    /// the places: room may come back only through it.
+    pub(crate) fn older_may_go(&self, settings: &Settings) -> bool {
         let pending = &self.pending;
         self.route.subscriber.is_some()
             && !self.held
             && pending.at_subscriber() < self.route.concurrency.max(1) as usize
             && !pending.is_heavy(settings.flying_bytes)
-            && pending.lowest() == pending.first()
+            && pending.lowest().is_some_and(|next| self.is_older(next))
+    }
+
+    /// Whether nothing that found no room is older than `position`.
+    pub(crate) fn is_older(&self, position: Position) -> bool {
+        let (_, first) = self.pending.refused();
+        first.is_none_or(|first| position < first)
     }
 
     /// Where the next attempt at `position` goes.

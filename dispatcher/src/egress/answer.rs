@@ -173,7 +173,7 @@ impl Collected {
         let replies = &desk.world.options.replies;
         let has = self.room.as_ref().map_or(0, ReplyRoom::bytes);
         let (share, namespace) = (&desk.target.replies, &desk.job.attempt.namespace);
-        let taking = replies.take(share, namespace, has, bytes);
+        let taking = replies.take(share, namespace, has, bytes, desk.job.attempt.oldest);
         let Ok(more) = timeout_at(until, taking).await else {
             return false;
         };

@@ -3,6 +3,9 @@
 //! A target has a share of its own, so that one that drips many large replies can't keep the others
 //! of its namespace from replying; and all targets of a namespace together may have as much as they
 //! leave free: one namespace alone half, two a third each.
+//!
+//! Replies that wait to be stored keep their room. In a Broker without room they may wait for the oldest
+//! event's reply, so for that there is a little more, which no other takes.
 
 use std::{
     collections::BTreeMap,
@@ -30,6 +33,8 @@ struct Room {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
+    /// Beyond the budget, of oldest events.
+    beyond: usize,
     by_namespace: BTreeMap<Arc<str>, usize>,
 }
 
@@ -60,29 +65,43 @@ impl ReplyBudget {
         }
     }
 
-    /// Waits for room for `bytes` more of a reply that `has` some already, and takes it.
+    /// Waits for room for `bytes` more of a reply that `has` some already, and takes it; for that of an
+    /// `oldest` event also beyond the budget.
     pub(super) async fn take(
         &self,
         share: &Share,
         namespace: &Arc<str>,
         has: usize,
         bytes: u32,
+        oldest: bool,
     ) -> ReplyRoom {
-        let permit = share.of(namespace).acquire_many_owned(bytes).await;
-        let of_share = permit.expect("the semaphore is never closed");
-        let bytes = bytes as usize;
+        let share = share.of(namespace);
+        let mut of_share = None;
+        if !oldest {
+            let permit = Arc::clone(&share).acquire_many_owned(bytes).await;
+            of_share = Some(permit.expect("the semaphore is never closed"));
+        }
+        let room = |of_share, within, beyond| ReplyRoom {
+            of_share,
+            room: Arc::clone(&self.room),
+            namespace: Arc::clone(namespace),
+            bytes: within,
+            beyond,
+        };
         loop {
             let freed = self.room.freed.notified();
             tokio::pin!(freed);
             // Before looking: what is given back from now on is heard of.
             freed.as_mut().enable();
-            if self.room.take(namespace, has, bytes) {
-                return ReplyRoom {
-                    of_share,
-                    room: Arc::clone(&self.room),
-                    namespace: Arc::clone(namespace),
-                    bytes,
-                };
+            if of_share.is_none() {
+                of_share = Arc::clone(&share).try_acquire_many_owned(bytes).ok();
+            }
+            let wanted = bytes as usize;
+            if of_share.is_some() && self.room.take(namespace, has, wanted) {
+                return room(of_share, wanted, 0);
+            }
+            if oldest && self.room.take_beyond(wanted) {
+                return room(None, 0, wanted);
             }
             freed.await;
         }
@@ -103,6 +122,14 @@ impl Room {
         taken.all += bytes;
         *taken.by_namespace.entry(Arc::clone(namespace)).or_default() += bytes;
         true
+    }
+
+    /// A quarter of the budget is there besides, and always a piece.
+    fn take_beyond(&self, bytes: usize) -> bool {
+        let mut taken = self.taken();
+        let fits = taken.beyond == 0 || taken.beyond + bytes <= self.bytes / 4;
+        taken.beyond += if fits { bytes } else { 0 };
+        fits
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -135,34 +162,40 @@ impl Share {
 /// The share of one reply, given back when dropped: keep it until the reply is stored.
 #[derive(Debug)]
 pub struct ReplyRoom {
-    of_share: OwnedSemaphorePermit,
+    of_share: Option<OwnedSemaphorePermit>,
     room: Arc<Room>,
     namespace: Arc<str>,
+    /// Within the budget, and beyond it.
     bytes: usize,
+    beyond: usize,
 }
 
 impl ReplyRoom {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes
+        self.bytes + self.beyond
     }
 
     pub(super) fn merge(&mut self, mut other: Self) {
-        let of_share = other.of_share.split(other.of_share.num_permits());
-        if let Some(of_share) = of_share {
-            self.of_share.merge(of_share);
+        match (&mut self.of_share, other.of_share.take()) {
+            (Some(own), Some(more)) => own.merge(more),
+            (own, more) => *own = own.take().or(more),
         }
         self.bytes += std::mem::take(&mut other.bytes);
+        self.beyond += std::mem::take(&mut other.beyond);
     }
 }
 
 impl Drop for ReplyRoom {
     fn drop(&mut self) {
-        if self.bytes == 0 {
+        if self.bytes() == 0 {
             return;
         }
+        // Whoever is told that there is room looks here, too.
+        drop(self.of_share.take());
         {
             let mut taken = self.room.taken();
+            taken.beyond -= self.beyond;
             taken.all -= self.bytes;
             if let Some(own) = taken.by_namespace.get_mut(&self.namespace) {
                 *own -= self.bytes;

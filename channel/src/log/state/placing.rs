@@ -167,7 +167,8 @@ impl State {
         match put.origin {
             Some((unit, position)) if taken.is_none() && self.is_oldest(unit, position) => {
                 let claim = Claim::Oldest(unit.pool);
-                self.shares.take(put.pool, claim, charge, now_ms)
+                let (taken, later) = self.shares.take(put.pool, claim, charge, now_ms);
+                (taken, room.and(later))
             }
             _ => (taken, room),
         }

@@ -238,54 +238,92 @@ fn the_marks_are_at_three_quarters_and_seven_eighths() {
     );
 }
 
-/// A full book, in which each pool has ten bytes for what ends its oldest deliveries, and ten that others
-/// may have.
+/// A full book with loans of ten bytes, four at a time.
 fn full_book() -> Shares {
-    let mut shares = Shares::new(1_040).with_last(10);
-    shares.open(A);
-    shares.open(B);
-    fill(&mut shares, A, Claim::Producer);
-    fill(&mut shares, B, Claim::Producer);
-    for pool in [A, B] {
+    let mut shares = Shares::new(160).with_loans(100);
+    assert_eq!((shares.loan, shares.most_loans), (10, 4));
+    shares = Shares::new(1_080).with_loans(10);
+    assert_eq!((shares.loan, shares.most_loans), (10, 8));
+    for pool in [A, B, C] {
+        shares.open(pool);
+        fill(&mut shares, pool, Claim::Producer);
+    }
+    for pool in [A, B, C] {
         fill(&mut shares, pool, Claim::Delivery);
     }
     shares
 }
 
 #[test]
-fn the_oldest_has_a_place_of_its_own_beyond_the_share() {
+fn the_oldest_has_a_loan_beyond_the_share() {
     let mut shares = full_book();
+    for pool in [A, B, C] {
+        fill(&mut shares, pool, Claim::Oldest(pool));
+    }
+    let full = shares.space(A).used;
+    assert_eq!(shares.loans.len(), 3);
     for _ in 0..100 {
         // Whatever else is taken, each gives back through its oldest as much as that takes.
-        fill(&mut shares, A, Claim::Delivery);
-        fill(&mut shares, B, Claim::Producer);
-        assert!(shares.take(A, Claim::Oldest(A), 10, 0).0.is_some());
-        assert!(shares.take(B, Claim::Oldest(B), 10, 0).0.is_some());
-        shares.give_back(A, 10);
-        shares.give_back(B, 10);
+        for pool in [A, B, C] {
+            shares.give_back(pool, 10);
+            fill(&mut shares, pool, Claim::Producer);
+            fill(&mut shares, pool, Claim::Delivery);
+            assert!(shares.take(pool, Claim::Oldest(pool), 10, 0).0.is_some());
+        }
     }
-    let got = [A, B].map(|pool| fill(&mut shares, pool, Claim::Oldest(pool)));
-    assert!(got.iter().all(|got| *got >= 10), "{got:?}");
-    let sum = shares.space(A).used + shares.space(B).used;
-    assert!(sum <= 1_040, "{sum}");
+    assert_eq!(shares.space(A).used, full);
+    let sum: u64 = [A, B, C].iter().map(|pool| shares.space(*pool).used).sum();
+    assert!(sum <= 1_080, "{sum}");
 }
 
+// Of a place that all others shared, one that only gave used up what the other two gave each other.
 #[test]
-fn what_comes_from_others_has_a_place_only_while_they_are_full() {
+fn pools_that_send_to_each_other_have_loans_that_no_third_one_takes() {
     let mut shares = full_book();
-    let used = shares.space(A).used;
+    for pool in [A, B] {
+        fill(&mut shares, pool, Claim::Oldest(C));
+    }
     // Crosswise, again and again: what is taken here is given back there.
     for _ in 0..100 {
+        fill(&mut shares, A, Claim::Oldest(C));
         assert!(shares.take(A, Claim::Oldest(B), 10, 0).0.is_some());
         shares.give_back(B, 10);
         assert!(shares.take(B, Claim::Oldest(A), 10, 0).0.is_some());
         shares.give_back(A, 10);
     }
-    assert_eq!(shares.space(A).used, used);
-    let others = fill(&mut shares, A, Claim::Oldest(B));
-    assert!(fill(&mut shares, A, Claim::Oldest(A)) >= 10, "{others}");
+}
+
+#[test]
+fn who_still_has_room_of_its_own_has_no_loan_elsewhere() {
+    let mut shares = full_book();
+    fill(&mut shares, A, Claim::Oldest(A));
     shares.give_back(B, shares.space(B).used);
     assert!(shares.take(A, Claim::Oldest(B), 10, 0).0.is_none());
+}
+
+#[test]
+fn where_loans_are_few_each_that_has_begun_is_whole() {
+    let mut shares = Shares::new(1_600).with_loans(1_000);
+    assert_eq!((shares.loan, shares.most_loans), (100, 4));
+    let pools: Vec<PoolId> = (1..=8).map(PoolId).collect();
+    for pool in &pools {
+        shares.open(*pool);
+    }
+    for claim in [Claim::Producer, Claim::Delivery] {
+        for pool in &pools {
+            fill(&mut shares, *pool, claim);
+        }
+    }
+    for pool in &pools {
+        while shares.loans.is_empty() || shares.space(*pool).used < shares.space(*pool).share {
+            assert!(shares.take(*pool, Claim::Oldest(*pool), 1, 0).0.is_some());
+        }
+    }
+    let lent = |shares: &mut Shares, pool| fill(shares, pool, Claim::Oldest(pool));
+    let got: Vec<u64> = pools.iter().map(|pool| lent(&mut shares, *pool)).collect();
+    assert_eq!(got.iter().filter(|got| **got >= 99).count(), 4, "{got:?}");
+    shares.give_back(pools[0], 100);
+    assert_eq!(lent(&mut shares, pools[7]), 100);
 }
 
 #[test]
@@ -300,5 +338,6 @@ fn what_was_lent_is_given_back_first_and_goes_with_its_pool() {
     shares.close(A);
     shares.open(A);
     assert_eq!(shares.space(A).used, 0);
-    assert_eq!((shares.lent, shares.used), (0, shares.space(B).used));
+    let used = shares.space(B).used + shares.space(C).used;
+    assert_eq!((shares.loans.len(), shares.lent, shares.used), (0, 0, used));
 }

@@ -60,6 +60,52 @@ fn the_first_event_is_tried_again_although_replies_that_wait_have_all_the_places
     );
 }
 
+// One after the other waited out its pause, since replies to younger ones had all the places.
+#[test]
+fn what_is_older_than_all_replies_that_wait_is_tried_together() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 3,
+        ..retrying(1, 5)
+    });
+    bench.publish("--------");
+    bench.read();
+    for start in bench.starts() {
+        bench.fails(&start);
+    }
+    for start in bench.starts() {
+        bench.ends(&start, &reply());
+    }
+    for (_, reply) in bench.replies() {
+        bench.is_stored(&reply, &FULL);
+    }
+    bench.wait(1_000);
+    assert_eq!(bench.positions(), [1, 2, 3]);
+}
+
+#[test]
+fn with_many_replies_that_wait_nothing_younger_is_tried() {
+    let mut bench = Bench::new(100);
+    bench.declare(trigger(1));
+    bench.publish(&"-".repeat(20));
+    bench.read();
+    for start in bench.starts() {
+        bench.ends(&start, &reply());
+    }
+    let waiting = bench.replies();
+    for (_, reply) in &waiting {
+        bench.is_stored(reply, &FULL);
+    }
+    bench.publish("--");
+    bench.read();
+    assert_eq!(bench.positions(), [0; 0]);
+    bench.wait(50);
+    for (_, reply) in bench.replies().iter().take(5) {
+        bench.is_stored(reply, &Ok(()));
+    }
+    assert_eq!(bench.positions(), [21, 22]);
+}
+
 #[test]
 fn a_subscriber_never_has_more_at_once_than_it_takes() {
     let mut bench = Bench::new(100);

@@ -329,3 +329,34 @@ async fn namespaces_behind_one_gateway_have_shares_of_their_own() {
     assert_eq!(reply(&stage.attempt().await).id(), "r1");
     drop(held);
 }
+
+// Where younger replies waited for room in a full Broker, they had the room for replies, and the oldest
+// one's, for which they waited, could not be read.
+#[tokio::test(start_paused = true)]
+async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(40);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    let younger = stage.attempt_held().await;
+    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
+    stage.oldest = true;
+    let oldest = stage.attempt_held().await;
+    assert_eq!(reply(&oldest.outcome).id(), "r1");
+    assert_eq!(stage.budget.free(), 30, "it takes nothing of the others'");
+    assert_eq!(
+        failed(&stage.attempt().await),
+        FailedKind::Broken,
+        "and there is not much of that"
+    );
+    drop(oldest);
+    drop(younger);
+    let within = stage.attempt_held().await;
+    assert_eq!(reply(&within.outcome).id(), "r1");
+    assert_eq!(
+        stage.budget.free(),
+        30,
+        "where there is room it is one of all"
+    );
+}

@@ -298,6 +298,7 @@ pub(super) struct Stage {
     pub(super) event: Event,
     pub(super) timeout: Duration,
     pub(super) wants_reply: bool,
+    pub(super) oldest: bool,
     pub(super) namespace: Arc<str>,
     pub(super) budget: ReplyBudget,
     options: EgressOptions,
@@ -352,6 +353,7 @@ impl Stage {
             event,
             timeout,
             wants_reply: true,
+            oldest: false,
             namespace: Arc::from("default"),
             budget,
             options,
@@ -388,6 +390,7 @@ impl Stage {
             event: Arc::new(event),
             timeout: self.timeout,
             wants_reply: self.wants_reply,
+            oldest: self.oldest,
             namespace: Arc::clone(&self.namespace),
         };
         self.egress.start(attempt, &self.done);
