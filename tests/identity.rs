@@ -11,7 +11,7 @@ use volley_conformance::{
     sink::{Script, Sink, Turn},
     subject::{
         Subject,
-        volley::{Volley, is_ready},
+        volley::{Volley, condition, is_ready},
     },
     wire,
 };
@@ -30,14 +30,14 @@ struct Stage {
 impl Stage {
     /// A Broker, with a Trigger of its own file for each name.
     async fn set(names: &[&str]) -> Self {
+        Self::of(&broker("shop"), names).await
+    }
+
+    async fn of(shop: &Declared, names: &[&str]) -> Self {
         let sink = Sink::listen().await.expect("a sink");
-        let volley = Volley::start(
-            env!("CARGO_BIN_EXE_volley").into(),
-            &broker("shop").yaml(),
-            &[],
-        )
-        .await
-        .expect("it starts");
+        let binary = env!("CARGO_BIN_EXE_volley").into();
+        let volley = Volley::start(binary, &shop.yaml(), &[]).await;
+        let volley = volley.expect("it starts");
         let producer = Producer::new(volley.broker("default", "shop"));
         let stage = Self {
             volley,
@@ -168,6 +168,52 @@ async fn a_deleted_trigger_loses_its_backlog_by_rule_and_starts_at_now_when_made
     let new: Vec<_> = stage.sink.seen("/t").split_off(old);
     let ids: Vec<_> = new.iter().filter_map(|one| one.head.get("ce-id")).collect();
     assert_eq!(ids, ["e-6"]);
+    stage.finish().await;
+}
+
+// A ConfigMap beside it made it a deleted Broker: what had been answered 202 was gone.
+#[tokio::test]
+async fn a_broker_that_can_be_served_no_more_delivers_what_it_has() {
+    let config = "config: {apiVersion: v1, kind: ConfigMap, name: kafka-broker-config, \
+                  namespace: knative-eventing}";
+    let mut stage = Stage::of(&broker("shop").spec(config), &["t"]).await;
+    stage.sink.script("/t", Script::always(Turn::status(503)));
+    for _ in 0..5 {
+        stage.post().await;
+    }
+    let waits =
+        |books: &Account| books.settled && books.row("t").is_some_and(|row| row.pending == 5);
+    stage.books(waits).await;
+    let kafka = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kafka-broker-config, \
+                 namespace: knative-eventing}\ndata: {bootstrap.servers: 'my-cluster:9092'}\n";
+    stage.volley.apply("kafka", kafka).await.expect("a file");
+    let is_ready = |shown: Option<&Value>| shown.is_some_and(is_ready);
+    let shop = broker("shop").object();
+    let shown = stage.volley.until(shop.clone(), |shown| !is_ready(shown));
+    let shown = shown.await.expect("it comes to that").unwrap_or_default();
+    let message = condition(&shown, "IngressReady").expect("a condition")["message"].to_string();
+    assert!(message.contains("goes on being delivered"), "{message}");
+    let status = stage.producer.event("late", "com.example.order", &[]).await;
+    assert_eq!(status.expect("an answer"), 404);
+    stage.books(waits).await;
+    stage.sink.script("/t", Script::accepting());
+    let books = stage.books(Account::is_done).await;
+    assert_eq!(books.row("t").expect("its row").delivered, 5);
+    stage.remove("kafka.yaml");
+    stage
+        .volley
+        .until(shop, is_ready)
+        .await
+        .expect("it is served again");
+    stage.post().await;
+    let all =
+        |books: &Account| books.is_done() && books.row("t").is_some_and(|row| row.delivered == 6);
+    let books = stage.books(all).await;
+    assert_eq!(
+        books.triggers.len(),
+        1,
+        "it is the same Broker all the time"
+    );
     stage.finish().await;
 }
 

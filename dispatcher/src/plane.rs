@@ -372,6 +372,14 @@ impl Dispatcher {
             let prepared = self.publisher.channel().prepare(&storage).await;
             prepared.map_err(|error| error.to_string())?;
         }
+        match (old.open, route.open) {
+            (true, false) => warn!(
+                broker = %route.key,
+                "the broker takes no more events: it can't be served as it is declared now; what it has goes on being delivered"
+            ),
+            (false, true) => info!(broker = %route.key, "the broker takes events again"),
+            _ => {}
+        }
         running.route = Arc::clone(route);
         self.state().brokers.insert(uid, running);
         tell(&units, changes.rest).await

@@ -68,6 +68,9 @@ pub struct BrokerRoute {
     pub partitions: u32,
     /// What is kept although nobody needs it any more.
     pub retention: Retention,
+    /// Whether producers may post to it. One that was served and can't be any more, as its config has
+    /// changed, takes nothing; what it has goes on being delivered.
+    pub open: bool,
     /// Its Triggers by uid. One that is missing here has been deleted.
     pub triggers: Table<TriggerRoute>,
 }

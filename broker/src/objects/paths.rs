@@ -57,7 +57,7 @@ impl Paths for IngressPaths {
             .lock()
             .expect("nothing panics while it holds the doors");
         doors.close(plan);
-        for (uid, broker) in &plan.brokers {
+        for (uid, broker) in plan.brokers.iter().filter(|(_, broker)| broker.open) {
             if !doors.open.contains_key(uid) {
                 let counts = doors.counts_of(&broker.key);
                 let (namespace, name) = (&broker.key.namespace, &broker.key.name);
@@ -74,11 +74,11 @@ impl Paths for IngressPaths {
 }
 
 impl Doors {
-    /// Closes the doors of Brokers that are not in `plan`.
+    /// Closes the doors of Brokers that are not in `plan`, or take nothing.
     fn close(&mut self, plan: &Plan) {
         let gone = &mut self.gone;
         self.open.retain(|uid, door| {
-            let stays = plan.brokers.contains_key(uid);
+            let stays = plan.brokers.get(uid).is_some_and(|broker| broker.open);
             if !stays {
                 gone.push_back(ObjectKey::new(door.namespace(), door.name()));
             }
@@ -118,6 +118,7 @@ mod tests {
                 key: ObjectKey::new("default", name),
                 backend: Backend::Memory,
                 partitions: 1,
+                open: true,
                 triggers: Table::default(),
             };
             (uid, Arc::new(route))

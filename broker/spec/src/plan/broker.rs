@@ -60,8 +60,13 @@ pub(super) fn served(
         .collect()
 }
 
-/// Plans `broker`, with what `defaults` fill in.
-pub(super) fn plan(broker: &Broker, defaults: &Defaults, world: &World<'_>) -> PlannedBroker {
+/// Plans `broker`, with what `defaults` fill in; `before` is its route so far.
+pub(super) fn plan(
+    broker: &Broker,
+    defaults: &Defaults,
+    world: &World<'_>,
+    before: Option<&BrokerRoute>,
+) -> PlannedBroker {
     let broker = &defaults.broker(broker);
     let metadata = &broker.metadata;
     let key = ObjectKey::new(metadata.namespace(), metadata.name.as_str());
@@ -71,26 +76,27 @@ pub(super) fn plan(broker: &Broker, defaults: &Defaults, world: &World<'_>) -> P
         ..Status::default()
     };
     let backend = backend(broker, defaults, world.known, world.facts);
-    let route = match &backend {
-        Ok(backend) => {
-            serving(&mut status, *backend, world.address(&key));
-            Some(BrokerRoute {
-                uid: world.uid(ObjectKind::Broker, &key),
-                key: key.clone(),
-                backend: *backend,
-                partitions: partitions(broker),
-                retention: metadata
-                    .annotation(annotations::RETENTION)
-                    .and_then(annotations::retention)
-                    .unwrap_or_default(),
-                triggers: Table::default(),
-            })
-        }
-        Err(gap) => {
-            not_serving(&mut status, gap);
-            None
-        }
-    };
+    let uid = world.uid(ObjectKind::Broker, &key);
+    // Nobody deleted it: what it has was answered 202.
+    let kept_in = before.filter(|before| before.uid == uid);
+    let kept_in = kept_in.map(|before| before.backend);
+    match &backend {
+        Ok(backend) => serving(&mut status, *backend, world.address(&key)),
+        Err(gap) => not_serving(&mut status, gap, kept_in.is_some()),
+    }
+    let route = backend.as_ref().ok().copied().or(kept_in);
+    let route = route.map(|channel| BrokerRoute {
+        uid,
+        key: key.clone(),
+        backend: channel,
+        partitions: partitions(broker),
+        retention: metadata
+            .annotation(annotations::RETENTION)
+            .and_then(annotations::retention)
+            .unwrap_or_default(),
+        open: backend.is_ok(),
+        triggers: Table::default(),
+    });
     let (dead_letter, dead_letter_gap) = dead_letter(broker, &key, world, &mut status);
     if let Ok(backend) = backend {
         durability(&mut status, backend);
@@ -128,8 +134,12 @@ fn serving(status: &mut Status, backend: Backend, url: String) {
     status.address = Some(address);
 }
 
-fn not_serving(status: &mut Status, gap: &Gap) {
-    let why = "it has no channel";
+fn not_serving(status: &mut Status, gap: &Gap, was_served: bool) {
+    let why = if was_served {
+        "it has no channel any more: nothing is taken; what it has is kept and goes on being delivered"
+    } else {
+        "it has no channel"
+    };
     status.set(
         of_broker::TRIGGER_CHANNEL_READY,
         Truth::False,

@@ -175,10 +175,13 @@ impl Planner {
             facts,
         };
         let planned = known.brokers.iter().map(|(key, object)| {
-            let planned = broker::plan(object, &defaults, &world);
+            let before = self.brokers.get(key);
+            let before = before.and_then(|before| before.route.as_ref());
+            let planned = broker::plan(object, &defaults, &world, before);
             (key.clone(), planned)
         });
-        self.brokers = planned.collect();
+        let planned = planned.collect();
+        self.brokers = planned;
         let routes = self.brokers.values().filter_map(|planned| {
             let route = planned.route.as_ref()?;
             Some((route.uid, Arc::new(route.clone())))

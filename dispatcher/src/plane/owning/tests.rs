@@ -134,6 +134,7 @@ fn plan() -> Arc<Plan> {
         key: ObjectKey::new("default", "shared"),
         backend: Backend::Memory,
         partitions: UNITS,
+        open: true,
         retention: Retention::default(),
         triggers: [(trigger.uid, Arc::new(trigger))].into_iter().collect(),
     };
