@@ -297,6 +297,9 @@ impl Actor {
             Done::Reply(key, answer) => {
                 let jitter = self.rng.f64();
                 self.core.stored(now, key, &answer, jitter);
+                if answer.is_err_and(|error| error.is_no_room()) && !self.progress.step_aside(key) {
+                    self.core.let_reply_go(now, key, jitter);
+                }
                 if !self.core.is_replying(key) {
                     self.progress.release(key);
                 }

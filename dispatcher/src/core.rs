@@ -313,7 +313,7 @@ impl Core {
             return trigger.pending.lowest();
         }
         let next = trigger.pending.next(&self.shelf);
-        let next = next.filter(|next| has_place || trigger.is_older(*next));
+        let next = next.filter(|next| has_place || trigger.pending.is_older(*next));
         self.weigh(slot);
         next
     }

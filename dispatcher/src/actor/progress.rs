@@ -100,6 +100,12 @@ impl Progress {
         self.rooms.retain(|key, _| is_wanted(*key));
     }
 
+    /// The reply waits where it keeps no other from being read. False: there is no room for that.
+    pub(super) fn step_aside(&mut self, key: AttemptKey) -> bool {
+        let room = self.rooms.get_mut(&key);
+        room.is_none_or(ReplyRoom::step_aside)
+    }
+
     pub(super) fn release(&mut self, key: AttemptKey) -> Option<ReplyRoom> {
         self.rooms.remove(&key)
     }

@@ -248,6 +248,7 @@ impl Core {
         self.index.remove(slot);
         self.forget_reading(slot, &trigger);
         self.ready.remove(&slot);
+        self.roomless.retain(|(_, of)| *of != slot);
         self.unsettled.remove(&slot);
         self.weight -= trigger.weighed;
         let pending = std::mem::replace(&mut trigger.pending, Pending::new(Order::None));

@@ -9,7 +9,7 @@ use volley_spec::report::SinkHealth;
 use super::{
     AttemptKey, Core, Dropped, Ending, ReplyToStore, Slot,
     altered::Altered,
-    pending::{Dead, Replying, Stage},
+    pending::{Dead, Entry, Replying, Stage},
     trigger::Reading,
 };
 use crate::{
@@ -281,6 +281,7 @@ impl Core {
         }
         self.ready.insert(key.slot);
         let Err(error) = answer else {
+            trigger.pending.reopen();
             self.finish(key.slot, key.position, Ending::Delivered);
             return self.room_again(now);
         };
@@ -299,13 +300,35 @@ impl Core {
             }
             return;
         }
-        let attempts = entry.attempts;
-        let outcome = Outcome::failed(
-            FailedKind::ReplyNotStored,
-            format!("the reply could not be stored: {error}"),
-        );
-        let delivery = &trigger.route.delivery;
-        match policy::after(delivery, attempts, &outcome, jitter) {
+        self.reply_failed(now, key, &error.to_string(), jitter);
+    }
+
+    /// A reply that found no room in its Broker finds none to wait in either. The first of its Trigger
+    /// waits where it is; any other has failed, and is not tried again before it may help; whether it was
+    /// let go.
+    pub fn let_reply_go(&mut self, now: Duration, key: AttemptKey, jitter: f64) -> bool {
+        if !self.is_replying(key)
+            || self.trigger_mut(key.slot).pending.first() == Some(key.position)
+        {
+            return false;
+        }
+        self.reply_failed(now, key, "too many replies wait for room", jitter);
+        self.trigger_mut(key.slot).pending.close();
+        true
+    }
+
+    fn reply_failed(&mut self, now: Duration, key: AttemptKey, why: &str, jitter: f64) {
+        let trigger = self.trigger_mut(key.slot);
+        let entry = trigger.pending.entry(key.position);
+        let due = entry.and_then(Entry::due);
+        let attempts = entry.map_or(0, |entry| entry.attempts);
+        let why = format!("the reply could not be stored: {why}");
+        let outcome = Outcome::failed(FailedKind::ReplyNotStored, why);
+        let next = policy::after(&trigger.route.delivery, attempts, &outcome, jitter);
+        if let Some(due) = due {
+            self.timers.remove(&(due, key.slot, key.position));
+        }
+        match next {
             Next::Retry { wait } => self.retry(now, key, wait),
             Next::GiveUp(failure) => self.give_up(now, key.slot, key.position, failure),
             Next::Done { .. } => {}

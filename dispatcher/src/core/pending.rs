@@ -120,7 +120,10 @@ pub(crate) struct Pending {
     /// Of these, the ones to a subscriber that was replaced: they leave the new one its places.
     replaced: usize,
     /// Of the others, the ones whose reply found no room yet.
-    refused: BTreeSet<Position>,
+    refused: BTreeMap<Position, usize>,
+    refused_bytes: usize,
+    /// One was let go, since there was no room for it to wait in either.
+    closed: bool,
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
@@ -141,7 +144,9 @@ impl Pending {
             behind: 0,
             flying: 0,
             replaced: 0,
-            refused: BTreeSet::new(),
+            refused: BTreeMap::new(),
+            refused_bytes: 0,
+            closed: false,
             replaced_to: 0,
             flying_bytes: 0,
             fetching: 0,
@@ -177,14 +182,44 @@ impl Pending {
         let Some(entry) = self.begun.get(&position) else {
             return;
         };
-        if matches!(&entry.stage, Stage::Replying(reply) if reply.serial > self.replaced_to) {
-            self.refused.insert(position);
+        match &entry.stage {
+            Stage::Replying(reply) if reply.serial > self.replaced_to => {
+                let bytes = reply.reply.size();
+                if self.refused.insert(position, bytes).is_none() {
+                    self.refused_bytes += bytes;
+                }
+            }
+            _ => {}
         }
     }
 
-    /// How many replies found no room, and the first event of these.
-    pub(crate) fn refused(&self) -> (usize, Option<Position>) {
-        (self.refused.len(), self.refused.first().copied())
+    /// Whether the reply of `position` found no room.
+    pub(crate) fn is_refused(&self, position: Position) -> bool {
+        self.refused.contains_key(&position)
+    }
+
+    /// A reply was let go that would have had to wait: until one is stored, only what is
+    /// [older](Self::is_older) than all that wait makes sense to try.
+    pub(crate) fn close(&mut self) {
+        self.closed = true;
+    }
+
+    /// A reply was stored.
+    pub(crate) fn reopen(&mut self) {
+        self.closed = false;
+    }
+
+    /// Whether replies that found no room take `most` bytes, or one had to be let go.
+    pub(crate) fn has_refused(&self, most: usize) -> bool {
+        self.closed || self.refused_bytes >= most
+    }
+
+    /// Whether all replies that found no room are of younger events.
+    pub(crate) fn is_older(&self, position: Position) -> bool {
+        match self.refused.first_key_value() {
+            Some((first, _)) => position < *first,
+            None => !self.closed || self.first() == Some(position),
+        }
     }
 
     /// Whether events in flight take `most` bytes already; one alone may.
@@ -436,6 +471,7 @@ impl Pending {
         self.replaced_to = serial;
         self.replaced = self.flying;
         self.refused.clear();
+        (self.refused_bytes, self.closed) = (0, false);
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -485,7 +521,7 @@ impl Pending {
             Stage::Replying(reply) => {
                 self.flying -= 1;
                 self.replaced -= usize::from(reply.serial <= self.replaced_to);
-                self.refused.remove(&position);
+                self.refused_bytes -= self.refused.remove(&position).unwrap_or(0);
             }
             Stage::Fetching => self.fetching -= 1,
             Stage::Blocked => {}

@@ -127,10 +127,7 @@ impl Core {
     pub(super) fn waits_for_room(&self, slot: Slot, trigger: &Trigger) -> bool {
         let first = trigger.pending.first();
         first.is_some_and(|first| {
-            let entry = trigger.pending.entry(first);
-            let stage = entry.map(|entry| &entry.stage);
-            self.roomless.contains(&(first, slot))
-                || matches!(stage, Some(Stage::Replying(reply)) if reply.tries > 1)
+            trigger.pending.is_refused(first) || self.roomless.contains(&(first, slot))
         })
     }
 

@@ -49,8 +49,8 @@ impl Pace {
     }
 }
 
-/// With so many replies that found no room, nothing younger is tried.
-const REFUSED_AT_ONCE: usize = 16;
+/// With so many bytes of replies that found no room, nothing younger is tried.
+const REFUSED_BYTES: usize = 4 << 20;
 
 #[derive(Debug)]
 pub(crate) struct Trigger {
@@ -143,17 +143,16 @@ impl Trigger {
 
     /// Whether an attempt may start now if there is one to make, rate aside.
     pub(crate) fn has_place(&self, settings: &Settings) -> bool {
-        let most = if self.held {
-            1
+        let pending = &self.pending;
+        // A probe needs no place of those whose replies wait. And who is called now while many do
+        // would wait with its reply as well.
+        let has_place = if self.held {
+            pending.at_subscriber() < 1
         } else {
-            self.route.concurrency.max(1) as usize
+            pending.places_taken() < self.route.concurrency.max(1) as usize
+                && !pending.has_refused(REFUSED_BYTES)
         };
-        // Who is called now would wait with its reply as well.
-        let waits = self.pending.refused().0 >= REFUSED_AT_ONCE;
-        self.route.subscriber.is_some()
-            && !waits
-            && self.pending.places_taken() < most
-            && !self.pending.is_heavy(settings.flying_bytes)
+        self.route.subscriber.is_some() && has_place && !pending.is_heavy(settings.flying_bytes)
     }
 
     /// Whether what is older than every reply that found no room may be tried although these have all
@@ -164,13 +163,7 @@ impl Trigger {
             && !self.held
             && pending.at_subscriber() < self.route.concurrency.max(1) as usize
             && !pending.is_heavy(settings.flying_bytes)
-            && pending.lowest().is_some_and(|next| self.is_older(next))
-    }
-
-    /// Whether nothing that found no room is older than `position`.
-    pub(crate) fn is_older(&self, position: Position) -> bool {
-        let (_, first) = self.pending.refused();
-        first.is_none_or(|first| position < first)
+            && pending.lowest().is_some_and(|next| pending.is_older(next))
     }
 
     /// Where the next attempt at `position` goes.

@@ -4,8 +4,10 @@
 //! of its namespace from replying; and all targets of a namespace together may have as much as they
 //! leave free: one namespace alone half, two a third each.
 //!
-//! Replies that wait to be stored keep their room. In a Broker without room they may wait for the oldest
-//! event's reply, so for that there is a little more, which no other takes.
+//! A reply keeps its room until it is stored. One that finds none in its Broker may wait for long, and then
+//! takes of as much room again, by the same rule, that is for such replies alone
+//! ([`step_aside`](ReplyRoom::step_aside)): so they never keep other Brokers from replying. And for what
+//! they may wait for, the reply to the oldest event, there is a little more.
 
 use std::{
     collections::BTreeMap,
@@ -32,10 +34,45 @@ struct Room {
 
 #[derive(Debug, Default)]
 struct Taken {
-    all: usize,
+    /// Of replies that are read, or stored right now.
+    moving: Part,
+    /// Of those that found no room in their Broker.
+    waiting: Part,
     /// Beyond the budget, of oldest events.
     beyond: usize,
+}
+
+#[derive(Debug, Default)]
+struct Part {
+    all: usize,
     by_namespace: BTreeMap<Arc<str>, usize>,
+}
+
+impl Part {
+    /// Takes `bytes` of so many, for a reply that `has` some already.
+    fn take(&mut self, of: usize, namespace: &Arc<str>, has: usize, bytes: usize) -> bool {
+        let own = self.by_namespace.get(namespace).copied().unwrap_or(0);
+        let Some(left) = (of - self.all).checked_sub(bytes) else {
+            return false;
+        };
+        // One reply alone may be larger than what its namespace may have.
+        if own + bytes > left && own != has {
+            return false;
+        }
+        self.all += bytes;
+        *self.by_namespace.entry(Arc::clone(namespace)).or_default() += bytes;
+        true
+    }
+
+    fn give_back(&mut self, namespace: &Arc<str>, bytes: usize) {
+        self.all -= bytes;
+        if let Some(own) = self.by_namespace.get_mut(namespace) {
+            *own -= bytes;
+            if *own == 0 {
+                self.by_namespace.remove(namespace);
+            }
+        }
+    }
 }
 
 impl ReplyBudget {
@@ -52,7 +89,7 @@ impl ReplyBudget {
 
     /// Bytes that are free now.
     pub fn free(&self) -> usize {
-        self.room.bytes - self.room.taken().all
+        self.room.bytes - self.room.taken().moving.all
     }
 
     /// The part of it that one target may take: a quarter, but always one whole reply.
@@ -87,6 +124,7 @@ impl ReplyBudget {
             namespace: Arc::clone(namespace),
             bytes: within,
             beyond,
+            waits: 0,
         };
         loop {
             let freed = self.room.freed.notified();
@@ -110,18 +148,7 @@ impl ReplyBudget {
 
 impl Room {
     fn take(&self, namespace: &Arc<str>, has: usize, bytes: usize) -> bool {
-        let mut taken = self.taken();
-        let own = taken.by_namespace.get(namespace).copied().unwrap_or(0);
-        let Some(left) = (self.bytes - taken.all).checked_sub(bytes) else {
-            return false;
-        };
-        // One reply alone may be larger than what its namespace may have.
-        if own + bytes > left && own != has {
-            return false;
-        }
-        taken.all += bytes;
-        *taken.by_namespace.entry(Arc::clone(namespace)).or_default() += bytes;
-        true
+        self.taken().moving.take(self.bytes, namespace, has, bytes)
     }
 
     /// A quarter of the budget is there besides, and always a piece.
@@ -165,15 +192,38 @@ pub struct ReplyRoom {
     of_share: Option<OwnedSemaphorePermit>,
     room: Arc<Room>,
     namespace: Arc<str>,
-    /// Within the budget, and beyond it.
+    /// Within the budget, beyond it, and among those that wait.
     bytes: usize,
     beyond: usize,
+    waits: usize,
 }
 
 impl ReplyRoom {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.beyond
+        self.bytes + self.beyond + self.waits
+    }
+
+    /// Moves to where replies wait that find no room in their Broker. False: there is no room either.
+    pub fn step_aside(&mut self) -> bool {
+        let bytes = self.bytes + self.beyond;
+        let stepped = {
+            let mut taken = self.room.taken();
+            let aside = taken
+                .waiting
+                .take(self.room.bytes, &self.namespace, 0, bytes);
+            if aside {
+                taken.beyond -= self.beyond;
+                taken.moving.give_back(&self.namespace, self.bytes);
+            }
+            aside
+        };
+        if stepped {
+            (self.bytes, self.beyond, self.waits) = (0, 0, self.waits + bytes);
+            drop(self.of_share.take());
+            self.room.freed.notify_waiters();
+        }
+        stepped
     }
 
     pub(super) fn merge(&mut self, mut other: Self) {
@@ -196,13 +246,8 @@ impl Drop for ReplyRoom {
         {
             let mut taken = self.room.taken();
             taken.beyond -= self.beyond;
-            taken.all -= self.bytes;
-            if let Some(own) = taken.by_namespace.get_mut(&self.namespace) {
-                *own -= self.bytes;
-                if *own == 0 {
-                    taken.by_namespace.remove(&self.namespace);
-                }
-            }
+            taken.moving.give_back(&self.namespace, self.bytes);
+            taken.waiting.give_back(&self.namespace, self.waits);
         }
         self.room.freed.notify_waiters();
     }

@@ -226,7 +226,7 @@ impl Status {
             );
             self.inform(BACKLOG_KEPT, Truth::False, "Overflow", message);
         } else if state.waits_for_room {
-            let message = "the reply or the dead letter of its oldest event finds no room in a full Broker: they take more room than their events give back";
+            let message = "the reply or the dead letter of its oldest event finds no room in a full Broker: an event of another Trigger keeps it full, or they take more room than their events give back";
             self.inform(BACKLOG_KEPT, Truth::True, "WaitsForRoom", message);
         } else if state.blocks_publish {
             let message =

@@ -3,13 +3,17 @@
 use std::time::Duration;
 
 use volley_channel::PublishError;
+use volley_event::Event;
 use volley_spec::route::TriggerRoute;
 
 use super::{
     bench::{Bench, retrying, sink, trigger},
     pending::reply,
 };
-use crate::core::ReplyToStore;
+use crate::{
+    core::ReplyToStore,
+    outcome::{Answer, Outcome},
+};
 
 const FULL: Result<(), PublishError> = Err(PublishError::Full {
     retry_after: Duration::from_secs(1),
@@ -83,14 +87,26 @@ fn what_is_older_than_all_replies_that_wait_is_tried_together() {
     assert_eq!(bench.positions(), [1, 2, 3]);
 }
 
+/// An answer with so many bytes.
+fn large(bytes: usize) -> Outcome {
+    let event = Event::builder().id("r").source("/reply").kind("b");
+    let event = event.untyped_data(vec![0; bytes]).build();
+    Outcome::Answered {
+        status: 200,
+        retry_after: None,
+        answer: Answer::Reply(Box::new(event.expect("a valid event"))),
+        excerpt: bytes::Bytes::new(),
+    }
+}
+
 #[test]
-fn with_many_replies_that_wait_nothing_younger_is_tried() {
+fn with_many_bytes_of_replies_that_wait_nothing_younger_is_tried() {
     let mut bench = Bench::new(100);
     bench.declare(trigger(1));
     bench.publish(&"-".repeat(20));
     bench.read();
     for start in bench.starts() {
-        bench.ends(&start, &reply());
+        bench.ends(&start, &large(250_000));
     }
     let waiting = bench.replies();
     for (_, reply) in &waiting {
@@ -104,6 +120,59 @@ fn with_many_replies_that_wait_nothing_younger_is_tried() {
         bench.is_stored(reply, &Ok(()));
     }
     assert_eq!(bench.positions(), [21, 22]);
+}
+
+#[test]
+fn a_reply_that_is_let_go_has_failed_and_the_first_one_never_is() {
+    let mut bench = Bench::new(100);
+    bench.declare(retrying(1, 5));
+    bench.publish("---");
+    bench.read();
+    for start in bench.starts() {
+        bench.ends(&start, &reply());
+    }
+    let waiting = bench.replies();
+    for (_, reply) in &waiting {
+        bench.is_stored(reply, &FULL);
+    }
+    let went = waiting.iter().map(|(_, reply)| reply.key);
+    let went: Vec<bool> = went
+        .map(|key| bench.core.let_reply_go(bench.now, key, 0.0))
+        .collect();
+    assert_eq!(went, [false, true, true]);
+    bench.wait(1_000);
+    assert_eq!(bench.positions(), [0; 0], "they would be let go again");
+    bench.publish("-");
+    bench.read();
+    assert_eq!(bench.positions(), [0; 0]);
+    let first = bench.replies();
+    assert_eq!(first.len(), 1);
+    bench.is_stored(&first[0].1, &Ok(()));
+    let again = bench.starts();
+    assert_eq!(super::bench::positions(&again), [2, 3, 4]);
+    assert_eq!(again[0].earlier, 1);
+}
+
+// Held, it has one place, which replies had that waited for what only a probe could free.
+#[test]
+fn a_held_trigger_probes_although_replies_wait_for_room() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        hold_when_refused: true,
+        ..retrying(1, 5)
+    });
+    bench.publish("---");
+    bench.read();
+    let begun = bench.starts();
+    for start in &begun[1..] {
+        bench.ends(start, &reply());
+    }
+    for (_, reply) in bench.replies() {
+        bench.is_stored(&reply, &FULL);
+    }
+    bench.refuses(&begun[0]);
+    bench.wait(1_000);
+    assert_eq!(bench.positions(), [1]);
 }
 
 #[test]

@@ -360,3 +360,31 @@ async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room
         "where there is room it is one of all"
     );
 }
+
+// Replies that waited for room in one Broker kept others of its namespace from replying.
+#[tokio::test(start_paused = true)]
+async fn replies_that_wait_for_room_in_their_broker_leave_the_room_for_others() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(40);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    let mut waiting = Vec::new();
+    for aside in [true, true, false] {
+        let mut ended = stage.attempt_held().await;
+        let room = ended.hold.as_mut().expect("it is read");
+        assert_eq!(room.step_aside(), aside, "half of as much again");
+        waiting.push(ended);
+        let free = if aside { 40 } else { 30 };
+        assert_eq!(stage.budget.free(), free);
+    }
+    waiting.remove(0);
+    let mut last = waiting.pop().expect("the third");
+    assert!(last.hold.as_mut().expect("it is read").step_aside());
+    assert_eq!(stage.budget.free(), 40);
+    drop((waiting, last));
+    let within = stage.attempt_held().await;
+    assert_eq!(stage.budget.free(), 30);
+    drop(within);
+    assert_eq!(stage.budget.free(), 40);
+}
