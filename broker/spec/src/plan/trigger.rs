@@ -201,7 +201,7 @@ fn subscription_ready(served: bool, filter: &Filtering<'_>, resolved: bool, stat
         let message = "its Broker has no channel to read";
         status.set(name, Truth::Unknown, "BrokerNotServed", message);
     } else if !resolved {
-        let message = "it begins to read where its subscriber is first resolved";
+        let message = "nothing is delivered until its subscriber is resolved; a new Trigger begins to read there, another one keeps what it has and gets";
         status.set(name, Truth::Unknown, "SubscriberNotResolved", message);
     } else {
         status.set_true(name);
