@@ -32,6 +32,7 @@ use std::{
 use serde_json::json;
 use tokio::net::{TcpListener, TcpSocket};
 use url::Url;
+use uuid::Uuid;
 use volley_broker::{
     admin::{Admin, AdminOptions, Names, serve as serve_admin},
     ingress::{self, CoreHandle, Ingress, IngressOptions},
@@ -249,7 +250,7 @@ async fn assemble(
         clock,
         watch: Watch::new(&watched(options)),
     };
-    let keeper = Keeper::new(loaded, surroundings(options, data_address)?, hands);
+    let keeper = Keeper::new(loaded, surroundings(options, data_address, storage)?, hands);
     let board = keeper.board();
     let open = options.admin_open || admin_address.ip().is_loopback();
     let max_triggers = usize::try_from(options.metrics_max_triggers).unwrap_or(usize::MAX);
@@ -432,7 +433,13 @@ fn plane_options(options: &ServeOptions, files: Files, node: NodeId) -> Options 
     }
 }
 
-fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings, Failure> {
+fn surroundings(
+    options: &ServeOptions,
+    data: SocketAddr,
+    storage: &Storage,
+) -> Result<Surroundings, Failure> {
+    let pools = storage.log().map(|log| log.pools()).unwrap_or_default();
+    let stored = pools.iter().map(|(pool, _)| Uuid::from_u128(pool.0));
     let own = Url::parse(&format!("http://{data}"))
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     Ok(Surroundings {
@@ -441,6 +448,7 @@ fn surroundings(options: &ServeOptions, data: SocketAddr) -> Result<Surroundings
         backend: options.channel,
         backends: BTreeSet::from([options.channel]),
         max_unindexed: usize::try_from(options.max_unindexed).unwrap_or(usize::MAX),
+        stored: Arc::new(stored.collect()),
     })
 }
 

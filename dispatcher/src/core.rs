@@ -206,7 +206,7 @@ pub struct Core {
 /// the core have a turn: as many as one expression may, some tenths of a millisecond.
 pub const STEPS: u64 = 1 << 18;
 
-/// The slot in `timers` of a Trigger's rate.
+/// The place in `timers` of what concerns a whole Trigger: its rate, and that it may try more again.
 const RATE: Position = Position(u64::MAX);
 
 impl Core {
@@ -497,6 +497,7 @@ impl Core {
                 trigger.pending.move_to(position, Stage::Queued);
             }
             Some(Stage::Waiting { .. }) => trigger.pending.go_on(position),
+            None if position == RATE => trigger.pending.reopen(),
             _ => {}
         }
         self.ready.insert(slot);

@@ -77,6 +77,7 @@ pub(crate) fn problems_of(loaded: &Loaded) -> Vec<Problem> {
         backend: CHANNELS[0],
         backends: BTreeSet::from(CHANNELS),
         max_unindexed: usize::try_from(MAX_UNINDEXED).unwrap_or(usize::MAX),
+        stored: std::sync::Arc::default(),
         incarnation: &first_life,
     };
     let mut problems = loaded.problems().to_vec();

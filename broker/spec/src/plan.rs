@@ -61,6 +61,9 @@ pub struct Facts<'a> {
     pub backends: BTreeSet<Backend>,
     /// How many Triggers of a namespace may have filters that are tried for every event.
     pub max_unindexed: usize,
+    /// The uids of the Brokers whose events the channel held when the process began: what such a one has
+    /// is delivered, also where it can't be served as it is declared now.
+    pub stored: Arc<BTreeSet<Uuid>>,
     /// In which life an object is: 1 for one that was never deleted.
     pub incarnation: &'a (dyn Fn(&Identity) -> u64 + Sync),
 }

@@ -172,6 +172,7 @@ fn a_warning_of_the_plan_is_shown_where_its_field_stands() {
         backend: Backend::Memory,
         backends: [Backend::Memory].into(),
         max_unindexed: 1_000,
+        stored: std::sync::Arc::default(),
         incarnation: &|_| 1,
     };
     let gathered = Declarations::gather([&reading]);

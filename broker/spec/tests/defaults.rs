@@ -178,6 +178,7 @@ fn doubts(text: &str) -> Vec<String> {
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 2,
+        stored: std::sync::Arc::default(),
         incarnation: &|_| 1,
     };
     let warnings = plan(objects(), &facts).doubts(objects()).into_iter();

@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub backends: BTreeSet<Backend>,
     /// How many Triggers of a namespace may have filters that are tried for every event.
     pub max_unindexed: usize,
+    /// The uids of the Brokers whose events the channel held when the process began.
+    pub stored: Arc<BTreeSet<Uuid>>,
 }
 
 /// What the keeper works with.
@@ -79,6 +81,7 @@ impl Surroundings {
             backend: self.backend,
             backends: self.backends.clone(),
             max_unindexed: self.max_unindexed,
+            stored: Arc::clone(&self.stored),
             incarnation,
         }
     }

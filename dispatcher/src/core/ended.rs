@@ -7,7 +7,7 @@ use volley_event::Event;
 use volley_spec::report::SinkHealth;
 
 use super::{
-    AttemptKey, Core, Dropped, Ending, ReplyToStore, Slot,
+    AttemptKey, Core, Dropped, Ending, RATE, ReplyToStore, Slot,
     altered::Altered,
     pending::{Dead, Entry, Replying, Stage},
     trigger::Reading,
@@ -23,6 +23,8 @@ const REPLY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// When an attempt is made again whose sink had gone.
 const SINK_AWAY: Duration = Duration::from_millis(50);
+/// How long a Trigger whose reply had to be let go tries nothing younger, unless one is stored before.
+const CLOSED_FOR: Duration = Duration::from_secs(10);
 /// When a dead letter asks again for a sink that is not here.
 const LETTER_ASKS: Duration = Duration::from_secs(10);
 
@@ -314,6 +316,8 @@ impl Core {
         }
         self.reply_failed(now, key, "too many replies wait for room", jitter);
         self.trigger_mut(key.slot).pending.close();
+        let reopens = now.saturating_add(CLOSED_FOR);
+        self.timers.insert((reopens, key.slot, RATE));
         true
     }
 

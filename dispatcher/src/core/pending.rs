@@ -198,13 +198,13 @@ impl Pending {
         self.refused.contains_key(&position)
     }
 
-    /// A reply was let go that would have had to wait: until one is stored, only what is
-    /// [older](Self::is_older) than all that wait makes sense to try.
+    /// A reply was let go that would have had to wait: for a while, unless one is stored before, only what
+    /// is [older](Self::is_older) than all that wait makes sense to try.
     pub(crate) fn close(&mut self) {
         self.closed = true;
     }
 
-    /// A reply was stored.
+    /// A reply was stored, or the while is over.
     pub(crate) fn reopen(&mut self) {
         self.closed = false;
     }

@@ -207,6 +207,10 @@ impl ReplyRoom {
     /// Moves to where replies wait that find no room in their Broker. False: there is no room either.
     pub fn step_aside(&mut self) -> bool {
         let bytes = self.bytes + self.beyond;
+        // It has already: what others took meanwhile changes nothing.
+        if bytes == 0 {
+            return true;
+        }
         let stepped = {
             let mut taken = self.room.taken();
             let aside = taken

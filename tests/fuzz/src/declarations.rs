@@ -45,6 +45,7 @@ pub(crate) fn plan_of(input: &[u8]) -> Plan {
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 2,
+        stored: std::sync::Arc::default(),
         incarnation: &first,
     };
     let outcome = plan::plan(objects.iter().copied(), &facts);

@@ -138,6 +138,7 @@ impl Planner {
                 backend: self.backend,
                 backends: BTreeSet::from([self.backend]),
                 max_unindexed: 1_000,
+                stored: Arc::default(),
                 incarnation: &life,
             },
         );

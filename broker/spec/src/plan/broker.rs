@@ -80,6 +80,8 @@ pub(super) fn plan(
     // Nobody deleted it: what it has was answered 202.
     let kept_in = before.filter(|before| before.uid == uid);
     let kept_in = kept_in.map(|before| before.backend);
+    let stored = world.facts.stored.contains(&uid);
+    let kept_in = kept_in.or(stored.then_some(world.facts.backend));
     match &backend {
         Ok(backend) => serving(&mut status, *backend, world.address(&key)),
         Err(gap) => not_serving(&mut status, gap, kept_in.is_some()),

@@ -43,6 +43,7 @@ fn planned_in_life(text: &str, incarnation: u64) -> Outcome {
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 2,
+        stored: Arc::default(),
         incarnation: &|_| incarnation,
     };
     plan(&objects(text), &facts)

@@ -185,6 +185,27 @@ fn a_change_of_one_trigger_plans_it_alone_and_leaves_other_routes_as_they_are() 
     }
 }
 
+// The process after it took what it held for a deleted Broker's.
+#[test]
+fn a_broker_that_cant_be_served_stands_in_the_plan_if_it_holds_events() {
+    let text = "apiVersion: eventing.knative.dev/v1\nkind: Broker\nmetadata: {name: b, \
+                annotations: {eventing.knative.dev/broker.class: Foo}}\n---\n";
+    let text = text.to_owned() + &trigger("t", "b", SINK, "");
+    let uid = Identity::new(ObjectKind::Broker, "default", "b").uid(1);
+    for stored in [BTreeSet::new(), BTreeSet::from([uid])] {
+        let facts = Facts {
+            stored: Arc::new(stored),
+            ..facts(&|_| 1)
+        };
+        let outcome = Planner::default().change(objects(&text), &[], &facts);
+        let route = outcome.plan.brokers.get(&uid);
+        assert_eq!(route.is_some(), facts.stored.contains(&uid));
+        if let Some(route) = route {
+            assert_eq!((route.open, route.triggers.len()), (false, 1));
+        }
+    }
+}
+
 fn facts(incarnation: &(dyn Fn(&Identity) -> u64 + Sync)) -> Facts<'_> {
     Facts {
         public_url: Url::parse("http://127.0.0.1:8080").expect("a URL"),
@@ -192,6 +213,7 @@ fn facts(incarnation: &(dyn Fn(&Identity) -> u64 + Sync)) -> Facts<'_> {
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 2,
+        stored: Arc::default(),
         incarnation,
     }
 }

@@ -264,6 +264,7 @@ pub(super) fn surroundings() -> Surroundings {
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 1_000,
+        stored: Arc::default(),
     }
 }
 

@@ -153,6 +153,28 @@ fn a_reply_that_is_let_go_has_failed_and_the_first_one_never_is() {
     assert_eq!(again[0].earlier, 1);
 }
 
+// Nothing but a stored reply opened it again: one event that did not end stopped all behind it for good.
+#[test]
+fn after_a_while_a_trigger_whose_reply_was_let_go_tries_all_again() {
+    let mut bench = Bench::new(100);
+    bench.declare(retrying(1, 5));
+    bench.publish("--");
+    bench.read();
+    let begun = bench.starts();
+    bench.fails(&begun[0]);
+    bench.ends(&begun[1], &reply());
+    for (_, reply) in bench.replies() {
+        bench.is_stored(&reply, &FULL);
+        assert!(bench.core.let_reply_go(bench.now, reply.key, 0.0));
+    }
+    bench.publish("---");
+    bench.read();
+    bench.wait(1_000);
+    assert_eq!(bench.positions(), [1], "and this one does not end");
+    bench.wait(9_000);
+    assert_eq!(bench.positions(), [2, 3, 4, 5]);
+}
+
 // Held, it has one place, which replies had that waited for what only a probe could free.
 #[test]
 fn a_held_trigger_probes_although_replies_wait_for_room() {

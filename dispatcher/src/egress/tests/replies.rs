@@ -378,6 +378,18 @@ async fn replies_that_wait_for_room_in_their_broker_leave_the_room_for_others() 
         let free = if aside { 40 } else { 30 };
         assert_eq!(stage.budget.free(), free);
     }
+    // Those that have keep their place, whatever others take.
+    for ended in &mut waiting[..2] {
+        assert!(ended.hold.as_mut().expect("it waits").step_aside());
+    }
+    stage.namespace = "other".into();
+    let mut other = stage.attempt_held().await;
+    assert!(other.hold.as_mut().expect("it is read").step_aside());
+    for ended in &mut waiting[..2] {
+        assert!(ended.hold.as_mut().expect("it waits").step_aside());
+    }
+    drop(other);
+    stage.namespace = "default".into();
     waiting.remove(0);
     let mut last = waiting.pop().expect("the third");
     assert!(last.hold.as_mut().expect("it is read").step_aside());
