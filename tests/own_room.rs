@@ -32,6 +32,20 @@ fn keeper(name: &str, of: &str, to: &str) -> Declared {
     trigger(name, of, to).annotation("volley.dev/overflow", "block-publish")
 }
 
+const ORDERS: &str = "filters: [{exact: {type: com.example.order}}]";
+
+/// The Trigger of the Broker `own` whose subscriber answers with events.
+fn worker(work: &Sink) -> Declared {
+    let worker = keeper("work", "own", &work.url("/work"));
+    worker.spec(ORDERS).delivery(&format!("{{{STUBBORN}}}"))
+}
+
+/// The one that gets these.
+fn seer(see: &Sink) -> Declared {
+    let seer = keeper("see", "own", &see.url("/see"));
+    seer.spec("filters: [{exact: {type: com.example.reply}}]")
+}
+
 impl Stage {
     /// The subscriber of these objects is away.
     async fn set(flags: &[&str], objects: impl Fn(&Sink) -> Vec<Declared>) -> Self {
@@ -89,6 +103,16 @@ impl Stage {
         row.delivered + row.dead_lettered
     }
 
+    /// Fills the Broker `own`, and waits until its events and the replies to them have ended.
+    async fn fill_and_drain(&self) -> u64 {
+        let taken = self.fill("own").await;
+        let headers = headers("reply", "com.example.reply", &[]);
+        self.heal(Turn::answer(200, &headers, &vec![b'y'; BODY]));
+        assert_eq!(self.delivered("own", "work").await, taken);
+        assert_eq!(self.delivered("own", "see").await, taken);
+        taken
+    }
+
     async fn finish(self, calls: u64) {
         let ids = self.work.ids("/work");
         let most = ids.values().max().copied().unwrap_or(0);
@@ -101,25 +125,13 @@ impl Stage {
 async fn replies_of_a_full_broker(flags: &[&str], partitions: u32, idle: usize) {
     let see = Sink::listen().await.expect("a sink");
     let stage = Stage::set(flags, |work| {
-        let orders = "filters: [{exact: {type: com.example.order}}]";
-        let replies = "filters: [{exact: {type: com.example.reply}}]";
         let own = broker("own").annotation("volley.dev/partitions", &partitions.to_string());
-        let mut objects = vec![
-            own,
-            keeper("work", "own", &work.url("/work"))
-                .spec(orders)
-                .delivery(&format!("{{{STUBBORN}}}")),
-            keeper("see", "own", &see.url("/see")).spec(replies),
-        ];
+        let mut objects = vec![own, worker(work), seer(&see)];
         objects.extend((0..idle).map(|at| broker(&format!("idle{at}"))));
         objects
     })
     .await;
-    let taken = stage.fill("own").await;
-    let headers = headers("reply", "com.example.reply", &[]);
-    stage.heal(Turn::answer(200, &headers, &vec![b'y'; BODY]));
-    assert_eq!(stage.delivered("own", "work").await, taken);
-    assert_eq!(stage.delivered("own", "see").await, taken);
+    let taken = stage.fill_and_drain().await;
     stage.finish(taken).await;
 }
 
@@ -144,26 +156,13 @@ async fn a_trigger_that_drops_its_oldest_keeps_no_reply_from_its_room() {
     );
     away.on_accept(Vec::new(), Some(vec![Move::Reset]));
     let stage = Stage::set(LOG, |work| {
-        let orders = "filters: [{exact: {type: com.example.order}}]";
-        let stubborn = format!("{{{STUBBORN}}}");
-        vec![
-            broker("own"),
-            keeper("work", "own", &work.url("/work"))
-                .spec(orders)
-                .delivery(&stubborn),
-            trigger("away", "own", &away.url("/away"))
-                .annotation("volley.dev/overflow", "drop-oldest")
-                .delivery(&stubborn),
-            keeper("see", "own", &see.url("/see"))
-                .spec("filters: [{exact: {type: com.example.reply}}]"),
-        ]
+        let away = trigger("away", "own", &away.url("/away"))
+            .annotation("volley.dev/overflow", "drop-oldest")
+            .delivery(&format!("{{{STUBBORN}}}"));
+        vec![broker("own"), worker(work), away, seer(&see)]
     })
     .await;
-    let taken = stage.fill("own").await;
-    let headers = headers("reply", "com.example.reply", &[]);
-    stage.heal(Turn::answer(200, &headers, &vec![b'y'; BODY]));
-    assert_eq!(stage.delivered("own", "work").await, taken);
-    assert_eq!(stage.delivered("own", "see").await, taken);
+    let taken = stage.fill_and_drain().await;
     // So that the end need not wait for it.
     away.on_accept(Vec::new(), None);
     let all = stage
@@ -226,21 +225,15 @@ async fn replies_that_wait_for_room_keep_no_other_broker_from_replying() {
     );
     stuck.on_accept(Vec::new(), Some(vec![Move::Reset]));
     let flags = ["--channel", "memory", "--memory-max-bytes", "128MiB"];
-    let orders = "filters: [{exact: {type: com.example.order}}]";
-    let stubborn = format!("{{{STUBBORN}}}");
     let stage = Stage::set(&flags, |work| {
+        let stuck = keeper("stuck", "own", &stuck.url("/stuck"));
+        let well = keeper("well", "other", &well.url("/well"));
         vec![
             broker("own"),
-            keeper("work", "own", &work.url("/work"))
-                .spec(orders)
-                .delivery(&stubborn),
-            keeper("stuck", "own", &stuck.url("/stuck"))
-                .spec(orders)
-                .delivery(&stubborn),
+            worker(work),
+            stuck.spec(ORDERS).delivery(&format!("{{{STUBBORN}}}")),
             broker("other"),
-            keeper("well", "other", &well.url("/well"))
-                .spec(orders)
-                .delivery("{retry: 0}"),
+            well.spec(ORDERS).delivery("{retry: 0}"),
         ]
     })
     .await;

@@ -38,7 +38,7 @@ pub use clock::{Clock, Jump};
 pub use error::{Advice, LedgerError, PublishError, ReadError};
 pub use ledger::{Claim, Epoch, Ledger, NodeId, Side, SideKey};
 pub use publisher::{Publisher, Tally};
-pub use space::{Health, Space};
+pub use space::{Health, Space, usual_event};
 use tokio::sync::watch;
 
 pub use stored::{

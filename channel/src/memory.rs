@@ -33,7 +33,7 @@ use crate::{
     Bounds, Caps, Channel, Clock, Cost, Cursor, Durability, Fencing, Fut, Health, Ledger, PoolId,
     PoolSpec, PoolState, Position, PublishError, Put, ReadError, Replay, Space, Start, Stored,
     Unit,
-    space::{Claim, Mark, Room, Shares},
+    space::{Claim, Mark, Room, Shares, usual_event},
 };
 
 /// What is charged for an event besides its bytes: its place in the ring, and the counts and
@@ -54,7 +54,8 @@ pub struct MemoryOptions {
     /// The largest event, in bytes of its size. Events larger than a quarter of `max_bytes` are
     /// never stored.
     pub max_event: usize,
-    /// What ends a delivery in a full pool has room of its own up to this size.
+    /// What ends a delivery in a full pool has room of its own up to this size, in bytes
+    /// ([`usual_event`](crate::usual_event)).
     pub usual_event: usize,
     /// The largest ledger value, in bytes.
     pub max_image: usize,
@@ -71,22 +72,11 @@ impl MemoryOptions {
             max_bytes,
             clock,
             max_event: 16 << 20,
-            usual_event: (1 << 20) + ATTRIBUTES,
+            usual_event: usual_event(1 << 20),
             max_image: 64 << 20,
             first_position: Position(0),
             max_gap: 0,
         }
-    }
-}
-
-/// Room for what an event has besides its data.
-const ATTRIBUTES: usize = 128 << 10;
-
-impl MemoryOptions {
-    /// Says how much data events may have.
-    pub fn set_usual_data(&mut self, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.usual_event = bytes.saturating_add(ATTRIBUTES);
     }
 }
 

@@ -58,6 +58,15 @@ use crate::Position;
 
 pub(crate) use shares::{Claim, Mark, Room, Shares};
 
+/// How large an event with so many bytes of data may be, in bytes of its
+/// [size](volley_event::Event::size): what a channel has room of its own for where it is full.
+pub fn usual_event(data: u64) -> usize {
+    /// Room for what an event has besides.
+    const ATTRIBUTES: usize = 128 << 10;
+    let data = usize::try_from(data).unwrap_or(usize::MAX);
+    data.saturating_add(ATTRIBUTES)
+}
+
 /// How the storage of a unit is doing.
 ///
 /// The marks are of the pool's share of the backend's space: shares are made so that no Broker

@@ -6,6 +6,7 @@ use volley_channel::{
     Clock, SharedChannel,
     log::{LogChannel, LogOptions},
     memory::{MemoryChannel, MemoryOptions},
+    usual_event,
 };
 use volley_spec::route::Backend;
 
@@ -34,7 +35,7 @@ impl Storage {
     pub(super) fn open(options: &ServeOptions, clock: Clock) -> Result<Self, Failure> {
         if options.channel != Backend::Log {
             let mut memory = MemoryOptions::new(options.memory_max_bytes, clock);
-            memory.set_usual_data(options.max_event_bytes);
+            memory.usual_event = usual_event(options.max_event_bytes);
             return Ok(Self {
                 channel: MemoryChannel::new(memory),
                 log: None,
@@ -46,7 +47,7 @@ impl Storage {
         };
         let mut log = LogOptions::new(&options.data, max_bytes);
         log.segment_bytes = options.log_segment_bytes;
-        log.set_usual_data(options.max_event_bytes);
+        log.usual_event = usual_event(options.max_event_bytes);
         log.on_corruption = options.on_corruption.into();
         let log = LogChannel::open(log, clock)
             .map_err(|error| Failure::from_error(Kind::Failed, &error))?;

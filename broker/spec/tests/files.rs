@@ -469,3 +469,30 @@ fn a_document_over_the_limit_is_refused_and_the_others_are_read() {
         reading.problems[0]
     );
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn no_damage_to_a_file_makes_the_reader_panic_or_point_outside_of_it(
+        edits in proptest::collection::vec((0_usize..600, proptest::arbitrary::any::<u8>(), 0_u8..3), 1..6),
+    ) {
+        let mut bytes = format!("{BROKER}---\n{TRIGGER}---\n{BROKER}spec: {{delivery: {{retry: 3}}}}\n").into_bytes();
+        for (at, byte, kind) in edits {
+            let at = at % bytes.len();
+            match kind {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, b" \n:-[]{}&*!|>'\"%@`#,"[usize::from(byte) % 20]),
+                _ => { bytes.remove(at); }
+            }
+        }
+        let reading = read_file("f.yaml", &bytes, &mut Pieces::new());
+        let lines = bytes.split(|byte| *byte == b'\n').count();
+        for problem in &reading.problems {
+            let line = usize::try_from(problem.line).expect("a line");
+            proptest::prop_assert!(line >= 1 && line <= lines, "{problem}");
+            proptest::prop_assert!(!problem.message.is_empty());
+        }
+        let _gathered = Declarations::gather([&reading]);
+    }
+}

@@ -3,14 +3,12 @@
 use std::{path::PathBuf, time::Duration};
 
 use super::{SEGMENT_OVERHEAD, format::SECTOR, record};
+use crate::space::usual_event;
 
 /// The smallest segment: a few frames have to fit.
 const MIN_SEGMENT: u64 = 128 << 10;
 /// The largest one: offsets within a segment take 32 bits.
 const MAX_SEGMENT: u64 = 2 << 30;
-
-/// Room for what an event has besides its data.
-const ATTRIBUTES: usize = 128 << 10;
 
 /// How a log is opened.
 #[derive(Debug, Clone)]
@@ -30,7 +28,8 @@ pub struct LogOptions {
     /// The largest event, in bytes of its size. An event has to fit into a segment and is at most
     /// a quarter of `max_bytes`.
     pub max_event: usize,
-    /// Segments are large enough for an event of so many bytes, even where they are few because of it.
+    /// Segments are large enough for an event of so many bytes ([`usual_event`](crate::usual_event)), even
+    /// where they are few because of it.
     pub usual_event: usize,
     /// The largest ledger value, in bytes. It has to fit into a segment.
     pub max_image: usize,
@@ -61,7 +60,7 @@ impl LogOptions {
             step_bytes: 8 << 20,
             on_corruption: OnCorruption::Stop,
             max_event: 16 << 20,
-            usual_event: (1 << 20) + ATTRIBUTES,
+            usual_event: usual_event(1 << 20),
             max_image: 16 << 20,
             recent_bytes: 16 << 20,
             commit_bytes: 2 << 20,
@@ -70,12 +69,6 @@ impl LogOptions {
             snapshot_every: Duration::from_secs(60),
             identity: fastrand::u64(..),
         }
-    }
-
-    /// Makes segments large enough for events with so many bytes of data.
-    pub fn set_usual_data(&mut self, bytes: u64) {
-        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
-        self.usual_event = bytes.saturating_add(ATTRIBUTES);
     }
 
     /// The size of new segments: within the limits of the format, small enough that many make up

@@ -180,8 +180,7 @@ impl Planner {
             let planned = broker::plan(object, &defaults, &world, before);
             (key.clone(), planned)
         });
-        let planned = planned.collect();
-        self.brokers = planned;
+        self.brokers = planned.collect();
         let routes = self.brokers.values().filter_map(|planned| {
             let route = planned.route.as_ref()?;
             Some((route.uid, Arc::new(route.clone())))
