@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 use volley_conformance::{
-    books::Account,
     declare::{Declared, broker, trigger, yaml},
     producer::{Producer, headers},
     sink::{Move, Script, Sink, Turn},
@@ -63,15 +62,11 @@ impl Stage {
 
     /// Posts to a Broker until it has been refused for a while; how many it took.
     async fn fill(&self, broker: &str) -> u64 {
-        self.fill_with(broker, BODY).await
-    }
-
-    async fn fill_with(&self, broker: &str, bytes: usize) -> u64 {
         let mut producer = Producer::new(self.volley.broker("default", broker));
         let (mut taken, mut refused) = (0, 0);
         for number in 0..EVENTS {
             let headers = headers(&format!("{number}"), "com.example.order", &[]);
-            let answer = producer.post(&headers, &vec![b'x'; bytes]).await;
+            let answer = producer.post(&headers, &vec![b'x'; BODY]).await;
             match answer.expect("an answer").status() {
                 202 => taken += 1,
                 503 if refused == 20 => return taken,
@@ -212,48 +207,4 @@ async fn dead_letters_of_two_full_brokers_cross_in_memory() {
 #[tokio::test]
 async fn dead_letters_of_two_full_brokers_cross_in_the_log() {
     dead_letters_that_cross(LOG).await;
-}
-
-// They had the room into which all replies of their namespace are read: others' attempts failed, and
-// their own subscribers were called again and again.
-#[tokio::test]
-async fn replies_that_wait_for_room_keep_no_other_broker_from_replying() {
-    const LARGE: usize = 900 << 10;
-    let (stuck, well) = (
-        Sink::listen().await.expect("a sink"),
-        Sink::listen().await.expect("a sink"),
-    );
-    stuck.on_accept(Vec::new(), Some(vec![Move::Reset]));
-    let flags = ["--channel", "memory", "--memory-max-bytes", "128MiB"];
-    let stage = Stage::set(&flags, |work| {
-        let stuck = keeper("stuck", "own", &stuck.url("/stuck"));
-        let well = keeper("well", "other", &well.url("/well"));
-        vec![
-            broker("own"),
-            worker(work),
-            stuck.spec(ORDERS).delivery(&format!("{{{STUBBORN}}}")),
-            broker("other"),
-            well.spec(ORDERS).delivery("{retry: 0}"),
-        ]
-    })
-    .await;
-    let taken = stage.fill_with("own", LARGE).await;
-    let reply = headers("reply", "com.example.reply", &[]);
-    stage.heal(Turn::answer(200, &reply, &vec![b'y'; LARGE]));
-    let waiting = |books: &Account| books.row("work").is_some_and(|row| row.delivered > 5);
-    let waiting = stage.volley.books_until("default", "own", waiting);
-    waiting.await.expect("some find room");
-    well.script("/well", Script::always(Turn::answer(200, &reply, b"{}")));
-    let mut producer = Producer::new(stage.volley.broker("default", "other"));
-    for number in 0..100 {
-        let headers = headers(&number.to_string(), "com.example.order", &[]);
-        let answer = producer.post(&headers, b"{}").await.expect("an answer");
-        assert_eq!(answer.status(), 202);
-    }
-    assert_eq!(stage.delivered("other", "well").await, 100);
-    stuck.on_accept(Vec::new(), None);
-    assert_eq!(stage.delivered("own", "work").await, taken);
-    let calls = stage.work.ids("/work").into_values().sum::<usize>() as u64;
-    assert!(calls <= 2 * taken, "{calls} for {taken} events");
-    stage.finish(calls).await;
 }
