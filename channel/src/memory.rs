@@ -55,7 +55,7 @@ pub struct MemoryOptions {
     /// never stored.
     pub max_event: usize,
     /// What ends a delivery in a full pool has room of its own up to this size, in bytes
-    /// ([`usual_event`](crate::usual_event)).
+    /// ([`usual_event`]).
     pub usual_event: usize,
     /// The largest ledger value, in bytes.
     pub max_image: usize,
