@@ -62,11 +62,15 @@ impl Stage {
 
     /// Posts to a Broker until it has been refused for a while; how many it took.
     async fn fill(&self, broker: &str) -> u64 {
+        self.fill_with(broker, BODY).await
+    }
+
+    async fn fill_with(&self, broker: &str, bytes: usize) -> u64 {
         let mut producer = Producer::new(self.volley.broker("default", broker));
         let (mut taken, mut refused) = (0, 0);
         for number in 0..EVENTS {
             let headers = headers(&format!("{number}"), "com.example.order", &[]);
-            let answer = producer.post(&headers, &vec![b'x'; BODY]).await;
+            let answer = producer.post(&headers, &vec![b'x'; bytes]).await;
             match answer.expect("an answer").status() {
                 202 => taken += 1,
                 503 if refused == 20 => return taken,
@@ -165,6 +169,66 @@ async fn a_trigger_that_drops_its_oldest_keeps_no_reply_from_its_room() {
         .books_until("default", "own", |books| books.is_done());
     all.await.expect("the rest is delivered");
     stage.finish(taken).await;
+}
+
+// More replies than there is room for while they wait, where nothing moves: younger ones had their subscribers
+// called again.
+#[tokio::test]
+async fn replies_of_full_brokers_wait_unread_and_keep_no_other_from_replying() {
+    let (stuck, beside) = (
+        Sink::listen().await.expect("a sink"),
+        Sink::listen().await.expect("a sink"),
+    );
+    stuck.on_accept(Vec::new(), Some(vec![Move::Reset]));
+    let reply = |bytes| {
+        let headers = headers("reply", "com.example.reply", &[]);
+        Turn::answer(200, &headers, &vec![b'y'; bytes])
+    };
+    beside.script("/", Script::always(reply(2_000)));
+    let flags = ["--channel", "memory", "--memory-max-bytes", "128MiB"];
+    let brokers = ["one", "two", "three", "four"];
+    let stage = Stage::set(&flags, |work| {
+        let mut objects = vec![
+            broker("beside"),
+            trigger("healthy", "beside", &beside.url("/")).spec(ORDERS),
+        ];
+        for name in brokers {
+            let of = |kind: &str, url: String| {
+                let trigger = keeper(&format!("{kind}-{name}"), name, &url).spec(ORDERS);
+                trigger.delivery(&format!("{{{STUBBORN}}}"))
+            };
+            objects.push(broker(name));
+            objects.push(of("work", work.url("/work")));
+            objects.push(of("stuck", stuck.url("/")));
+        }
+        objects
+    })
+    .await;
+    let mut taken = Vec::new();
+    for name in brokers {
+        taken.push((name, stage.fill_with(name, 900_000).await));
+    }
+    // All are asked before the first answers.
+    stage.heal(reply(850_000).after(Duration::from_secs(1)));
+    let asked = |work: &Sink| work.count("/work") >= 40;
+    assert!(stage.work.until(Duration::from_secs(30), asked).await);
+    // Longer than it takes to read them all.
+    sleep(Duration::from_secs(3)).await;
+    let mut producer = Producer::new(stage.volley.broker("default", "beside"));
+    for number in 0..50 {
+        let headers = headers(&format!("{number}"), "com.example.order", &[]);
+        let answer = producer.post(&headers, b"x").await.expect("an answer");
+        assert_eq!(answer.status(), 202);
+    }
+    assert_eq!(stage.delivered("beside", "healthy").await, 50);
+    stuck.on_accept(Vec::new(), None);
+    for (name, taken) in &taken {
+        let worker = format!("work-{name}");
+        assert_eq!(stage.delivered(name, &worker).await, *taken);
+    }
+    stage
+        .finish(taken.iter().map(|(_, taken)| taken).sum())
+        .await;
 }
 
 async fn dead_letters_that_cross(flags: &[&str]) {

@@ -1,7 +1,7 @@
 //! The one task that owns a unit: it tells the core what happens and does what the core says.
 //!
 //! It never waits on egress: an attempt starts only with a permit in hand, and the queue of
-//! outcomes has as many places as there are permits. Whatever takes time (reading, the ledger,
+//! outcomes has two places for each permit. Whatever takes time (reading, the ledger,
 //! replies, sinks in this process) is a future of its own, a bounded number of them; the actor
 //! waits for the first thing that happens, does all that follows from it, and waits again.
 
@@ -12,6 +12,7 @@ mod drops;
 mod forwards;
 mod progress;
 mod reading;
+mod replies;
 mod sides;
 mod telling;
 
@@ -44,6 +45,7 @@ use self::{
     drops::Drops,
     forwards::{Batch, Forwarded},
     progress::Progress,
+    replies::Replies,
     telling::{Asked, Told},
 };
 pub(crate) use self::{
@@ -53,7 +55,7 @@ pub(crate) use self::{
 use crate::{
     budget::Memory,
     core::{AttemptKey, Core, Settings, Slot},
-    egress::Ended,
+    egress::Notice,
     exits::Exits,
     limits::{Limits, Turns},
     meters::Meters,
@@ -115,7 +117,7 @@ pub(crate) struct Actor {
     head: Option<HeadRead>,
     work: FuturesUnordered<Work>,
     alarm: Alarm,
-    outcomes: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
+    outcomes: (mpsc::Sender<Notice>, mpsc::Receiver<Notice>),
     granted: (mpsc::Sender<Granted>, mpsc::Receiver<Granted>),
     /// Slots whose subscriber is a Broker that is not here.
     awaiting: BTreeSet<Slot>,
@@ -138,6 +140,7 @@ pub(crate) struct Actor {
     /// Events that were caught up, fetched or forwarded since others had a turn.
     handled: usize,
     progress: Progress,
+    replies: Replies,
     passes: [reading::PassReader; crate::core::PASSES],
     rng: Rng,
     drain: Option<Drain>,
@@ -182,7 +185,7 @@ impl Actor {
             head: None,
             work: FuturesUnordered::new(),
             alarm: Alarm::new(around.clock),
-            outcomes: mpsc::channel(permits),
+            outcomes: mpsc::channel(2 * permits),
             granted: mpsc::channel(permits),
             awaiting: BTreeSet::new(),
             arrivals: around.places.arrivals(),
@@ -197,6 +200,7 @@ impl Actor {
             late: BTreeMap::new(),
             handled: 0,
             progress: Progress::new(birth.epoch, channel.caps(), sides),
+            replies: Replies::new(birth.namespace),
             passes: Default::default(),
             rng: Rng::with_seed(around.seed),
             drain: None,
@@ -216,7 +220,7 @@ impl Actor {
 
     /// Runs until the unit is retired, drained, or owned by somebody else.
     pub(crate) async fn run(mut self) {
-        let mut ended = Vec::with_capacity(64);
+        let mut notices = Vec::with_capacity(64);
         self.health.mark_changed();
         let mut turns = 0_u64;
         while !self.stopped {
@@ -224,7 +228,7 @@ impl Actor {
             tokio::select! {
                 biased;
                 Some(control) = self.control.recv() => self.on_control(control).await,
-                _ = self.outcomes.1.recv_many(&mut ended, 64) => {}
+                _ = self.outcomes.1.recv_many(&mut notices, 64) => {}
                 Some(granted) = self.granted.1.recv() => self.on_granted(granted),
                 () = self.turns.wait(), if self.around.limits.is_some() => self.on_turns(),
                 (cursor, span) = next_span(&mut self.head), if self.head.is_some() => {
@@ -237,7 +241,7 @@ impl Actor {
                 () = self.alarm.at(timer), if timer.is_some() => {}
                 else => break,
             }
-            self.turn(&mut ended).await;
+            self.turn(&mut notices).await;
             turns += 1;
             if turns.is_multiple_of(IN_A_ROW) || self.handled >= AT_ONCE {
                 if self.handled >= AT_ONCE {
@@ -256,16 +260,17 @@ impl Actor {
     }
 
     /// Everything that follows from what happened, until there is nothing more to do.
-    async fn turn(&mut self, ended: &mut Vec<Ended>) {
+    async fn turn(&mut self, notices: &mut Vec<Notice>) {
         let now = self.around.clock.now();
-        for ended in ended.drain(..) {
-            self.on_ended(now, ended);
+        for notice in notices.drain(..) {
+            self.on_notice(now, notice);
         }
-        while let Ok(ended) = self.outcomes.1.try_recv() {
-            self.on_ended(now, ended);
+        while let Ok(notice) = self.outcomes.1.try_recv() {
+            self.on_notice(now, notice);
         }
         self.core.tick(now);
         self.keep_within_budget();
+        self.replies.tell(self.core.keep());
         self.start_attempts(now);
         self.forward(now);
         self.publish_replies();
@@ -297,11 +302,13 @@ impl Actor {
             Done::Reply(key, answer) => {
                 let jitter = self.rng.f64();
                 self.core.stored(now, key, &answer, jitter);
-                if answer.is_err_and(|error| error.is_no_room()) && !self.progress.step_aside(key) {
-                    self.core.let_reply_go(now, key, jitter);
+                match answer {
+                    Ok(()) => self.replies.stored(),
+                    Err(error) if error.is_no_room() => self.replies.refused(key),
+                    Err(_) => {}
                 }
                 if !self.core.is_replying(key) {
-                    self.progress.release(key);
+                    self.replies.release(key);
                 }
                 self.tell_replied(now, key);
             }

@@ -497,7 +497,6 @@ impl Core {
                 trigger.pending.move_to(position, Stage::Queued);
             }
             Some(Stage::Waiting { .. }) => trigger.pending.go_on(position),
-            None if position == RATE => trigger.pending.reopen(),
             _ => {}
         }
         self.ready.insert(slot);

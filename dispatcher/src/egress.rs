@@ -50,11 +50,13 @@ use tokio::{
 use volley_channel::Clock;
 use volley_event::Written;
 
+#[cfg(test)]
+pub(crate) use self::replies::Wanted;
 use self::{endpoint::Authority, job::Job, target::Target};
 pub use self::{
     endpoint::{Endpoint, EndpointError, Opening},
     network::{Denied, Duplex, Network, Pending, Socket, SystemNetwork},
-    replies::{REPLY_BYTES, ReplyBudget, ReplyRoom},
+    replies::{REPLY_BYTES, ReplyBudget, ReplyPath, ReplyRoom},
     trust::{TrustError, settings as tls_settings},
 };
 use crate::{
@@ -113,10 +115,22 @@ pub struct Attempt {
     pub timeout: Duration,
     /// Whether a 2xx may carry a reply; if not, its body is thrown away.
     pub wants_reply: bool,
-    /// Whether its event is the oldest that its unit keeps: others may wait for this one's reply.
-    pub oldest: bool,
-    /// Whose part of the room for replies its reply takes.
-    pub namespace: Arc<str>,
+    /// Where its reply goes.
+    pub path: Arc<ReplyPath>,
+}
+
+/// What is told of an attempt.
+#[derive(Debug)]
+pub enum Notice {
+    /// It was answered, and the answer is left unread for want of room: once at most, before its end.
+    Unread {
+        /// Which one.
+        key: AttemptKey,
+        /// The most that its reply may take.
+        bytes: usize,
+    },
+    /// Its end.
+    Ended(Ended),
 }
 
 /// The end of an attempt.
@@ -187,9 +201,9 @@ impl Egress {
 
     /// Starts one attempt, and returns at once.
     ///
-    /// Exactly one [`Ended`] is sent to `done` for it, whatever happens. The queue must have a
-    /// place free for every attempt in flight: nothing waits for room in it.
-    pub fn start(&self, attempt: Attempt, done: &mpsc::Sender<Ended>) {
+    /// Exactly one [`Notice::Ended`] is sent to `done` for it, whatever happens. The queue must have two
+    /// places free for every attempt in flight: nothing waits for room in it.
+    pub fn start(&self, attempt: Attempt, done: &mpsc::Sender<Notice>) {
         let world = &self.world;
         let target = world.target(&attempt.to.authority);
         let job = Box::new(Job::new(attempt, world.clock, done.clone()));

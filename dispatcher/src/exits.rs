@@ -13,7 +13,7 @@ use std::{
 use tokio::sync::mpsc;
 
 use crate::{
-    egress::{Attempt, Egress, Ended},
+    egress::{Attempt, Egress, Notice},
     scheduler::{Applicant, Permit, Scheduler, Share},
 };
 
@@ -32,7 +32,7 @@ pub(crate) struct Exit {
 #[derive(Debug)]
 pub(crate) struct Posted {
     attempt: Attempt,
-    done: mpsc::Sender<Ended>,
+    done: mpsc::Sender<Notice>,
 }
 
 impl Exit {
@@ -126,7 +126,7 @@ impl Exits {
     }
 
     /// Starts an attempt on `core`.
-    pub(crate) fn start(&self, core: usize, attempt: Attempt, done: &mpsc::Sender<Ended>) {
+    pub(crate) fn start(&self, core: usize, attempt: Attempt, done: &mpsc::Sender<Notice>) {
         let exit = &self.exits[core];
         if core == self.own {
             return exit.egress.start(attempt, done);

@@ -16,7 +16,7 @@ use volley_spec::route::{Format, HttpTarget, Target, TriggerRoute};
 use super::{Actor, Done, dead_letter, telling::Told};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
-    egress::{Attempt, Ended, Endpoint, Opening},
+    egress::{Attempt, Ended, Endpoint, Notice, Opening},
     exits::{Exits, Spread},
     limits::{Limit, Limits, May, Turn},
     meters::{Meters, TriggerMeters},
@@ -393,14 +393,20 @@ impl Actor {
             event: Arc::clone(&body.written),
             timeout: delivery.timeout,
             wants_reply,
-            oldest: start.key.position <= self.core.keep(),
-            namespace: Arc::clone(&self.sinks.namespace),
+            path: Arc::clone(&self.replies.path),
         };
         if let Some(flight) = self.flights.get_mut(&start.key.serial) {
             flight.body = Some(body);
         }
         self.around.exits.start(core, attempt, &self.outcomes.0);
         Ok(())
+    }
+
+    pub(super) fn on_notice(&mut self, now: Duration, notice: Notice) {
+        match notice {
+            Notice::Unread { key, bytes } => self.core.left_unread(key, bytes),
+            Notice::Ended(ended) => self.on_ended(now, ended),
+        }
     }
 
     pub(super) fn on_ended(&mut self, now: Duration, ended: Ended) {
@@ -421,7 +427,7 @@ impl Actor {
         if let Some(hold) = ended.hold
             && self.core.is_replying(ended.key)
         {
-            self.progress.hold(ended.key, hold);
+            self.replies.hold(ended.key, hold);
         }
     }
 

@@ -110,7 +110,7 @@ impl Actor {
             self.core
                 .note(change, bounds.next, bounds.next_ordinal, now);
         }
-        self.progress.sweep(|key| self.core.is_replying(key));
+        self.replies.sweep(|key| self.core.is_replying(key));
         let safe = self.progress.want();
         self.later(async move {
             if safe.await.is_ok() {
@@ -186,7 +186,7 @@ impl Actor {
         let done = if starts_nothing {
             // A delivery whose reply is not stored yet would be made again by the next start.
             let forgets = planted::is(Planted::DrainForgetsReplies);
-            self.flights.is_empty() && (forgets || in_vain || !self.progress.holds_replies())
+            self.flights.is_empty() && (forgets || in_vain || self.replies.is_empty())
         } else {
             self.core.is_done(bounds.next_ordinal)
         };

@@ -4,14 +4,13 @@
 //! follows after a while or a number of bytes, and only once it is safe is the channel told to
 //! forget: a recovery reads again from the image's base.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tracing::warn;
 use volley_channel::{Caps, Epoch, Health, LedgerError, Position};
 use volley_spec::route::Overflow;
 
 use super::{Actor, Done, sides::Sides};
-use crate::{core::AttemptKey, egress::ReplyRoom};
 
 /// An image is written at the latest after so long, if anything happened.
 const EVERY: Duration = Duration::from_secs(1);
@@ -39,8 +38,6 @@ pub(super) struct Progress {
     sides: Sides,
     /// Write an image as soon as no write is under way.
     wanted: bool,
-    /// Room of replies that wait to be stored.
-    rooms: BTreeMap<AttemptKey, ReplyRoom>,
     /// Told when the image that is wanted is safe.
     waiting: Vec<tokio::sync::oneshot::Sender<()>>,
     covered: Vec<tokio::sync::oneshot::Sender<()>>,
@@ -70,7 +67,6 @@ impl Progress {
             kept: Position(0),
             sides: Sides::found(sides),
             wanted: false,
-            rooms: BTreeMap::new(),
             waiting: Vec::new(),
             covered: Vec::new(),
         }
@@ -84,30 +80,6 @@ impl Progress {
     pub(super) fn read(&mut self, bytes: usize) {
         self.dirty = true;
         self.bytes += bytes;
-    }
-
-    pub(super) fn hold(&mut self, key: AttemptKey, room: ReplyRoom) {
-        self.rooms.insert(key, room);
-    }
-
-    /// Whether a reply waits to be stored.
-    pub(super) fn holds_replies(&self) -> bool {
-        !self.rooms.is_empty()
-    }
-
-    /// Gives back the room of replies that nobody will store any more.
-    pub(super) fn sweep(&mut self, is_wanted: impl Fn(AttemptKey) -> bool) {
-        self.rooms.retain(|key, _| is_wanted(*key));
-    }
-
-    /// The reply waits where it keeps no other from being read. False: there is no room for that.
-    pub(super) fn step_aside(&mut self, key: AttemptKey) -> bool {
-        let room = self.rooms.get_mut(&key);
-        room.is_none_or(ReplyRoom::step_aside)
-    }
-
-    pub(super) fn release(&mut self, key: AttemptKey) -> Option<ReplyRoom> {
-        self.rooms.remove(&key)
     }
 
     /// Wants an image now; the receiver is told when it is safe.
@@ -242,6 +214,7 @@ impl Actor {
     pub(super) fn on_health(&mut self) {
         let health = self.health.borrow_and_update().clone();
         self.progress.wants_back = None;
+        self.replies.full(matches!(health, Health::Full { .. }));
         match health {
             Health::Filling { until, first } | Health::Full { until, first } => {
                 self.progress.wants_back = Some(first.min(until));

@@ -7,7 +7,7 @@ use volley_event::Event;
 use volley_spec::report::SinkHealth;
 
 use super::{
-    AttemptKey, Core, Dropped, Ending, RATE, ReplyToStore, Slot,
+    AttemptKey, Core, Dropped, Ending, ReplyToStore, Slot,
     altered::Altered,
     pending::{Dead, Entry, Replying, Stage},
     trigger::Reading,
@@ -23,8 +23,6 @@ const REPLY_PAUSE_MAX: Duration = Duration::from_secs(1);
 
 /// When an attempt is made again whose sink had gone.
 const SINK_AWAY: Duration = Duration::from_millis(50);
-/// How long a Trigger whose reply had to be let go tries nothing younger, unless one is stored before.
-const CLOSED_FOR: Duration = Duration::from_secs(10);
 /// When a dead letter asks again for a sink that is not here.
 const LETTER_ASKS: Duration = Duration::from_secs(10);
 
@@ -283,7 +281,6 @@ impl Core {
         }
         self.ready.insert(key.slot);
         let Err(error) = answer else {
-            trigger.pending.reopen();
             self.finish(key.slot, key.position, Ending::Delivered);
             return self.room_again(now);
         };
@@ -305,20 +302,13 @@ impl Core {
         self.reply_failed(now, key, &error.to_string(), jitter);
     }
 
-    /// A reply that found no room in its Broker finds none to wait in either. The first of its Trigger
-    /// waits where it is; any other has failed, and is not tried again before it may help; whether it was
-    /// let go.
-    pub fn let_reply_go(&mut self, now: Duration, key: AttemptKey, jitter: f64) -> bool {
-        if !self.is_replying(key)
-            || self.trigger_mut(key.slot).pending.first() == Some(key.position)
-        {
-            return false;
+    /// The attempt `key` was answered, and its reply of at most so many bytes is left unread for want of room.
+    pub fn left_unread(&mut self, key: AttemptKey, bytes: usize) {
+        let trigger = self.triggers.get_mut(key.slot as usize);
+        if let Some(trigger) = trigger.and_then(Option::as_mut) {
+            trigger.pending.leave_unread(key, bytes);
+            self.ready.insert(key.slot);
         }
-        self.reply_failed(now, key, "too many replies wait for room", jitter);
-        self.trigger_mut(key.slot).pending.close();
-        let reopens = now.saturating_add(CLOSED_FOR);
-        self.timers.insert((reopens, key.slot, RATE));
-        true
     }
 
     fn reply_failed(&mut self, now: Duration, key: AttemptKey, why: &str, jitter: f64) {

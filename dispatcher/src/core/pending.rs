@@ -23,7 +23,7 @@ use volley_event::Event;
 use volley_spec::route::Order;
 
 use super::{
-    Positions,
+    AttemptKey, Positions,
     shelf::{Facts, Shelf},
 };
 use crate::policy::Failure;
@@ -119,11 +119,10 @@ pub(crate) struct Pending {
     flying: usize,
     /// Of these, the ones to a subscriber that was replaced: they leave the new one its places.
     replaced: usize,
-    /// Of the others, the ones whose reply found no room yet.
+    /// Of the others, the ones whose reply found no room yet, in its Broker or to be read: they are no longer
+    /// at the subscriber.
     refused: BTreeMap<Position, usize>,
     refused_bytes: usize,
-    /// One was let go, since there was no room for it to wait in either.
-    closed: bool,
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
@@ -146,7 +145,6 @@ impl Pending {
             replaced: 0,
             refused: BTreeMap::new(),
             refused_bytes: 0,
-            closed: false,
             replaced_to: 0,
             flying_bytes: 0,
             fetching: 0,
@@ -177,20 +175,35 @@ impl Pending {
         self.places_taken() - self.refused.len()
     }
 
-    /// The reply of `position` found no room.
+    /// The reply of `position` found no room in its Broker.
     pub(crate) fn refuse_reply(&mut self, position: Position) {
-        let Some(entry) = self.begun.get(&position) else {
-            return;
-        };
-        match &entry.stage {
-            Stage::Replying(reply) if reply.serial > self.replaced_to => {
-                let bytes = reply.reply.size();
-                if self.refused.insert(position, bytes).is_none() {
-                    self.refused_bytes += bytes;
-                }
-            }
-            _ => {}
+        let entry = self.begun.get(&position);
+        if let Some(Stage::Replying(reply)) = entry.map(|entry| &entry.stage) {
+            let (serial, bytes) = (reply.serial, reply.reply.size());
+            self.refuse(position, serial, bytes);
         }
+    }
+
+    /// There is no room to read the reply of `key` into: its subscriber has done its work, and its event is
+    /// not sent any more.
+    pub(crate) fn leave_unread(&mut self, key: AttemptKey, most: usize) {
+        let entry = self.begun.get_mut(&key.position);
+        if let Some(Stage::Flying { serial, bytes, .. }) = entry.map(|entry| &mut entry.stage)
+            && *serial == key.serial
+        {
+            self.flying_bytes -= std::mem::take(bytes);
+            self.refuse(key.position, key.serial, most);
+        }
+    }
+
+    fn refuse(&mut self, position: Position, serial: u64, bytes: usize) {
+        if serial > self.replaced_to && self.refused.insert(position, bytes).is_none() {
+            self.refused_bytes += bytes;
+        }
+    }
+
+    fn no_longer_refused(&mut self, position: Position) {
+        self.refused_bytes -= self.refused.remove(&position).unwrap_or(0);
     }
 
     /// Whether the reply of `position` found no room.
@@ -198,28 +211,15 @@ impl Pending {
         self.refused.contains_key(&position)
     }
 
-    /// A reply was let go that would have had to wait: for a while, unless one is stored before, only what
-    /// is [older](Self::is_older) than all that wait makes sense to try.
-    pub(crate) fn close(&mut self) {
-        self.closed = true;
-    }
-
-    /// A reply was stored, or the while is over.
-    pub(crate) fn reopen(&mut self) {
-        self.closed = false;
-    }
-
-    /// Whether replies that found no room take `most` bytes, or one had to be let go.
+    /// Whether replies that found no room take `most` bytes.
     pub(crate) fn has_refused(&self, most: usize) -> bool {
-        self.closed || self.refused_bytes >= most
+        self.refused_bytes >= most
     }
 
     /// Whether all replies that found no room are of younger events.
     pub(crate) fn is_older(&self, position: Position) -> bool {
-        match self.refused.first_key_value() {
-            Some((first, _)) => position < *first,
-            None => !self.closed || self.first() == Some(position),
-        }
+        let first = self.refused.first_key_value();
+        first.is_none_or(|(first, _)| position < *first)
     }
 
     /// Whether events in flight take `most` bytes already; one alone may.
@@ -471,7 +471,7 @@ impl Pending {
         self.replaced_to = serial;
         self.replaced = self.flying;
         self.refused.clear();
-        (self.refused_bytes, self.closed) = (0, false);
+        self.refused_bytes = 0;
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -517,11 +517,12 @@ impl Pending {
                 self.flying -= 1;
                 self.replaced -= usize::from(*serial <= self.replaced_to);
                 self.flying_bytes -= bytes;
+                self.no_longer_refused(position);
             }
             Stage::Replying(reply) => {
                 self.flying -= 1;
                 self.replaced -= usize::from(reply.serial <= self.replaced_to);
-                self.refused_bytes -= self.refused.remove(&position).unwrap_or(0);
+                self.no_longer_refused(position);
             }
             Stage::Fetching => self.fetching -= 1,
             Stage::Blocked => {}

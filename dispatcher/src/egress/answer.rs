@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
     World,
@@ -19,7 +19,7 @@ use super::{
         head::Head,
         wire::{Piece, Wire},
     },
-    replies::ReplyRoom,
+    replies::{ReplyRoom, Wanted},
     retry_after,
     target::Target,
 };
@@ -28,8 +28,11 @@ use crate::outcome::{Answer, EXCERPT, FailedKind, Outcome};
 /// What is read and thrown away to keep a connection.
 const DRAIN: u64 = 64 << 10;
 
-/// How long a reply waits unread for room.
-const ROOM_WITHIN: Duration = Duration::from_secs(1);
+/// What is taken for a reply before it is known that more of it comes.
+const FIRST: usize = 64 << 10;
+/// How often a reply asks that is left unread for want of room: until the attempt's time is over, since to
+/// call the subscriber again would cost it its work.
+const ASKS_EVERY: Duration = Duration::from_millis(20);
 
 /// An answer, read.
 pub(super) struct Read {
@@ -110,8 +113,9 @@ async fn reply(wire: &mut Wire, head: &Head, desk: &Desk<'_>) -> Read {
             return Read::without_reply(Outcome::Failed(failed));
         }
         Err(Stop::NoRoom) => {
-            let why = "no room for its reply: too many replies are being read";
-            return Read::without_reply(Outcome::failed(FailedKind::Broken, why));
+            let within = desk.job.attempt.timeout;
+            let why = format!("its reply found no room within {within:?}: too many replies wait");
+            return Read::without_reply(Outcome::failed(FailedKind::ReplyNotStored, why));
         }
     };
     let (excerpt, hold) = match &answer {
@@ -165,23 +169,42 @@ impl Collected {
         Bytes::copy_from_slice(&self.bytes[..self.bytes.len().min(EXCERPT)])
     }
 
-    /// Takes room for a piece that came; false when there is none within a second.
-    async fn make_room(&mut self, bytes: usize, desk: &Desk<'_>) -> bool {
-        // A piece is never larger than a connection's buffer.
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let until = desk.job.deadline.min(Instant::now() + ROOM_WITHIN);
-        let replies = &desk.world.options.replies;
-        let has = self.room.as_ref().map_or(0, ReplyRoom::bytes);
-        let (share, namespace) = (&desk.target.replies, &desk.job.attempt.namespace);
-        let taking = replies.take(share, namespace, has, bytes, desk.job.attempt.oldest);
-        let Ok(more) = timeout_at(until, taking).await else {
-            return false;
+    /// Takes room for the first `bytes` of a reply of at most `whole`; false where there is none until the
+    /// attempt's time is over.
+    async fn make_room(&mut self, bytes: usize, whole: usize, desk: &Desk<'_>) -> bool {
+        let Desk { world, target, job } = desk;
+        let none = || {
+            world
+                .options
+                .replies
+                .none(&target.replies, &job.attempt.path)
         };
-        match &mut self.room {
-            Some(room) => room.merge(more),
-            None => self.room = Some(more),
+        let room = self.room.get_or_insert_with(none);
+        let has = room.bytes();
+        if bytes <= has {
+            return true;
         }
-        true
+        let upto = if has == 0 {
+            FIRST.max(bytes).min(whole)
+        } else {
+            whole
+        };
+        let wanted = Wanted {
+            bytes: upto - has,
+            later: whole - upto,
+        };
+        let position = job.attempt.key.position;
+        if room.grow(position, wanted) {
+            return true;
+        }
+        job.leave_unread(whole);
+        while Instant::now() < job.deadline {
+            sleep_until(job.deadline.min(Instant::now() + ASKS_EVERY)).await;
+            if room.grow(position, wanted) {
+                return true;
+            }
+        }
+        false
     }
 }
 
@@ -193,7 +216,11 @@ async fn collect(wire: &mut Wire, desk: &Desk<'_>, into: &mut Collected) -> Resu
             "the reply is larger than {limit} bytes"
         )))
     };
-    if wire.declared() > limit as u64 {
+    let whole = match wire.declared() {
+        0 => limit,
+        declared => usize::try_from(declared).unwrap_or(usize::MAX),
+    };
+    if whole > limit {
         return too_large();
     }
     let mut bytes = Vec::new();
@@ -201,7 +228,7 @@ async fn collect(wire: &mut Wire, desk: &Desk<'_>, into: &mut Collected) -> Resu
         match wire.piece().await {
             Piece::Data(data) if bytes.len() + data.len() > limit => break too_large(),
             Piece::Data(data) => {
-                if !into.make_room(data.len(), desk).await {
+                if !into.make_room(bytes.len() + data.len(), whole, desk).await {
                     return Err(Stop::NoRoom);
                 }
                 bytes.extend_from_slice(&data);
@@ -215,6 +242,9 @@ async fn collect(wire: &mut Wire, desk: &Desk<'_>, into: &mut Collected) -> Resu
     };
     // The event keeps these bytes for as long as it lives.
     bytes.shrink_to_fit();
+    if let Some(room) = &mut into.room {
+        room.shrink(bytes.len());
+    }
     into.bytes = bytes.into();
     ended
 }

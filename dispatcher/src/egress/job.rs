@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::{sync::mpsc, time::Instant};
 use volley_channel::Clock;
 
-use super::{Attempt, Ended, replies::ReplyRoom, retry_after::LONGEST};
+use super::{Attempt, Ended, Notice, replies::ReplyRoom, retry_after::LONGEST};
 use crate::{
     core::AttemptKey,
     outcome::{Failed, FailedKind, Outcome},
@@ -22,7 +22,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(attempt: Attempt, clock: Clock, done: mpsc::Sender<Ended>) -> Self {
+    pub(super) fn new(attempt: Attempt, clock: Clock, done: mpsc::Sender<Notice>) -> Self {
         let began = clock.now();
         let deadline = clock.instant(began + attempt.timeout.min(LONGEST));
         let ticket = Ticket {
@@ -42,6 +42,15 @@ impl Job {
     /// The one way to end well. Dropping a job ends it too, as [`FailedKind::Broken`].
     pub(super) fn end(mut self, outcome: Outcome, hold: Option<ReplyRoom>) {
         self.ticket.tell(outcome, hold);
+    }
+
+    /// Tells that its answer is left unread, which carries a reply of so many bytes at most.
+    pub(super) fn leave_unread(&self, bytes: usize) {
+        let key = self.attempt.key;
+        if let Some(done) = &self.ticket.done {
+            // Who has no place for it hears of it by the attempt's end.
+            done.try_send(Notice::Unread { key, bytes }).ok();
+        }
     }
 
     pub(super) fn fail(self, failed: Failed) {
@@ -71,7 +80,7 @@ struct Ticket {
     key: AttemptKey,
     began: Duration,
     clock: Clock,
-    done: Option<mpsc::Sender<Ended>>,
+    done: Option<mpsc::Sender<Notice>>,
 }
 
 impl Ticket {
@@ -84,13 +93,13 @@ impl Ticket {
             took,
             hold,
         };
-        match done.try_send(ended) {
+        match done.try_send(Notice::Ended(ended)) {
             Ok(()) => {}
             // The core is gone; so is what this attempt was for.
             Err(mpsc::error::TrySendError::Closed(_)) => {}
             Err(mpsc::error::TrySendError::Full(lost)) => {
                 debug_assert!(false, "the queue of outcomes has a place for every permit");
-                tracing::error!(key = ?lost.key, "an outcome found no place in its queue");
+                tracing::error!(?lost, "an outcome found no place in its queue");
             }
         }
     }

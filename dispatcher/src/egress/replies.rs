@@ -1,23 +1,55 @@
 //! The room that replies in flight may take, for the whole process.
 //!
-//! A target has a share of its own, so that one that drips many large replies can't keep the others
-//! of its namespace from replying; and all targets of a namespace together may have as much as they
-//! leave free: one namespace alone half, two a third each.
+//! It has three parts. Replies that are read, or stored right now, are in the first. A Broker without room
+//! may keep its replies waiting for long: those it refused [step aside](ReplyRoom::step_aside) into the second, which
+//! is as large, and all that come after them for the same Broker are read into that one
+//! ([`ReplyPath::refuses`]). So they never keep other Brokers from replying. The third is a quarter, for what they
+//! all wait for: the replies to oldest events.
 //!
-//! A reply keeps its room until it is stored. One that finds none in its Broker may wait for long, and then
-//! takes of as much room again, by the same rule, that is for such replies alone
-//! ([`step_aside`](ReplyRoom::step_aside)): so they never keep other Brokers from replying. And for what
-//! they may wait for, the reply to the oldest event, there is a little more.
+//! All targets of a namespace together may have as much of a part as they leave free: one namespace alone
+//! half, two a third each. A target has a share besides, so that one that drips many large replies can't keep the
+//! others of its namespace from replying. A reply keeps its room until it is stored; one that finds none is left
+//! unread at its subscriber.
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
 };
 
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use volley_channel::Position;
 
 /// Bytes of replies in flight by default.
 pub const REPLY_BYTES: u32 = 64 << 20;
+
+/// Where the replies to the events of one unit go, as far as reading them depends on it.
+#[derive(Debug)]
+pub struct ReplyPath {
+    namespace: Arc<str>,
+    refuses: AtomicBool,
+    oldest: AtomicU64,
+}
+
+impl ReplyPath {
+    /// Into a Broker of `namespace` that has room.
+    pub fn new(namespace: Arc<str>) -> Self {
+        Self {
+            namespace,
+            refuses: AtomicBool::new(false),
+            oldest: AtomicU64::new(0),
+        }
+    }
+
+    /// How it stands now: whether its Broker has no room for replies, as far as is known, and which position is
+    /// the oldest that the unit keeps: others may wait for the reply to that one.
+    pub fn stands(&self, refuses: bool, oldest: Position) {
+        self.refuses.store(refuses, Relaxed);
+        self.oldest.store(oldest.0, Relaxed);
+    }
+}
 
 /// A bound on the bytes of replies that were read and are not stored yet, shared by all cores.
 #[derive(Debug, Clone)]
@@ -28,20 +60,28 @@ pub struct ReplyBudget {
 #[derive(Debug)]
 struct Room {
     bytes: usize,
-    taken: Mutex<Taken>,
-    freed: Notify,
+    taken: Mutex<[Part; PARTS.len()]>,
 }
 
-#[derive(Debug, Default)]
-struct Taken {
-    /// Of replies that are read, or stored right now.
-    moving: Part,
-    /// Of those that found no room in their Broker.
-    waiting: Part,
-    /// Beyond the budget, of oldest events.
-    beyond: usize,
+/// Which part of the room.
+#[derive(Debug, Clone, Copy)]
+enum Which {
+    Moving,
+    Waiting,
+    Oldest,
 }
 
+const PARTS: [Which; 3] = [Which::Moving, Which::Waiting, Which::Oldest];
+
+/// What a reply needs of its room now, and will need later: nobody begins who could not end now, so that of
+/// many that have begun there is always one that can end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    pub(crate) bytes: usize,
+    pub(crate) later: usize,
+}
+
+/// What is taken of a part.
 #[derive(Debug, Default)]
 struct Part {
     all: usize,
@@ -49,14 +89,15 @@ struct Part {
 }
 
 impl Part {
-    /// Takes `bytes` of so many, for a reply that `has` some already.
-    fn take(&mut self, of: usize, namespace: &Arc<str>, has: usize, bytes: usize) -> bool {
+    /// Takes what is `wanted` of so many bytes, for a reply that `has` some of them already.
+    fn take(&mut self, of: usize, namespace: &Arc<str>, has: usize, wanted: Wanted) -> bool {
         let own = self.by_namespace.get(namespace).copied().unwrap_or(0);
-        let Some(left) = (of - self.all).checked_sub(bytes) else {
+        let Wanted { bytes, later } = wanted;
+        let Some(left) = of.checked_sub(self.all + bytes + later) else {
             return false;
         };
         // One reply alone may be larger than what its namespace may have.
-        if own + bytes > left && own != has {
+        if own + bytes + later > left && own != has {
             return false;
         }
         self.all += bytes;
@@ -82,18 +123,17 @@ impl ReplyBudget {
             room: Arc::new(Room {
                 bytes: bytes as usize,
                 taken: Mutex::default(),
-                freed: Notify::new(),
             }),
         }
     }
 
-    /// Bytes that are free now.
+    /// Bytes that are free now for replies that are read.
     pub fn free(&self) -> usize {
-        self.room.bytes - self.room.taken().moving.all
+        self.room.bytes - self.room.taken()[Which::Moving as usize].all
     }
 
     /// The part of it that one target may take: a quarter, but always one whole reply.
-    pub(super) fn share(&self, max_reply: usize) -> Share {
+    pub(crate) fn share(&self, max_reply: usize) -> Share {
         let bytes = self.room.bytes / 4;
         let bytes = bytes.max(max_reply).min(Semaphore::MAX_PERMITS);
         Share {
@@ -102,64 +142,27 @@ impl ReplyBudget {
         }
     }
 
-    /// Waits for room for `bytes` more of a reply that `has` some already, and takes it; for that of an
-    /// `oldest` event also beyond the budget.
-    pub(super) async fn take(
-        &self,
-        share: &Share,
-        namespace: &Arc<str>,
-        has: usize,
-        bytes: u32,
-        oldest: bool,
-    ) -> ReplyRoom {
-        let share = share.of(namespace);
-        let mut of_share = None;
-        if !oldest {
-            let permit = Arc::clone(&share).acquire_many_owned(bytes).await;
-            of_share = Some(permit.expect("the semaphore is never closed"));
-        }
-        let room = |of_share, within, beyond| ReplyRoom {
-            of_share,
+    /// None of it yet, for a reply of the target with this `share`.
+    pub(crate) fn none(&self, share: &Share, path: &Arc<ReplyPath>) -> ReplyRoom {
+        ReplyRoom {
             room: Arc::clone(&self.room),
-            namespace: Arc::clone(namespace),
-            bytes: within,
-            beyond,
-            waits: 0,
-        };
-        loop {
-            let freed = self.room.freed.notified();
-            tokio::pin!(freed);
-            // Before looking: what is given back from now on is heard of.
-            freed.as_mut().enable();
-            if of_share.is_none() {
-                of_share = Arc::clone(&share).try_acquire_many_owned(bytes).ok();
-            }
-            let wanted = bytes as usize;
-            if of_share.is_some() && self.room.take(namespace, has, wanted) {
-                return room(of_share, wanted, 0);
-            }
-            if oldest && self.room.take_beyond(wanted) {
-                return room(None, 0, wanted);
-            }
-            freed.await;
+            path: Arc::clone(path),
+            share: share.of(&path.namespace),
+            of_share: None,
+            held: [0; PARTS.len()],
         }
     }
 }
 
 impl Room {
-    fn take(&self, namespace: &Arc<str>, has: usize, bytes: usize) -> bool {
-        self.taken().moving.take(self.bytes, namespace, has, bytes)
+    fn bytes_of(&self, which: Which) -> usize {
+        match which {
+            Which::Moving | Which::Waiting => self.bytes,
+            Which::Oldest => self.bytes / 4,
+        }
     }
 
-    /// A quarter of the budget is there besides, and always a piece.
-    fn take_beyond(&self, bytes: usize) -> bool {
-        let mut taken = self.taken();
-        let fits = taken.beyond == 0 || taken.beyond + bytes <= self.bytes / 4;
-        taken.beyond += if fits { bytes } else { 0 };
-        fits
-    }
-
-    fn taken(&self) -> MutexGuard<'_, Taken> {
+    fn taken(&self) -> MutexGuard<'_, [Part; PARTS.len()]> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -173,7 +176,7 @@ impl Default for ReplyBudget {
 /// What one target may take of a [`ReplyBudget`], for each namespace that sends to it: they may
 /// stand behind one gateway.
 #[derive(Debug)]
-pub(super) struct Share {
+pub(crate) struct Share {
     bytes: usize,
     free: Mutex<BTreeMap<Arc<str>, Arc<Semaphore>>>,
 }
@@ -186,73 +189,102 @@ impl Share {
     }
 }
 
-/// The share of one reply, given back when dropped: keep it until the reply is stored.
+/// The room of one reply, given back when dropped: keep it until the reply is stored.
 #[derive(Debug)]
 pub struct ReplyRoom {
-    of_share: Option<OwnedSemaphorePermit>,
     room: Arc<Room>,
-    namespace: Arc<str>,
-    /// Within the budget, beyond it, and among those that wait.
-    bytes: usize,
-    beyond: usize,
-    waits: usize,
+    path: Arc<ReplyPath>,
+    share: Arc<Semaphore>,
+    of_share: Option<OwnedSemaphorePermit>,
+    /// Of each part.
+    held: [usize; PARTS.len()],
 }
 
 impl ReplyRoom {
     /// Its size in bytes.
     pub fn bytes(&self) -> usize {
-        self.bytes + self.beyond + self.waits
+        self.held.iter().sum()
     }
 
-    /// Moves to where replies wait that find no room in their Broker. False: there is no room either.
-    pub fn step_aside(&mut self) -> bool {
-        let bytes = self.bytes + self.beyond;
-        // It has already: what others took meanwhile changes nothing.
-        if bytes == 0 {
+    /// Takes what is `wanted` more for the reply to the event at `position`, if there is as much.
+    pub(crate) fn grow(&mut self, position: Position, wanted: Wanted) -> bool {
+        let refuses = self.path.refuses.load(Relaxed);
+        let which = if refuses {
+            Which::Waiting
+        } else {
+            Which::Moving
+        };
+        let permits = u32::try_from(wanted.bytes).unwrap_or(u32::MAX);
+        if self.share.available_permits() >= wanted.bytes + wanted.later
+            && let Ok(more) = Arc::clone(&self.share).try_acquire_many_owned(permits)
+            && self.take(which, wanted)
+        {
+            match &mut self.of_share {
+                Some(own) => own.merge(more),
+                none => *none = Some(more),
+            }
             return true;
         }
-        let stepped = {
-            let mut taken = self.room.taken();
-            let aside = taken
-                .waiting
-                .take(self.room.bytes, &self.namespace, 0, bytes);
-            if aside {
-                taken.beyond -= self.beyond;
-                taken.moving.give_back(&self.namespace, self.bytes);
-            }
-            aside
-        };
-        if stepped {
-            (self.bytes, self.beyond, self.waits) = (0, 0, self.waits + bytes);
-            drop(self.of_share.take());
-            self.room.freed.notify_waiters();
-        }
-        stepped
+        position.0 <= self.path.oldest.load(Relaxed) && self.take(Which::Oldest, wanted)
     }
 
-    pub(super) fn merge(&mut self, mut other: Self) {
-        match (&mut self.of_share, other.of_share.take()) {
-            (Some(own), Some(more)) => own.merge(more),
-            (own, more) => *own = own.take().or(more),
+    fn take(&mut self, which: Which, wanted: Wanted) -> bool {
+        let (of, has) = (self.room.bytes_of(which), self.held[which as usize]);
+        let mut taken = self.room.taken();
+        let part = &mut taken[which as usize];
+        let namespace = &self.path.namespace;
+        // However small the part is, one oldest event may have it.
+        let of = match which {
+            Which::Oldest if part.all == has => of.max(has + wanted.bytes + wanted.later),
+            _ => of,
+        };
+        let fits = part.take(of, namespace, has, wanted);
+        self.held[which as usize] += if fits { wanted.bytes } else { 0 };
+        fits
+    }
+
+    /// Gives back all but `bytes`.
+    pub(super) fn shrink(&mut self, bytes: usize) {
+        let mut rest = self.bytes().saturating_sub(bytes);
+        if let Some(own) = &mut self.of_share {
+            drop(own.split(rest.min(own.num_permits())));
         }
-        self.bytes += std::mem::take(&mut other.bytes);
-        self.beyond += std::mem::take(&mut other.beyond);
+        let mut taken = self.room.taken();
+        for (held, part) in self.held.iter_mut().zip(&mut *taken).rev() {
+            let back = rest.min(*held);
+            part.give_back(&self.path.namespace, back);
+            (*held, rest) = (*held - back, rest - back);
+        }
+    }
+
+    /// Moves to where replies wait that find no room in their Broker. False: there is no room either, and it
+    /// stays where it is.
+    pub fn step_aside(&mut self) -> bool {
+        let [moving, waiting, oldest] = self.held;
+        // It has already: what others took meanwhile changes nothing.
+        let wanted = Wanted {
+            bytes: moving + oldest,
+            later: 0,
+        };
+        if wanted.bytes > 0 && !self.take(Which::Waiting, wanted) {
+            return false;
+        }
+        drop(self.of_share.take());
+        let mut taken = self.room.taken();
+        taken[Which::Moving as usize].give_back(&self.path.namespace, moving);
+        taken[Which::Oldest as usize].give_back(&self.path.namespace, oldest);
+        self.held = [0, waiting + moving + oldest, 0];
+        true
     }
 }
 
 impl Drop for ReplyRoom {
     fn drop(&mut self) {
-        if self.bytes() == 0 {
-            return;
-        }
-        // Whoever is told that there is room looks here, too.
+        // Whoever finds that there is room looks here, too.
         drop(self.of_share.take());
-        {
-            let mut taken = self.room.taken();
-            taken.beyond -= self.beyond;
-            taken.moving.give_back(&self.namespace, self.bytes);
-            taken.waiting.give_back(&self.namespace, self.waits);
+        let mut taken = self.room.taken();
+        for (held, part) in self.held.iter().zip(&mut *taken) {
+            part.give_back(&self.path.namespace, *held);
         }
-        self.room.freed.notify_waiters();
     }
 }

@@ -122,57 +122,58 @@ fn with_many_bytes_of_replies_that_wait_nothing_younger_is_tried() {
     assert_eq!(bench.positions(), [21, 22]);
 }
 
+// Until its time was over it had the place of the one that could make room for it.
 #[test]
-fn a_reply_that_is_let_go_has_failed_and_the_first_one_never_is() {
+fn a_reply_that_is_left_unread_leaves_its_place_to_what_is_older() {
     let mut bench = Bench::new(100);
-    bench.declare(retrying(1, 5));
-    bench.publish("---");
-    bench.read();
-    for start in bench.starts() {
-        bench.ends(&start, &reply());
-    }
-    let waiting = bench.replies();
-    for (_, reply) in &waiting {
-        bench.is_stored(reply, &FULL);
-    }
-    let went = waiting.iter().map(|(_, reply)| reply.key);
-    let went: Vec<bool> = went
-        .map(|key| bench.core.let_reply_go(bench.now, key, 0.0))
-        .collect();
-    assert_eq!(went, [false, true, true]);
-    bench.wait(1_000);
-    assert_eq!(bench.positions(), [0; 0], "they would be let go again");
-    bench.publish("-");
-    bench.read();
-    assert_eq!(bench.positions(), [0; 0]);
-    let first = bench.replies();
-    assert_eq!(first.len(), 1);
-    bench.is_stored(&first[0].1, &Ok(()));
-    let again = bench.starts();
-    assert_eq!(super::bench::positions(&again), [2, 3, 4]);
-    assert_eq!(again[0].earlier, 1);
-}
-
-// Nothing but a stored reply opened it again: one event that did not end stopped all behind it for good.
-#[test]
-fn after_a_while_a_trigger_whose_reply_was_let_go_tries_all_again() {
-    let mut bench = Bench::new(100);
-    bench.declare(retrying(1, 5));
-    bench.publish("--");
+    bench.declare(TriggerRoute {
+        concurrency: 2,
+        ..retrying(1, 5)
+    });
+    bench.publish("-----");
     bench.read();
     let begun = bench.starts();
     bench.fails(&begun[0]);
+    let third = bench.one();
+    for start in [&begun[1], &third] {
+        bench.core.left_unread(start.key, 100);
+    }
+    assert_eq!(bench.positions(), [0; 0], "what is younger has no place");
+    bench.wait(1_000);
+    let first = bench.one();
+    assert_eq!(first.key.position.0, 1);
+    bench.succeeds(&first);
+    assert_eq!(bench.positions(), [0; 0]);
+    // Read, they are replies like others.
     bench.ends(&begun[1], &reply());
     for (_, reply) in bench.replies() {
         bench.is_stored(&reply, &FULL);
-        assert!(bench.core.let_reply_go(bench.now, reply.key, 0.0));
+        bench.is_stored(&reply, &Ok(()));
     }
-    bench.publish("---");
+    assert_eq!(bench.positions(), [4]);
+    bench.fails(&third);
+    assert_eq!(bench.positions(), [5]);
+}
+
+#[test]
+fn with_many_bytes_of_replies_left_unread_nothing_younger_is_tried() {
+    let mut bench = Bench::new(100);
+    bench.declare(trigger(1));
+    bench.publish("-----");
     bench.read();
-    bench.wait(1_000);
-    assert_eq!(bench.positions(), [1], "and this one does not end");
-    bench.wait(9_000);
-    assert_eq!(bench.positions(), [2, 3, 4, 5]);
+    let begun = bench.starts();
+    for start in &begun {
+        bench.core.left_unread(start.key, 1 << 20);
+        // Told twice, it is one all the same.
+        bench.core.left_unread(start.key, 1 << 20);
+    }
+    bench.publish("--");
+    bench.read();
+    assert_eq!(bench.positions(), [0; 0]);
+    bench.succeeds(&begun[0]);
+    assert_eq!(bench.positions(), [0; 0], "four are left");
+    bench.succeeds(&begun[1]);
+    assert_eq!(bench.positions(), [6, 7]);
 }
 
 // Held, it has one place, which replies had that waited for what only a probe could free.

@@ -1,12 +1,12 @@
 //! What comes back: replies, their limits, and what is no reply.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use super::stage::{
-    Move, Stage, answers, answers_and_closes, failed, reply, say, status, unusable,
-};
+use volley_channel::Position;
+
+use super::stage::{Move, Stage, answers, answers_and_closes, failed, reply, say, unusable};
 use crate::{
-    egress::ReplyBudget,
+    egress::{Ended, ReplyBudget, ReplyPath},
     outcome::{Answer, FailedKind, Outcome},
 };
 
@@ -255,78 +255,127 @@ async fn an_endless_reply_is_cut_off() {
     }
 }
 
+/// A budget of so many bytes, for replies of ten.
+fn with_room_for(bytes: u32) -> Stage {
+    let stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(bytes);
+        options.max_reply = 10;
+    });
+    stage.sink.then(answers(event_of("ten bytes!")));
+    stage
+}
+
+impl Stage {
+    /// Whether a reply finds room.
+    async fn is_read(&mut self) -> Option<Ended> {
+        let ended = self.attempt_held().await;
+        if ended.hold.is_some() {
+            return Some(ended);
+        }
+        assert_eq!(failed(&ended.outcome), FailedKind::ReplyNotStored);
+        assert_eq!(ended.took, self.timeout);
+        None
+    }
+
+    async fn is_held(&mut self) -> Ended {
+        self.is_read().await.expect("there is room for it")
+    }
+}
+
+fn step_aside(ended: &mut Ended) -> bool {
+    ended.hold.as_mut().expect("it is read").step_aside()
+}
+
+// It was called again after a second, and without a retry its event was dropped.
 #[tokio::test(start_paused = true)]
-async fn replies_beyond_the_room_for_all_wait_a_second_and_fail() {
-    let mut stage = Stage::with(|options| options.replies = ReplyBudget::new(10));
-    stage.sink.then(answers(event_of("eight by")));
-    let first = stage.attempt_held().await;
-    assert_eq!(reply(&first.outcome).id(), "r1");
-    let second = stage.attempt_held().await;
-    assert_eq!(failed(&second.outcome), FailedKind::Broken);
-    assert_eq!(second.took, Duration::from_secs(1));
+async fn a_reply_without_room_is_left_unread_until_the_attempt_is_over() {
+    let mut stage = with_room_for(10);
+    let first = stage.is_held().await;
+    assert!(stage.is_read().await.is_none());
+    assert_eq!(stage.unread, [2]);
     stage.start();
-    stage.settle().await;
+    tokio::time::sleep(Duration::from_secs(9)).await;
     drop(first);
-    assert_eq!(status(&stage.next().await.outcome), 200);
+    let third = stage.next().await;
+    assert_eq!(reply(&third.outcome).id(), "r1");
+    assert!(third.took < Duration::from_secs(10), "{:?}", third.took);
+    assert_eq!((stage.sink.connects(), &stage.unread[..]), (1, &[2, 3][..]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_many_large_replies_that_begin_together_each_is_read() {
+    let size = 200_000;
+    for framing in ["length", "chunks"] {
+        let mut stage = Stage::with(|options| {
+            options.replies = ReplyBudget::new(1_000_000);
+            options.max_reply = size;
+        });
+        let body = "x".repeat(size);
+        let head = match framing {
+            "length" => event_with(&format!("Content-Length: {size}"), ""),
+            _ => event_with("Transfer-Encoding: chunked", &format!("{size:x}")),
+        };
+        let end = if framing == "length" {
+            ""
+        } else {
+            "\r\n0\r\n\r\n"
+        };
+        // All have begun before the rest of any comes.
+        stage.sink.then(vec![
+            Move::Read,
+            say(head + if framing == "length" { "" } else { "\r\n" }),
+            say(&body[..1]),
+            Move::Wait(Duration::from_secs(1)),
+            say(&body[1..]),
+            say(end),
+        ]);
+        for _ in 0..40 {
+            stage.start();
+        }
+        for _ in 0..40 {
+            let ended = stage.next().await;
+            assert_eq!(reply(&ended.outcome).body().len(), size, "{framing}");
+        }
+        assert_eq!(stage.budget.free(), 1_000_000);
+    }
 }
 
 #[tokio::test(start_paused = true)]
 async fn one_target_cannot_take_all_the_room_for_replies() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(40);
-        options.max_reply = 10;
-    });
-    stage.sink.then(answers(event_of("ten bytes!")));
-    let held = stage.attempt_held().await;
-    assert_eq!(
-        failed(&stage.attempt().await),
-        FailedKind::Broken,
-        "its quarter is taken"
-    );
+    let mut stage = with_room_for(40);
+    let held = stage.is_held().await;
+    assert!(stage.is_read().await.is_none(), "its quarter is taken");
     stage.to = super::stage::endpoint("http://192.0.2.2/");
-    assert_eq!(
-        reply(&stage.attempt().await).id(),
-        "r1",
-        "another target has its own"
-    );
+    let _another_target_has_its_own = stage.is_held().await;
     drop(held);
 }
 
 // Eight targets took all of it before, four quarters of it twice over.
 #[tokio::test(start_paused = true)]
 async fn the_targets_of_one_namespace_cannot_take_all_the_room_for_replies() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(80);
-        options.max_reply = 10;
-    });
-    stage.sink.then(answers(event_of("ten bytes!")));
+    let mut stage = with_room_for(80);
     let mut held = Vec::new();
     for target in 1..=8 {
         stage.to = super::stage::endpoint(&format!("http://192.0.2.{target}/"));
-        held.push(stage.attempt_held().await);
+        held.extend(stage.is_read().await);
     }
-    let replied = held.iter().filter(|ended| ended.hold.is_some()).count();
-    assert_eq!(replied, 4, "half of it");
-    stage.namespace = "other".into();
-    assert_eq!(reply(&stage.attempt().await).id(), "r1");
-    stage.namespace = "default".into();
-    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
+    assert_eq!(held.len(), 4, "half of it");
+    stage.of("other");
+    drop(stage.is_held().await);
+    stage.of("default");
+    assert!(stage.is_read().await.is_none());
     drop(held);
     assert_eq!(stage.budget.free(), 80);
-    assert_eq!(reply(&stage.attempt().await).id(), "r1");
+    drop(stage.is_held().await);
 }
 
 #[tokio::test(start_paused = true)]
 async fn namespaces_behind_one_gateway_have_shares_of_their_own() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(40);
-        options.max_reply = 10;
-    });
-    stage.sink.then(answers(event_of("ten bytes!")));
-    let held = stage.attempt_held().await;
-    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
-    stage.namespace = "other".into();
-    assert_eq!(reply(&stage.attempt().await).id(), "r1");
+    let mut stage = with_room_for(40);
+    let held = stage.is_held().await;
+    assert!(stage.is_read().await.is_none());
+    stage.of("other");
+    drop(stage.is_held().await);
     drop(held);
 }
 
@@ -334,26 +383,23 @@ async fn namespaces_behind_one_gateway_have_shares_of_their_own() {
 // one's, for which they waited, could not be read.
 #[tokio::test(start_paused = true)]
 async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(40);
-        options.max_reply = 10;
-    });
-    stage.sink.then(answers(event_of("ten bytes!")));
-    let younger = stage.attempt_held().await;
-    assert_eq!(failed(&stage.attempt().await), FailedKind::Broken);
-    stage.oldest = true;
-    let oldest = stage.attempt_held().await;
-    assert_eq!(reply(&oldest.outcome).id(), "r1");
+    let mut stage = with_room_for(40);
+    let younger = stage.is_held().await;
+    assert!(stage.is_read().await.is_none());
+    stage.path.stands(false, Position(3));
+    let oldest = stage.is_held().await;
     assert_eq!(stage.budget.free(), 30, "it takes nothing of the others'");
-    assert_eq!(
-        failed(&stage.attempt().await),
-        FailedKind::Broken,
-        "and there is not much of that"
-    );
+    stage.path.stands(false, Position(4));
+    assert!(stage.is_read().await.is_none(), "there is not much of that");
+    // One becomes the oldest while it waits.
     drop(oldest);
+    stage.start();
+    stage.settle().await;
+    stage.path.stands(false, Position(5));
+    assert_eq!(reply(&stage.next().await.outcome).id(), "r1");
     drop(younger);
-    let within = stage.attempt_held().await;
-    assert_eq!(reply(&within.outcome).id(), "r1");
+    stage.path.stands(false, Position(6));
+    let _within = stage.is_held().await;
     assert_eq!(
         stage.budget.free(),
         30,
@@ -364,39 +410,65 @@ async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room
 // Replies that waited for room in one Broker kept others of its namespace from replying.
 #[tokio::test(start_paused = true)]
 async fn replies_that_wait_for_room_in_their_broker_leave_the_room_for_others() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(40);
-        options.max_reply = 10;
-    });
-    stage.sink.then(answers(event_of("ten bytes!")));
+    let mut stage = with_room_for(40);
     let mut waiting = Vec::new();
     for aside in [true, true, false] {
-        let mut ended = stage.attempt_held().await;
-        let room = ended.hold.as_mut().expect("it is read");
-        assert_eq!(room.step_aside(), aside, "half of as much again");
+        let mut ended = stage.is_held().await;
+        assert_eq!(step_aside(&mut ended), aside, "half of as much again");
         waiting.push(ended);
         let free = if aside { 40 } else { 30 };
         assert_eq!(stage.budget.free(), free);
     }
     // Those that have keep their place, whatever others take.
-    for ended in &mut waiting[..2] {
-        assert!(ended.hold.as_mut().expect("it waits").step_aside());
-    }
-    stage.namespace = "other".into();
-    let mut other = stage.attempt_held().await;
-    assert!(other.hold.as_mut().expect("it is read").step_aside());
-    for ended in &mut waiting[..2] {
-        assert!(ended.hold.as_mut().expect("it waits").step_aside());
-    }
+    assert!(waiting[..2].iter_mut().all(step_aside));
+    stage.of("other");
+    let mut other = stage.is_held().await;
+    assert!(step_aside(&mut other));
+    assert!(waiting[..2].iter_mut().all(step_aside));
     drop(other);
-    stage.namespace = "default".into();
+    stage.of("default");
     waiting.remove(0);
     let mut last = waiting.pop().expect("the third");
-    assert!(last.hold.as_mut().expect("it is read").step_aside());
+    assert!(step_aside(&mut last));
     assert_eq!(stage.budget.free(), 40);
     drop((waiting, last));
-    let within = stage.attempt_held().await;
+    let within = stage.is_held().await;
     assert_eq!(stage.budget.free(), 30);
     drop(within);
+    assert_eq!(stage.budget.free(), 40);
+}
+
+// Read in with the others, they found no place to wait in, and their subscribers were called again.
+#[tokio::test(start_paused = true)]
+async fn replies_for_a_broker_that_refuses_them_are_read_only_where_they_may_wait() {
+    let mut stage = with_room_for(40);
+    stage.path.stands(true, Position(0));
+    let mut waiting = Vec::new();
+    for _ in 0..2 {
+        waiting.push(stage.is_held().await);
+        assert_eq!(stage.budget.free(), 40);
+        // Its target's share is free for others again, once it is refused.
+        assert!(waiting.iter_mut().all(step_aside));
+    }
+    assert!(stage.is_read().await.is_none());
+    stage.start();
+    stage.settle().await;
+    // Another Broker of the namespace is none of theirs.
+    let refusing = std::mem::replace(&mut stage.path, Arc::new(ReplyPath::new("default".into())));
+    drop(stage.is_held().await);
+    drop(waiting.pop());
+    let mut read = stage.next().await;
+    assert_eq!(reply(&read.outcome).id(), "r1");
+    assert!(step_aside(&mut read));
+    assert_eq!(stage.budget.free(), 40);
+    // Once the Broker has room again they are read as others are.
+    stage.path = refusing;
+    stage.start();
+    stage.settle().await;
+    stage.path.stands(false, Position(0));
+    let read_too = stage.next().await;
+    assert_eq!(reply(&read_too.outcome).id(), "r1");
+    assert_eq!(stage.budget.free(), 30);
+    drop((waiting, read, read_too));
     assert_eq!(stage.budget.free(), 40);
 }

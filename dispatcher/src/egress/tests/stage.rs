@@ -22,8 +22,8 @@ use volley_spec::route::HttpTarget;
 use crate::{
     core::AttemptKey,
     egress::{
-        Attempt, Denied, Egress, EgressOptions, Ended, Endpoint, Network, Pending, ReplyBudget,
-        Socket,
+        Attempt, Denied, Egress, EgressOptions, Ended, Endpoint, Network, Notice, Pending,
+        ReplyBudget, ReplyPath, Socket,
     },
     outcome::{Answer, FailedKind, Outcome},
 };
@@ -298,13 +298,14 @@ pub(super) struct Stage {
     pub(super) event: Event,
     pub(super) timeout: Duration,
     pub(super) wants_reply: bool,
-    pub(super) oldest: bool,
-    pub(super) namespace: Arc<str>,
+    pub(super) path: Arc<ReplyPath>,
     pub(super) budget: ReplyBudget,
     options: EgressOptions,
-    done: mpsc::Sender<Ended>,
-    ended: mpsc::Receiver<Ended>,
+    done: mpsc::Sender<Notice>,
+    ended: mpsc::Receiver<Notice>,
     serial: u64,
+    /// Attempts whose answers were left unread.
+    pub(super) unread: Vec<u64>,
 }
 
 pub(super) fn endpoint(url: &str) -> Arc<Endpoint> {
@@ -353,13 +354,13 @@ impl Stage {
             event,
             timeout,
             wants_reply: true,
-            oldest: false,
-            namespace: Arc::from("default"),
+            path: Arc::new(ReplyPath::new("default".into())),
             budget,
             options,
             done,
             ended,
             serial: 0,
+            unread: Vec::new(),
         }
     }
 
@@ -390,8 +391,7 @@ impl Stage {
             event: Arc::new(event),
             timeout: self.timeout,
             wants_reply: self.wants_reply,
-            oldest: self.oldest,
-            namespace: Arc::clone(&self.namespace),
+            path: Arc::clone(&self.path),
         };
         self.egress.start(attempt, &self.done);
         self.serial
@@ -399,9 +399,14 @@ impl Stage {
 
     /// The next attempt that ends, whichever it is.
     pub(super) async fn next(&mut self) -> Ended {
-        let next = timeout(Duration::from_secs(3600), self.ended.recv()).await;
-        next.expect("every attempt ends")
-            .expect("the stage holds a sender")
+        loop {
+            let next = timeout(Duration::from_secs(3600), self.ended.recv()).await;
+            let next = next.expect("every attempt ends");
+            match next.expect("the stage holds a sender") {
+                Notice::Ended(ended) => return ended,
+                Notice::Unread { key, .. } => self.unread.push(key.serial),
+            }
+        }
     }
 
     /// One attempt from start to end, and that it ended only once.
@@ -424,6 +429,11 @@ impl Stage {
 
     pub(super) fn nothing_more(&mut self) {
         assert!(self.ended.try_recv().is_err(), "an attempt ended twice");
+    }
+
+    /// Further attempts are for a Broker of that namespace, which has room.
+    pub(super) fn of(&mut self, namespace: &str) {
+        self.path = Arc::new(ReplyPath::new(namespace.into()));
     }
 
     /// Lets everything happen that needs no time.
