@@ -2,7 +2,7 @@
 
 use super::defaults;
 use crate::{
-    defaults::is_broker_defaults,
+    defaults::{BROKER_DEFAULTS, SYSTEM_NAMESPACE, is_broker_defaults},
     kinds::{ConfigMap, Secret},
     problem::{Findings, Step},
 };
@@ -21,6 +21,14 @@ pub(super) fn config_map(map: &ConfigMap, findings: &mut Findings) {
     });
     if is_broker_defaults(map) {
         findings.within("data", |findings| defaults::check(map, findings));
+    } else if map.metadata.name == BROKER_DEFAULTS {
+        findings.within("metadata", |findings| {
+            findings.warn_at(
+                "name",
+                format!("has no effect: Brokers get their defaults from the {BROKER_DEFAULTS} in {SYSTEM_NAMESPACE}"),
+                format!("give it the namespace {SYSTEM_NAMESPACE}"),
+            );
+        });
     }
 }
 

@@ -12,7 +12,7 @@ const TOO_DEEP: (&str, &str) = (
 );
 
 /// What the library's sentence contains, what is said instead (nothing: its own words), and the fix.
-const WORDS: [(&str, &str, &str); 16] = [
+const WORDS: [(&str, &str, &str); 17] = [
     (
         "tabs disallowed",
         "a tab stands where only blanks may",
@@ -66,6 +66,11 @@ const WORDS: [(&str, &str, &str); 16] = [
         "expected string scalar",
         "a field's name has to be a text",
         "put a value that begins with { or [ in quotes",
+    ),
+    (
+        "non-finite float",
+        "a number that is infinite, or none",
+        "write a finite number, or put quotes around a text",
     ),
     (
         "invalid u64",

@@ -89,7 +89,7 @@ fn what_is_no_yaml_is_refused_where_it_goes_wrong() {
             1,
             "an alias (*) to an anchor (&) that is not there",
         ),
-        ("a: .nan\n", 1, "non-finite"),
+        ("a: .nan\n", 1, "infinite, or none"),
         ("? [1]\n: 2\n", 1, "a field's name has to be a text"),
         ("\"abc", 1, "unclosed quote"),
         ("a: [1, 2\nb: 3", 2, "':'"),
