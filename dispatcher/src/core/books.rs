@@ -271,7 +271,7 @@ impl Core {
 
     /// A Trigger's row without its name and uid, which cost more than all the rest.
     fn figures(&self, slot: Slot, trigger: &Trigger, next_ordinal: u64) -> TriggerAccount {
-        let (before, read) = match trigger.reading {
+        let (start, read) = match trigger.reading {
             Reading::Unstarted => (next_ordinal, next_ordinal),
             Reading::Attached { .. } => (
                 trigger.start_ordinal,
@@ -279,6 +279,8 @@ impl Core {
             ),
             Reading::Detached { ordinal, .. } => (trigger.start_ordinal, ordinal),
         };
+        // In the midst of a pass it may have met more of them than its reading has counted.
+        let before = start + trigger.earlier.min(read.saturating_sub(start));
         let seen = read.saturating_sub(before);
         TriggerAccount {
             unread: next_ordinal.saturating_sub(read),

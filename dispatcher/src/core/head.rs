@@ -84,7 +84,7 @@ impl Core {
                 _ => continue,
             }
             wanted = true;
-            if trigger.done.remove(stored.position) {
+            if trigger.is_done_before(stored.position) {
                 continue;
             }
             if trigger.has_room(&self.settings) {

@@ -193,7 +193,7 @@ impl Core {
             }
         }
         let trigger = self.trigger_mut(slot);
-        if trigger.done.remove(stored.position) {
+        if trigger.is_done_before(stored.position) {
             return;
         }
         if stored.position < trigger.drop_below && uncounted {

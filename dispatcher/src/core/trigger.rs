@@ -60,6 +60,8 @@ pub(crate) struct Trigger {
     pub(crate) reading: Reading,
     /// Ordinal where its reading started in this process.
     pub(crate) start_ordinal: u64,
+    /// How many it read from there on that an earlier run had finished.
+    pub(crate) earlier: u64,
     pub(crate) pending: Pending,
     /// Its core keeps it among those that are not settled.
     pub(crate) unsettled: bool,
@@ -91,6 +93,7 @@ impl Trigger {
             route,
             reading,
             start_ordinal,
+            earlier: 0,
             unsettled: false,
             weighed: 0,
             done: Positions::default(),
@@ -134,6 +137,13 @@ impl Trigger {
             Reading::Detached { read, .. } => read,
         };
         self.done.remove_below(read);
+    }
+
+    /// Whether an earlier run finished the event at `position`, which is read again: it is one of those before.
+    pub(crate) fn is_done_before(&mut self, position: Position) -> bool {
+        let done = self.done.remove(position);
+        self.earlier += u64::from(done);
+        done
     }
 
     /// A Trigger is held only as long as it has an event to probe its subscriber with.

@@ -1,9 +1,10 @@
 //! The books in parts, so that whoever reads them does not hold events up.
 
+use volley_channel::{Bounds, Position};
 use volley_spec::report::{OTHER, TriggerAccount};
 
 use super::bench::{Bench, trigger};
-use crate::core::{Part, UnitAccount};
+use crate::core::{Core, Part, Settings, UnitAccount};
 
 /// Five Triggers that want everything, with one attempt each in flight, and a deleted one.
 fn bench() -> Bench {
@@ -82,4 +83,40 @@ fn a_part_tells_that_triggers_came_or_went_since_the_last() {
     bench.delete(1);
     let second = part(&bench, first.more, 9, usize::MAX);
     assert_ne!(first.changes, second.changes);
+}
+
+// They were among those that its filter refused, of a Trigger without a filter too.
+#[test]
+fn what_an_earlier_run_delivered_is_before() {
+    let mut bench = Bench::new(8);
+    bench.declare(trigger(1));
+    let image = bench.core.checkpoint(usize::MAX);
+    bench.publish("----");
+    bench.read();
+    let begun = bench.starts();
+    for at in [1, 3] {
+        bench.succeeds(&begun[at]);
+    }
+    let deltas = [bench.core.take_delta().expect("two have ended")];
+    let bounds = Bounds {
+        first: Position(1),
+        first_ordinal: 0,
+        next: bench.next(),
+        next_ordinal: 4,
+    };
+    let known = vec![std::sync::Arc::new(trigger(1))];
+    bench.core = Core::recover(
+        Settings::default(),
+        image,
+        &deltas,
+        known,
+        bounds,
+        bench.now,
+    );
+    bench.publish("-");
+    bench.read();
+    bench.catch_up();
+    let row = bench.row(1);
+    assert_eq!((row.before, row.seen, row.filtered), (2, 3, 0), "{row:?}");
+    assert_eq!(bench.positions(), [1, 3, 5]);
 }
