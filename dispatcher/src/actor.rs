@@ -304,7 +304,9 @@ impl Actor {
                 self.core.stored(now, key, &answer, jitter);
                 match answer {
                     Ok(()) => self.replies.stored(),
-                    Err(error) if error.is_no_room() => self.replies.refused(key),
+                    Err(error) if error.is_no_room() && !self.replies.refused(key) => {
+                        self.core.let_reply_go(now, key, jitter);
+                    }
                     Err(_) => {}
                 }
                 if !self.core.is_replying(key) {

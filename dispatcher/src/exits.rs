@@ -109,6 +109,7 @@ impl Exits {
     pub(crate) fn acquire(
         &self,
         target: &Spread,
+        goes_first: bool,
         applicant: impl FnOnce() -> Applicant,
     ) -> Option<Permit> {
         let free = target
@@ -122,7 +123,9 @@ impl Exits {
                 .min_by_key(|(_, share)| share.target_in_flight())
         };
         let (core, share) = free.or_else(least)?;
-        self.exits[*core].scheduler.acquire(share, applicant)
+        self.exits[*core]
+            .scheduler
+            .acquire(share, goes_first, applicant)
     }
 
     /// Starts an attempt on `core`.

@@ -125,6 +125,8 @@ pub(crate) struct Granted {
 pub(crate) struct Applicant {
     pub(crate) slot: Slot,
     pub(crate) ticket: u64,
+    /// Whether others of the share wait for what this one makes room for: it may have a permit beyond its part.
+    pub(crate) goes_first: bool,
     /// Has a place for each Trigger of the actor, since each stands in line once at most.
     pub(crate) answer: mpsc::Sender<Granted>,
 }
@@ -199,13 +201,15 @@ impl Scheduler {
     }
 
     /// A permit, or a place in line for one: `applicant` is answered when its turn comes.
+    /// One that `goes_first` need not heed the part of its share.
     pub(crate) fn acquire(
         &self,
         share: &Arc<Share>,
+        goes_first: bool,
         applicant: impl FnOnce() -> Applicant,
     ) -> Option<Permit> {
         let mut state = self.state();
-        match state.take(share) {
+        match state.take(share, goes_first) {
             Ok(()) => Some(self.permit(share)),
             Err(refused) => {
                 share.queued().applicant = Some(applicant());
@@ -287,7 +291,7 @@ impl Load {
 
 /// Counts are changed under the lock of the state alone.
 impl State {
-    fn take(&mut self, share: &Share) -> Result<(), Refused> {
+    fn take(&mut self, share: &Share, goes_first: bool) -> Result<(), Refused> {
         let Permits {
             all, per_target, ..
         } = self.permits;
@@ -304,7 +308,7 @@ impl State {
         let of_namespace = share.namespace.in_flight.load(Relaxed);
         let room = (free * TIMES_FREE).saturating_sub(of_namespace);
         let waits = has_its_part(free.min(room), all) || has_its_part(free_of_target, per_target);
-        if held > 0 && waits {
+        if held > 0 && waits && !goes_first {
             return Err(Refused::HasItsPart);
         }
         self.in_flight += 1;
@@ -395,7 +399,7 @@ impl State {
         let Some(applicant) = share.queued().applicant.take() else {
             return Err(None);
         };
-        match self.take(share) {
+        match self.take(share, applicant.goes_first) {
             Ok(()) => Ok((Arc::clone(share), applicant)),
             Err(refused) => {
                 share.queued().applicant = Some(applicant);

@@ -28,8 +28,8 @@ use crate::{
 pub(super) struct Flight {
     /// Freed when it ends. A publish in this process needs none.
     _permit: Option<Permit>,
-    /// Freed when it ends. A Broker with one unit needs none.
-    _turn: Option<Turn>,
+    /// Freed when its subscriber has answered. A Broker with one unit needs none.
+    turn: Option<Turn>,
     /// When it began, for meters.
     began: Duration,
     /// Kept while somebody looks on.
@@ -240,7 +240,7 @@ impl Actor {
             return;
         }
         while let Some(slot) = self.core.next_ready() {
-            if !self.in_line.contains_key(&slot) {
+            if !self.in_line.contains_key(&slot) || self.core.goes_first(slot) {
                 self.start_of(slot, now, None);
             }
         }
@@ -317,12 +317,14 @@ impl Actor {
     fn acquire(&mut self, slot: Slot, target: &Spread) -> Option<Permit> {
         self.tickets += 1;
         let ticket = self.tickets;
+        let goes_first = self.core.goes_first(slot);
         let applicant = || Applicant {
             ticket,
             slot,
+            goes_first,
             answer: self.granted.0.clone(),
         };
-        let permit = self.around.exits.acquire(target, applicant);
+        let permit = self.around.exits.acquire(target, goes_first, applicant);
         if permit.is_none() {
             self.in_line.insert(slot, self.tickets);
         }
@@ -337,7 +339,7 @@ impl Actor {
             start.key.serial,
             Flight {
                 _permit: permit,
-                _turn: self.turns.take(start.key.slot),
+                turn: self.turns.take(start.key.slot),
                 began: now,
                 told: self.around.teller.note(&start, self.around.clock),
                 body: None,
@@ -404,7 +406,12 @@ impl Actor {
 
     pub(super) fn on_notice(&mut self, now: Duration, notice: Notice) {
         match notice {
-            Notice::Unread { key, bytes } => self.core.left_unread(key, bytes),
+            Notice::Unread { key, bytes } => {
+                if let Some(flight) = self.flights.get_mut(&key.serial) {
+                    flight.turn = None;
+                }
+                self.core.left_unread(key, bytes);
+            }
             Notice::Ended(ended) => self.on_ended(now, ended),
         }
     }
@@ -435,7 +442,7 @@ impl Actor {
     pub(super) fn end_flight(&mut self, key: AttemptKey) -> Option<Flight> {
         let mut flight = self.flights.remove(&key.serial)?;
         self.sinks.let_go(flight.body.take());
-        (flight._permit, flight._turn) = (None, None);
+        (flight._permit, flight.turn) = (None, None);
         Some(flight)
     }
 

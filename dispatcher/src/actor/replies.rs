@@ -49,14 +49,15 @@ impl Replies {
         self.doubtful = false;
     }
 
-    /// The Broker has no room for the reply: it waits where it keeps no other from being read, if there is a
+    /// The Broker has no room for the reply: it waits where it keeps no other from being read. False: there is no
     /// place for it.
-    pub(super) fn refused(&mut self, key: AttemptKey) {
+    pub(super) fn refused(&mut self, key: AttemptKey) -> bool {
         self.doubtful = true;
-        if let Some(room) = self.rooms.get_mut(&key) {
-            room.step_aside();
-            self.refused.insert(key);
-        }
+        let Some(room) = self.rooms.get_mut(&key) else {
+            return true;
+        };
+        self.refused.insert(key);
+        room.step_aside()
     }
 
     /// Whether producers find no room now.
@@ -137,7 +138,7 @@ mod tests {
         let ((one, moves), (two, _)) = (stage.read(), stage.read());
         assert!(moves);
         for key in [one, two] {
-            stage.replies.refused(key);
+            assert!(stage.replies.refused(key));
         }
         assert_eq!(stage.budget.free(), 400);
         assert!(!stage.read().1);
@@ -151,7 +152,7 @@ mod tests {
     fn a_broker_that_let_all_go_without_storing_one_is_still_in_doubt() {
         let mut stage = Stage::new();
         let (one, _) = stage.read();
-        stage.replies.refused(one);
+        assert!(stage.replies.refused(one));
         stage.replies.sweep(|_| false);
         let (two, moves) = stage.read();
         assert!(!moves);

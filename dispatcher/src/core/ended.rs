@@ -307,6 +307,16 @@ impl Core {
         let trigger = self.triggers.get_mut(key.slot as usize);
         if let Some(trigger) = trigger.and_then(Option::as_mut) {
             trigger.pending.leave_unread(key, bytes);
+            // Whoever answers takes connections.
+            trigger.held = false;
+            self.ready.insert(key.slot);
+        }
+    }
+
+    /// A reply that found no room in its Broker, nor room to wait in: it has failed.
+    pub fn let_reply_go(&mut self, now: Duration, key: AttemptKey, jitter: f64) {
+        if self.is_replying(key) {
+            self.reply_failed(now, key, "too many replies wait for room", jitter);
             self.ready.insert(key.slot);
         }
     }

@@ -126,6 +126,8 @@ pub(crate) struct Pending {
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
+    /// Of these, what belongs to answers that are left unread.
+    unread_bytes: usize,
     /// Entries whose event is being read again.
     fetching: usize,
     /// Entries that wait for a time.
@@ -147,6 +149,7 @@ impl Pending {
             refused_bytes: 0,
             replaced_to: 0,
             flying_bytes: 0,
+            unread_bytes: 0,
             fetching: 0,
             waiting: 0,
         }
@@ -184,26 +187,34 @@ impl Pending {
         }
     }
 
-    /// There is no room to read the reply of `key` into: its subscriber has done its work, and its event is
-    /// not sent any more.
+    /// There is no room to read the reply of `key` into: its subscriber has done its work.
     pub(crate) fn leave_unread(&mut self, key: AttemptKey, most: usize) {
-        let entry = self.begun.get_mut(&key.position);
-        if let Some(Stage::Flying { serial, bytes, .. }) = entry.map(|entry| &mut entry.stage)
+        let entry = self.begun.get(&key.position);
+        if let Some(Stage::Flying { serial, bytes, .. }) = entry.map(|entry| &entry.stage)
             && *serial == key.serial
         {
-            self.flying_bytes -= std::mem::take(bytes);
-            self.refuse(key.position, key.serial, most);
+            let bytes = *bytes;
+            if self.refuse(key.position, key.serial, most) {
+                self.unread_bytes += bytes;
+            }
         }
     }
 
-    fn refuse(&mut self, position: Position, serial: u64, bytes: usize) {
-        if serial > self.replaced_to && self.refused.insert(position, bytes).is_none() {
+    /// Whether it is one more.
+    fn refuse(&mut self, position: Position, serial: u64, bytes: usize) -> bool {
+        let new = serial > self.replaced_to && !self.refused.contains_key(&position);
+        if new {
+            self.refused.insert(position, bytes);
             self.refused_bytes += bytes;
         }
+        new
     }
 
-    fn no_longer_refused(&mut self, position: Position) {
-        self.refused_bytes -= self.refused.remove(&position).unwrap_or(0);
+    /// Whether it was refused.
+    fn no_longer_refused(&mut self, position: Position) -> bool {
+        let bytes = self.refused.remove(&position);
+        self.refused_bytes -= bytes.unwrap_or(0);
+        bytes.is_some()
     }
 
     /// Whether the reply of `position` found no room.
@@ -222,9 +233,20 @@ impl Pending {
         first.is_none_or(|(first, _)| position < *first)
     }
 
+    /// Whether replies that found no room wait, and what has no place yet is older than they are.
+    pub(crate) fn goes_first(&self) -> bool {
+        let next = self.lowest();
+        !self.refused.is_empty() && next.is_some_and(|next| self.is_older(next))
+    }
+
     /// Whether events in flight take `most` bytes already; one alone may.
     pub(crate) fn is_heavy(&self, most: usize) -> bool {
         self.flying > self.replaced && self.flying_bytes >= most
+    }
+
+    /// The same of those whose answers are not left unread.
+    pub(crate) fn is_heavy_at_subscriber(&self, most: usize) -> bool {
+        self.at_subscriber() > 0 && self.flying_bytes - self.unread_bytes >= most
     }
 
     /// The lowest position. What stands in a lane is behind something that has begun.
@@ -471,7 +493,7 @@ impl Pending {
         self.replaced_to = serial;
         self.replaced = self.flying;
         self.refused.clear();
-        self.refused_bytes = 0;
+        (self.refused_bytes, self.unread_bytes) = (0, 0);
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -517,7 +539,9 @@ impl Pending {
                 self.flying -= 1;
                 self.replaced -= usize::from(*serial <= self.replaced_to);
                 self.flying_bytes -= bytes;
-                self.no_longer_refused(position);
+                if self.no_longer_refused(position) {
+                    self.unread_bytes -= bytes;
+                }
             }
             Stage::Replying(reply) => {
                 self.flying -= 1;

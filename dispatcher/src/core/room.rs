@@ -59,6 +59,12 @@ impl Core {
         true
     }
 
+    /// Whether what may be tried next of a Trigger could make room for replies of younger events.
+    pub fn goes_first(&self, slot: Slot) -> bool {
+        let trigger = self.triggers.get(slot as usize).and_then(Option::as_ref);
+        trigger.is_some_and(|trigger| trigger.pending.goes_first())
+    }
+
     fn begun(&mut self, slot: Slot, position: Position) -> Option<&mut Entry> {
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         trigger.pending.entry_mut(position)

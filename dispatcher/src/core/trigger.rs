@@ -172,7 +172,7 @@ impl Trigger {
         self.route.subscriber.is_some()
             && !self.held
             && pending.at_subscriber() < self.route.concurrency.max(1) as usize
-            && !pending.is_heavy(settings.flying_bytes)
+            && !pending.is_heavy_at_subscriber(settings.flying_bytes)
             && pending.lowest().is_some_and(|next| pending.is_older(next))
     }
 

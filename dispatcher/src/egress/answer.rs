@@ -30,9 +30,9 @@ const DRAIN: u64 = 64 << 10;
 
 /// What is taken for a reply before it is known that more of it comes.
 const FIRST: usize = 64 << 10;
-/// How often a reply asks that is left unread for want of room: until the attempt's time is over, since to
-/// call the subscriber again would cost it its work.
-const ASKS_EVERY: Duration = Duration::from_millis(20);
+/// How long a reply that is left unread for want of room waits before it asks again: twice as long each time,
+/// until the attempt's time is over, since to call the subscriber again would cost it its work.
+const ASKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
 /// An answer, read.
 pub(super) struct Read {
@@ -113,8 +113,7 @@ async fn reply(wire: &mut Wire, head: &Head, desk: &Desk<'_>) -> Read {
             return Read::without_reply(Outcome::Failed(failed));
         }
         Err(Stop::NoRoom) => {
-            let within = desk.job.attempt.timeout;
-            let why = format!("its reply found no room within {within:?}: too many replies wait");
+            let why = "the reply could not be stored: too many replies wait for room";
             return Read::without_reply(Outcome::failed(FailedKind::ReplyNotStored, why));
         }
     };
@@ -162,6 +161,8 @@ enum Stop {
 struct Collected {
     bytes: Bytes,
     room: Option<ReplyRoom>,
+    /// That it is left unread.
+    is_told: bool,
 }
 
 impl Collected {
@@ -197,9 +198,17 @@ impl Collected {
         if room.grow(position, wanted) {
             return true;
         }
-        job.leave_unread(whole);
+        if !std::mem::replace(&mut self.is_told, true) {
+            job.leave_unread(whole);
+        }
+        let [mut pause, longest] = ASKS;
         while Instant::now() < job.deadline {
-            sleep_until(job.deadline.min(Instant::now() + ASKS_EVERY)).await;
+            // What is half read for a Broker that refuses replies keeps others from being read.
+            if room.is_refused() && !room.step_aside() {
+                return false;
+            }
+            sleep_until(job.deadline.min(Instant::now() + pause)).await;
+            pause = longest.min(2 * pause);
             if room.grow(position, wanted) {
                 return true;
             }

@@ -1,10 +1,11 @@
 //! The room that replies in flight may take, for the whole process.
 //!
 //! It has three parts. Replies that are read, or stored right now, are in the first. A Broker without room
-//! may keep its replies waiting for long: those it refused [step aside](ReplyRoom::step_aside) into the second, which
-//! is as large, and all that come after them for the same Broker are read into that one
-//! ([`ReplyPath::refuses`]). So they never keep other Brokers from replying. The third is a quarter, for what they
-//! all wait for: the replies to oldest events.
+//! may keep its replies waiting for long: those it refused, and those half read, [step
+//! aside](ReplyRoom::step_aside) into the second, and all that come after them for the same Broker are read into that
+//! one ([`ReplyPath::refuses`]). So they never keep other Brokers from replying. It is twice as large, half of it only for
+//! those that step aside: of a Broker that begins to refuse there are as many as were being read. The third is a quarter,
+//! for what they all wait for: the replies to oldest events.
 //!
 //! All targets of a namespace together may have as much of a part as they leave free: one namespace alone
 //! half, two a third each. A target has a share besides, so that one that drips many large replies can't keep the
@@ -155,6 +156,7 @@ impl ReplyBudget {
 }
 
 impl Room {
+    /// How much there is of a part for those that are read.
     fn bytes_of(&self, which: Which) -> usize {
         match which {
             Which::Moving | Which::Waiting => self.bytes,
@@ -208,8 +210,7 @@ impl ReplyRoom {
 
     /// Takes what is `wanted` more for the reply to the event at `position`, if there is as much.
     pub(crate) fn grow(&mut self, position: Position, wanted: Wanted) -> bool {
-        let refuses = self.path.refuses.load(Relaxed);
-        let which = if refuses {
+        let which = if self.is_refused() {
             Which::Waiting
         } else {
             Which::Moving
@@ -217,7 +218,7 @@ impl ReplyRoom {
         let permits = u32::try_from(wanted.bytes).unwrap_or(u32::MAX);
         if self.share.available_permits() >= wanted.bytes + wanted.later
             && let Ok(more) = Arc::clone(&self.share).try_acquire_many_owned(permits)
-            && self.take(which, wanted)
+            && self.take(which, self.room.bytes_of(which), wanted)
         {
             match &mut self.of_share {
                 Some(own) => own.merge(more),
@@ -225,11 +226,18 @@ impl ReplyRoom {
             }
             return true;
         }
-        position.0 <= self.path.oldest.load(Relaxed) && self.take(Which::Oldest, wanted)
+        position.0 <= self.path.oldest.load(Relaxed)
+            && self.take(Which::Oldest, self.room.bytes_of(Which::Oldest), wanted)
     }
 
-    fn take(&mut self, which: Which, wanted: Wanted) -> bool {
-        let (of, has) = (self.room.bytes_of(which), self.held[which as usize]);
+    /// Whether its Broker refuses replies.
+    pub(super) fn is_refused(&self) -> bool {
+        self.path.refuses.load(Relaxed)
+    }
+
+    /// Takes what is `wanted` of a part, of which there are so many bytes for it.
+    fn take(&mut self, which: Which, of: usize, wanted: Wanted) -> bool {
+        let has = self.held[which as usize];
         let mut taken = self.room.taken();
         let part = &mut taken[which as usize];
         let namespace = &self.path.namespace;
@@ -257,8 +265,8 @@ impl ReplyRoom {
         }
     }
 
-    /// Moves to where replies wait that find no room in their Broker. False: there is no room either, and it
-    /// stays where it is.
+    /// Moves to where replies wait that find no room in their Broker. False: there is no room either; it must not
+    /// stay where it is for long, since others are read there.
     pub fn step_aside(&mut self) -> bool {
         let [moving, waiting, oldest] = self.held;
         // It has already: what others took meanwhile changes nothing.
@@ -266,7 +274,7 @@ impl ReplyRoom {
             bytes: moving + oldest,
             later: 0,
         };
-        if wanted.bytes > 0 && !self.take(Which::Waiting, wanted) {
+        if wanted.bytes > 0 && !self.take(Which::Waiting, 2 * self.room.bytes, wanted) {
             return false;
         }
         drop(self.of_share.take());

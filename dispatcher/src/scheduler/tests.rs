@@ -16,6 +16,7 @@ fn line(slot: Slot) -> (impl FnOnce() -> Applicant, mpsc::Receiver<Granted>) {
     let applicant = move || Applicant {
         slot,
         ticket: 0,
+        goes_first: false,
         answer,
     };
     (applicant, granted)
@@ -34,7 +35,7 @@ fn fill(
     let mut held = Vec::new();
     while held.len() < 100 {
         let (applicant, granted) = line(0);
-        match scheduler.acquire(share, applicant) {
+        match scheduler.acquire(share, false, applicant) {
             Some(permit) => held.push(permit),
             None => return (held, Some(granted)),
         }
@@ -48,13 +49,13 @@ fn a_hanging_target_leaves_permits_for_others() {
     let namespace = Arc::from("a");
     let hanging = || scheduler.share("hang", &namespace, 100);
     let held: Vec<_> = (0..2)
-        .map(|slot| scheduler.acquire(&hanging(), line(slot).0))
+        .map(|slot| scheduler.acquire(&hanging(), false, line(slot).0))
         .collect();
     assert!(held.iter().all(Option::is_some));
     let (applicant, mut third) = line(3);
-    assert!(scheduler.acquire(&hanging(), applicant).is_none());
+    assert!(scheduler.acquire(&hanging(), false, applicant).is_none());
     let fine = scheduler.share("fine", &namespace, 100);
-    assert!(scheduler.acquire(&fine, line(4).0).is_some());
+    assert!(scheduler.acquire(&fine, false, line(4).0).is_some());
     assert!(is_served(&mut third).is_none());
     drop(held);
     assert!(is_served(&mut third).is_some());
@@ -77,6 +78,19 @@ fn triggers_that_hang_never_take_the_last_permits() {
             assert!(count >= least, "{count} beside {hanging} for {namespace}");
         }
     }
+}
+
+// What would have made room for those in flight waited for them.
+#[test]
+fn what_goes_first_has_a_permit_beyond_its_part() {
+    let scheduler = Scheduler::new(0, Permits::default());
+    let bad = Arc::from("bad");
+    let shares: Vec<_> = (0..45)
+        .map(|n| scheduler.share(&format!("hang{n}"), &bad, 100))
+        .collect();
+    let held: Vec<_> = shares.iter().map(|share| fill(&scheduler, share)).collect();
+    assert!(held[44].1.is_some(), "it has its part");
+    assert!(scheduler.acquire(&shares[44], true, line(0).0).is_some());
 }
 
 #[test]
@@ -108,7 +122,7 @@ fn a_namespace_alone_may_have_most_of_the_permits() {
         .collect();
     let mut held = Vec::new();
     for share in shares.iter().chain(&shares) {
-        held.extend(scheduler.acquire(share, line(0).0));
+        held.extend(scheduler.acquire(share, false, line(0).0));
     }
     assert!(held.len() > 3_200, "{}", held.len());
 }
@@ -117,13 +131,17 @@ fn a_namespace_alone_may_have_most_of_the_permits() {
 fn those_in_line_are_served_round_robin_by_namespace() {
     let scheduler = scheduler(1, 1);
     let share = |namespace: &str| scheduler.share("sink", &Arc::from(namespace), 100);
-    let mut held = scheduler.acquire(&share("first"), line(0).0);
+    let mut held = scheduler.acquire(&share("first"), false, line(0).0);
     let mut waiting: Vec<_> = ["noisy", "noisy", "noisy", "quiet"]
         .into_iter()
         .zip(0..)
         .map(|(namespace, slot)| {
             let (applicant, granted) = line(slot);
-            assert!(scheduler.acquire(&share(namespace), applicant).is_none());
+            assert!(
+                scheduler
+                    .acquire(&share(namespace), false, applicant)
+                    .is_none()
+            );
             granted
         })
         .collect();
@@ -150,10 +168,10 @@ fn whoever_has_nothing_in_flight_comes_first() {
     let mut more = more.expect("there are not so many");
     assert_eq!(held.len(), 2);
     let mut others: Vec<_> = (0..2)
-        .map(|slot| scheduler.acquire(&share(), line(slot).0))
+        .map(|slot| scheduler.acquire(&share(), false, line(slot).0))
         .collect();
     let (applicant, mut first) = line(7);
-    assert!(scheduler.acquire(&two, applicant).is_none());
+    assert!(scheduler.acquire(&two, false, applicant).is_none());
     others.pop();
     let first = is_served(&mut first);
     assert!(first.is_some());
@@ -169,13 +187,13 @@ fn those_who_are_gone_are_passed_over_without_growing_the_stack() {
         let scheduler = scheduler(1, 1);
         let namespace = Arc::from("a");
         let share = || scheduler.share("sink", &namespace, 100);
-        let held = scheduler.acquire(&share(), line(0).0);
+        let held = scheduler.acquire(&share(), false, line(0).0);
         for slot in 0..gone {
             // Whom it would be told is dropped here.
-            assert!(scheduler.acquire(&share(), line(slot).0).is_none());
+            assert!(scheduler.acquire(&share(), false, line(slot).0).is_none());
         }
         let (applicant, mut last) = line(1);
-        assert!(scheduler.acquire(&share(), applicant).is_none());
+        assert!(scheduler.acquire(&share(), false, applicant).is_none());
         drop(held);
         assert!(is_served(&mut last).is_some());
     }
@@ -200,7 +218,7 @@ fn nobody_is_forgotten() {
             let at = rng.usize(0..shares.len());
             if rng.bool() && waiting[at].is_none() {
                 let (applicant, granted) = line(0);
-                match scheduler.acquire(&shares[at], applicant) {
+                match scheduler.acquire(&shares[at], false, applicant) {
                     Some(permit) => held.push(permit),
                     None => waiting[at] = Some(granted),
                 }

@@ -155,6 +155,53 @@ fn a_reply_that_is_left_unread_leaves_its_place_to_what_is_older() {
     assert_eq!(bench.positions(), [5]);
 }
 
+// Its Trigger had its part of the permits by the reply that waits for it.
+#[test]
+fn what_is_older_than_a_reply_left_unread_goes_first() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 1,
+        ..retrying(1, 5)
+    });
+    bench.publish("---");
+    bench.read();
+    let first = bench.one();
+    bench.fails(&first);
+    let second = bench.one();
+    assert!(!bench.core.goes_first(second.key.slot));
+    bench.core.left_unread(second.key, 100);
+    assert!(
+        !bench.core.goes_first(second.key.slot),
+        "the third is younger"
+    );
+    bench.wait(1_000);
+    assert!(bench.core.goes_first(second.key.slot));
+    assert_eq!(bench.positions(), [1]);
+    assert!(!bench.core.goes_first(second.key.slot));
+}
+
+// Each probe that was left unread let another one go, as long as there were permits.
+#[test]
+fn a_held_trigger_whose_probe_is_answered_is_held_no_longer() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 2,
+        hold_when_refused: true,
+        ..retrying(1, 5)
+    });
+    bench.publish("-----");
+    bench.read();
+    for start in bench.starts() {
+        bench.refuses(&start);
+    }
+    bench.wait(1_000);
+    let probe = bench.one();
+    bench.core.left_unread(probe.key, 100);
+    let beside = bench.one();
+    bench.core.left_unread(beside.key, 100);
+    assert_eq!(bench.positions(), [0; 0], "two have its places");
+}
+
 #[test]
 fn with_many_bytes_of_replies_left_unread_nothing_younger_is_tried() {
     let mut bench = Bench::new(100);

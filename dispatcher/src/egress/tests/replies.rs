@@ -277,6 +277,14 @@ impl Stage {
         None
     }
 
+    /// One that is read in full, and waits for room in its Broker.
+    async fn start_and_read(&mut self, size: usize) -> Ended {
+        let mut ended = self.attempt_held().await;
+        assert_eq!(reply(&ended.outcome).body().len(), size);
+        assert!(step_aside(&mut ended));
+        ended
+    }
+
     async fn is_held(&mut self) -> Ended {
         self.is_read().await.expect("there is room for it")
     }
@@ -412,23 +420,23 @@ async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room
 async fn replies_that_wait_for_room_in_their_broker_leave_the_room_for_others() {
     let mut stage = with_room_for(40);
     let mut waiting = Vec::new();
-    for aside in [true, true, false] {
+    for aside in [true, true, true, true, false] {
         let mut ended = stage.is_held().await;
-        assert_eq!(step_aside(&mut ended), aside, "half of as much again");
+        assert_eq!(step_aside(&mut ended), aside, "half of twice as much");
         waiting.push(ended);
         let free = if aside { 40 } else { 30 };
         assert_eq!(stage.budget.free(), free);
     }
     // Those that have keep their place, whatever others take.
-    assert!(waiting[..2].iter_mut().all(step_aside));
+    assert!(waiting[..4].iter_mut().all(step_aside));
     stage.of("other");
     let mut other = stage.is_held().await;
     assert!(step_aside(&mut other));
-    assert!(waiting[..2].iter_mut().all(step_aside));
+    assert!(waiting[..4].iter_mut().all(step_aside));
     drop(other);
     stage.of("default");
     waiting.remove(0);
-    let mut last = waiting.pop().expect("the third");
+    let mut last = waiting.pop().expect("the last");
     assert!(step_aside(&mut last));
     assert_eq!(stage.budget.free(), 40);
     drop((waiting, last));
@@ -471,4 +479,37 @@ async fn replies_for_a_broker_that_refuses_them_are_read_only_where_they_may_wai
     assert_eq!(stage.budget.free(), 30);
     drop((waiting, read, read_too));
     assert_eq!(stage.budget.free(), 40);
+}
+
+// What was half read when its Broker began to refuse had the room for all until the attempt was over.
+#[tokio::test(start_paused = true)]
+async fn what_is_half_read_for_a_broker_that_begins_to_refuse_steps_aside() {
+    let size = 100_000;
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(400_000);
+        options.max_reply = size;
+    });
+    let body = "x".repeat(size);
+    stage.sink.then(vec![
+        Move::Read,
+        say(event_with(&format!("Content-Length: {size}"), "x")),
+        Move::Wait(Duration::from_secs(1)),
+        say(&body[1..]),
+    ]);
+    // It reads in its part for two seconds, and all there is for its namespace is taken meanwhile.
+    stage.path.stands(true, Position(0));
+    let waiting = [
+        stage.start_and_read(size).await,
+        stage.start_and_read(size).await,
+    ];
+    stage.path = Arc::new(ReplyPath::new("default".into()));
+    stage.start();
+    stage.settle().await;
+    assert_eq!(stage.budget.free(), 400_000 - (64 << 10));
+    stage.path.stands(true, Position(0));
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(stage.budget.free(), 400_000);
+    drop(waiting);
+    assert_eq!(reply(&stage.next().await.outcome).body().len(), size);
+    assert_eq!(stage.unread, [3]);
 }
