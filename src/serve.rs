@@ -8,6 +8,7 @@
 //! The ports are bound at once, so that a second process is told at once; connections are taken
 //! only when the objects are loaded and live.
 
+pub(crate) mod addresses;
 mod end;
 mod files;
 mod log;
@@ -444,7 +445,7 @@ fn surroundings(
         .map_err(|error| Failure::from_error(Kind::Failed, &error))?;
     Ok(Surroundings {
         public_url: options.public_url.clone().unwrap_or_else(|| own.clone()),
-        own_urls: vec![own],
+        own_urls: addresses::own_urls(data),
         backend: options.channel,
         backends: BTreeSet::from([options.channel]),
         max_unindexed: usize::try_from(options.max_unindexed).unwrap_or(usize::MAX),

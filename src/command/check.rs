@@ -1,6 +1,6 @@
 //! `volley check PATH...`: everything that is wrong with declared objects, without starting.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{collections::BTreeSet, net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use serde_json::json;
@@ -17,6 +17,7 @@ use crate::{
     input::{self, Piped},
     options::{CHANNELS, MAX_UNINDEXED},
     output::{self, Colour, Plain},
+    serve::addresses::own_urls,
 };
 
 /// What to check, and how to say it.
@@ -71,9 +72,11 @@ fn read(paths: Vec<PathBuf>, piped: &[Piped]) -> Result<Loaded, Failure> {
 /// The problems of the files and those seen over all objects, in the order of the files.
 pub(crate) fn problems_of(loaded: &Loaded) -> Vec<Problem> {
     let first_life = |_: &volley_spec::Identity| 1;
+    // As without flags.
+    let data = SocketAddr::from(([127, 0, 0, 1], 8080));
     let facts = Facts {
-        public_url: Url::parse("http://127.0.0.1:8080").expect("it is a URL"),
-        own_urls: Vec::new(),
+        public_url: Url::parse(&format!("http://{data}")).expect("it is a URL"),
+        own_urls: own_urls(data),
         backend: CHANNELS[0],
         backends: BTreeSet::from(CHANNELS),
         max_unindexed: usize::try_from(MAX_UNINDEXED).unwrap_or(usize::MAX),
