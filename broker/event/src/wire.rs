@@ -269,12 +269,16 @@ fn write_envelope(event: &Event, overlay: &Overlay) -> Result<Bytes, EncodeError
         let apart = name == "specversion"
             || (name == CONTENT_ENCODING && event.spec_version() == SpecVersion::V03);
         if !apart {
-            write_member(&mut out, name, overlay.get(name).unwrap_or(value));
+            write_member(&mut out, name, |out| {
+                if !overlay.write_json(name, out) {
+                    json::write_string(out, value);
+                }
+            });
         }
     }
-    for (name, value) in overlay.iter() {
+    for (name, _) in overlay.iter() {
         if event.get(name).is_none() {
-            write_member(&mut out, name, value);
+            write_overlay(&mut out, name, overlay);
         }
     }
     write_data(&mut out, event)?;
@@ -282,11 +286,18 @@ fn write_envelope(event: &Event, overlay: &Overlay) -> Result<Bytes, EncodeError
     Ok(out.into())
 }
 
-fn write_member(out: &mut Vec<u8>, name: &str, value: &str) {
+fn write_member(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
     out.push(b',');
     json::write_string(out, name);
     out.push(b':');
-    json::write_string(out, value);
+    value(out);
+}
+
+/// A member that `overlay` adds.
+fn write_overlay(out: &mut Vec<u8>, name: &str, overlay: &Overlay) {
+    write_member(out, name, |out| {
+        overlay.write_json(name, out);
+    });
 }
 
 fn write_data(out: &mut Vec<u8>, event: &Event) -> Result<(), EncodeError> {
@@ -332,22 +343,22 @@ fn overlaid(event: &Event, overlay: &Overlay) -> Result<Bytes, EncodeError> {
     let text = envelope.text.as_bytes();
     let mut changes: Vec<_> = overlay
         .iter()
-        .filter_map(|(name, value)| Some((envelope.find(name)?.value.clone(), value)))
+        .filter_map(|(name, _)| Some((envelope.find(name)?.value.clone(), name)))
         .collect();
     changes.sort_by_key(|(at, _)| at.start);
     let mut out = Vec::with_capacity(text.len() + 256);
     let mut from = 0;
-    for (at, value) in changes {
+    for (at, name) in changes {
         out.extend_from_slice(&text[from..at.start]);
-        json::write_string(&mut out, value);
+        overlay.write_json(name, &mut out);
         from = at.end;
     }
     out.extend_from_slice(&text[from..envelope.end]);
-    for (name, value) in overlay
+    for (name, _) in overlay
         .iter()
         .filter(|(name, _)| envelope.find(name).is_none())
     {
-        write_member(&mut out, name, value);
+        write_overlay(&mut out, name, overlay);
     }
     out.extend_from_slice(&text[envelope.end..]);
     Ok(out.into())

@@ -36,7 +36,7 @@ fn reason(subscriber: &str, failure: &Failure, data: bool) -> Overlay {
     let mut overlay = Overlay::default();
     // Who may read dead letters need not know the subscriber's password.
     overlay.set("knativeerrordest", hide_password(subscriber));
-    overlay.set("knativeerrorcode", failure.code.to_string());
+    overlay.set_integer("knativeerrorcode", failure.code.into());
     if data {
         overlay.set("knativeerrordata", STANDARD.encode(&failure.data));
     }

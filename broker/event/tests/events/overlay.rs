@@ -54,6 +54,27 @@ fn an_envelope_keeps_its_order_and_its_bytes() {
     );
 }
 
+// It was a text, and changed the type of one that came as a number.
+#[test]
+fn an_integer_is_a_number_in_an_envelope_and_a_text_in_a_header() {
+    let mut overlay = Overlay::default();
+    overlay.set("n", "a text first");
+    overlay.set_integer("n", 502);
+    let text = r#"{"specversion":"1.0","id":"1","source":"/s","type":"t""#;
+    let envelope = |more: &str| structured(&format!("{text}{more}}}")).unwrap();
+    let with = format!(r#"{text},"n":502}}"#);
+    for came in [r#","n":7"#, r#","n":"seven""#, ""] {
+        assert_eq!(body(&envelope(came), None, &overlay), with);
+    }
+    for headers in [&[("ce-n", "7")][..], &[]] {
+        let event = binary(headers, "").unwrap();
+        let json = body(&event, Some(Format::Json), &overlay);
+        assert!(json.contains(r#","n":502"#), "{json}");
+        let wire = event.encode(None, &overlay).unwrap();
+        assert_eq!(header(&wire.headers, "ce-n"), Some(&b"502"[..]));
+    }
+}
+
 #[test]
 fn a_change_of_form_takes_it_along() {
     let overlay = overlay(&[("ext", "new"), ("more", "x y")]);
