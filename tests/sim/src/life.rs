@@ -93,8 +93,10 @@ impl Life {
             Keeping::Log(limits) => {
                 let (log, driver) = open(trace, disk, limits, schedule.seed)?;
                 let rng = Rng::with_seed(schedule.seed ^ 0xd15c ^ number as u64);
-                drivers.spawn(drive(driver, rng, limits.slowest_ms));
-                (Arc::clone(&log) as SharedChannel, Some(log))
+                let channel = Arc::clone(&log) as SharedChannel;
+                let watched = (Arc::clone(&channel), trace.clone());
+                drivers.spawn(drive(driver, watched, rng, limits.slowest_ms));
+                (channel, Some(log))
             }
         };
         let teller = Teller {
@@ -290,8 +292,14 @@ fn open(
     }
 }
 
-/// Drives a log as its threads do, on a disk whose calls take time.
-async fn drive(mut driver: Driver, mut rng: Rng, slowest_ms: u64) {
+/// Drives a log as its threads do, on a disk whose calls take time, and notes when it fails.
+async fn drive(
+    mut driver: Driver,
+    (log, trace): (SharedChannel, Trace),
+    mut rng: Rng,
+    slowest_ms: u64,
+) {
+    let mut failed = false;
     while !driver.has_ended() {
         loop {
             if rng.bool() {
@@ -299,7 +307,12 @@ async fn drive(mut driver: Driver, mut rng: Rng, slowest_ms: u64) {
             } else {
                 yield_now().await;
             }
-            if !driver.turn() {
+            let worked = driver.turn();
+            if !failed && log.failure().is_some() {
+                failed = true;
+                trace.note(Fact::LogFailed);
+            }
+            if !worked {
                 break;
             }
         }

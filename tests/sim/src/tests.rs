@@ -253,6 +253,7 @@ fn the_schedules_meet_every_kind_of_fault() {
                 Fact::Ended { how: How::Kill } => "kill",
                 Fact::Ended { how: How::Orderly } => "orderly end",
                 Fact::Befallen(_) => "trouble of the disk",
+                Fact::LogFailed => "failed log",
                 Fact::Flipped { .. } => "changed byte",
                 Fact::WriteLost { .. } => "lost write",
                 Fact::Spoiled { .. } => "bad sector",
@@ -275,7 +276,7 @@ fn the_schedules_meet_every_kind_of_fault() {
         }
     }
     println!("{met:?}");
-    assert_eq!(met.len(), 20, "{met:?}");
+    assert_eq!(met.len(), 21, "{met:?}");
 }
 
 #[test]

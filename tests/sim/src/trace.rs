@@ -82,6 +82,8 @@ pub(crate) enum Fact {
     Opened { damaged: u64, torn: u64 },
     /// When the process ended its log had told of so many damaged places.
     Told { damaged: u64 },
+    /// Its log has failed: from here on this process stores nothing more.
+    LogFailed,
     /// The process has ended.
     Ended { how: How },
     /// Something befalls the disk.
@@ -183,6 +185,7 @@ impl fmt::Display for Fact {
             Self::Opened { damaged, torn } => {
                 write!(f, "the log is open: {damaged} places damaged, {torn} torn")
             }
+            Self::LogFailed => write!(f, "the log has failed"),
             Self::Ended { how } => write!(f, "the process ends: {how:?}"),
             Self::Befallen(trouble) => write!(f, "the disk: {trouble:?}"),
             Self::Flipped { file, offset } => write!(f, "changed byte {offset} of {file}"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{judge, losses_and_repeats};
 use crate::{
-    schedule::{Order, Schedule},
+    schedule::{How, Order, Schedule, Trouble},
     trace::{Fact, Facts, Who},
     world,
 };
@@ -106,6 +106,59 @@ fn an_event_that_was_taken_twice() {
         facts.splice(at + 1..at + 1, [(time, again), (time, said)]);
         Some(())
     });
+}
+
+/// What is said of repeats where a process ends in order a second after a sink took an event, with no
+/// progress written, and the event comes again in the next life. `failed` says when its log had failed,
+/// if it had, from when the event was taken.
+fn repeats_over(failed: impl Fn(Duration) -> Option<Duration>) -> Vec<String> {
+    for seed in 0..30 {
+        let schedule = Schedule::in_memory(seed);
+        let mut facts = world::run(&schedule);
+        let Some(at) = a_taken_one(&schedule, &facts) else {
+            continue;
+        };
+        let (time, Fact::Said { number, status }) = facts[at].clone() else {
+            continue;
+        };
+        let attempt = facts.iter().find_map(|(_, fact)| match fact {
+            Fact::Attempt { number: of, .. } if *of == number => Some(fact.clone()),
+            _ => None,
+        });
+        let Some(mut again) = attempt else { continue };
+        if let Fact::Attempt { number, .. } = &mut again {
+            *number = u64::MAX;
+        }
+        let later = time + Duration::from_secs(1);
+        let said = Fact::Said {
+            number: u64::MAX,
+            status,
+        };
+        let end = Fact::Ended { how: How::Orderly };
+        let next = [end, Fact::Begun { life: 1 }, again, said].map(|fact| (later, fact));
+        let trouble = failed(time).map(|failed| {
+            let befallen = Fact::Befallen(Trouble::WriteFails(0));
+            [(failed, befallen), (failed, Fact::LogFailed)]
+        });
+        let more: Vec<_> = trouble.into_iter().flatten().chain(next).collect();
+        facts.splice(at + 1..at + 1, more);
+        facts.retain(|(_, fact)| !matches!(fact, Fact::Progress { .. }));
+        let mut broken = judge(&schedule, &facts).broken;
+        broken.retain(|text| text.contains("too often"));
+        return broken;
+    }
+    panic!("no trace has an event that was taken");
+}
+
+#[test]
+fn an_event_comes_again_after_an_orderly_end_over_a_log_that_had_failed_when_it_was_taken() {
+    assert_eq!(repeats_over(Some), Vec::<String>::new());
+    let before = |taken: Duration| taken.checked_sub(Duration::from_millis(1));
+    assert_eq!(repeats_over(before), Vec::<String>::new());
+    // There is no grace in memory: until it failed the log had to know of it at once.
+    let after = |taken| Some(taken + Duration::from_millis(1));
+    assert_eq!(repeats_over(after).len(), 1);
+    assert_eq!(repeats_over(|_| None).len(), 1);
 }
 
 #[test]

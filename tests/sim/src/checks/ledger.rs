@@ -153,7 +153,10 @@ pub(super) struct History {
     at_start: u64,
     /// The disk fails this life for good, or is about to.
     failing: bool,
-    /// When each life ended, and how.
+    /// When the log of this life failed.
+    log_failed: Option<Duration>,
+    /// When each life ended, and how. One that ended in order over a failed log ended for what it
+    /// knew of deliveries when the log failed.
     lives: Vec<(Duration, How)>,
     progress: Vec<Progress>,
     refusals: BTreeMap<usize, u64>,
@@ -244,7 +247,12 @@ impl History {
         for record in std::mem::take(&mut self.open).into_values().flatten() {
             self.records[record].to = line;
         }
-        // An orderly end waits for nothing that a failed log would have to write.
+        // An orderly end waits for nothing that a failed log would have to write, and does not even try
+        // to write it: a unit may be done long before the process is, with no write of it noted.
+        let at = match (how, self.log_failed) {
+            (How::Orderly, Some(failed)) => failed,
+            _ => at,
+        };
         let how = if self.failing { How::Kill } else { how };
         self.lives.push((at, how));
     }
@@ -408,9 +416,11 @@ impl History {
                 // What an earlier life said at its end it said too early.
                 self.books.clear();
                 self.left.clear();
-                (self.drained, self.at_start, self.failing) = (false, 0, false);
+                (self.drained, self.at_start) = (false, 0);
+                (self.failing, self.log_failed) = (false, None);
             }
             Fact::Befallen(trouble) => self.failing |= trouble.is_final(),
+            Fact::LogFailed => self.log_failed = Some(at),
             Fact::Flipped { .. } => (self.flipped, self.harmed) = (true, true),
             Fact::WriteLost { .. } | Fact::Spoiled { .. } => self.harmed = true,
             Fact::Opened { damaged, torn } => self.opened(*damaged, *torn),
@@ -486,8 +496,9 @@ impl History {
         }
     }
 
-    /// Whether a crash came so soon after the answer to `attempt` that nothing had to be known of
-    /// it afterwards: what was finished since the newest progress on disk may come again.
+    /// Whether a crash, or the failure of a log that the life then ended over in order, came so soon
+    /// after the answer to `attempt`, or before it, that nothing had to be known of it afterwards:
+    /// what was finished since the newest progress on disk may come again.
     pub(super) fn is_unsettled(&self, attempt: &Attempt) -> bool {
         let (Some((_, said)), Some((end, how))) = (attempt.said, self.lives.get(attempt.life))
         else {
