@@ -222,7 +222,7 @@ pub(super) fn subscriber(start: &Start) -> &str {
     start.route.subscriber.as_ref().map_or("", Target::url)
 }
 
-fn wire_format(format: Format) -> WireFormat {
+pub(super) fn wire_format(format: Format) -> WireFormat {
     match format {
         Format::Json => WireFormat::Json,
         Format::Binary => WireFormat::Binary,

@@ -4,7 +4,7 @@
 //! in its lane. So what was asked for gives way, piece by piece, to the event as it came.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use volley_event::{Event, Format as WireFormat, Incoming, Overlay, Written, read_request};
+use volley_event::{Event, Form, Format as WireFormat, Incoming, Overlay, Written, read_request};
 use volley_spec::kinds::hide_password;
 
 use crate::policy::Failure;
@@ -22,12 +22,31 @@ pub(super) fn written(
     written.map_err(|error| error.to_string())
 }
 
-/// As a Broker of this process takes it. An event whose attributes leave no room for the whole
-/// reason goes without the answer's body, or without any.
-pub(super) fn event(event: &Event, subscriber: &str, failure: &Failure) -> Event {
-    let with = |data| with_overlay(event, &reason(subscriber, failure, data));
-    with(true)
-        .or_else(|| with(false))
+/// As a Broker of this process takes it: in `format` if it can be had in that and takes `most` bytes. An event
+/// whose attributes leave no room for the whole reason goes without the answer's body, or without any.
+pub(super) fn event(
+    event: &Event,
+    format: Option<WireFormat>,
+    most: usize,
+    subscriber: &str,
+    failure: &Failure,
+) -> Event {
+    let event = in_format(event, format, most);
+    let with = |data| with_overlay(&event, None, &reason(subscriber, failure, data));
+    with(true).or_else(|| with(false)).unwrap_or(event)
+}
+
+/// The event in `format`, or as it came where it can't be had in that or would take more than `most` bytes.
+pub(super) fn in_format(event: &Event, format: Option<WireFormat>, most: usize) -> Event {
+    let is_so = match format {
+        None => true,
+        Some(WireFormat::Binary) => event.form() == Form::Binary,
+        Some(WireFormat::Json) => event.form() == Form::Structured,
+    };
+    let other = || with_overlay(event, format, &Overlay::default());
+    let other = if is_so { None } else { other() };
+    other
+        .filter(|other| other.size() <= most)
         .unwrap_or_else(|| event.clone())
 }
 
@@ -44,8 +63,8 @@ fn reason(subscriber: &str, failure: &Failure, data: bool) -> Overlay {
 }
 
 /// The event with the overlay made part of it, if it is one still.
-fn with_overlay(event: &Event, overlay: &Overlay) -> Option<Event> {
-    let wire = event.encode(None, overlay).ok()?;
+fn with_overlay(event: &Event, format: Option<WireFormat>, overlay: &Overlay) -> Option<Event> {
+    let wire = event.encode(format, overlay).ok()?;
     match read_request(&wire.headers, wire.body).ok()? {
         Incoming::One(event) => Some(event),
         Incoming::Batch(_) => None,
@@ -59,6 +78,7 @@ mod tests {
     use super::*;
 
     const SUBSCRIBER: &str = "http://host/";
+    const MOST: usize = 1 << 20;
 
     fn failure() -> Failure {
         Failure {
@@ -86,7 +106,7 @@ mod tests {
     #[test]
     fn it_says_where_it_could_not_go_but_no_password() {
         let url = "http://user:secret@host/path";
-        let letter = event(&structured(""), url, &failure());
+        let letter = event(&structured(""), None, MOST, url, &failure());
         assert_eq!(
             letter.get("knativeerrordest"),
             Some("http://user:***@host/path")
@@ -102,6 +122,8 @@ mod tests {
             let extra: String = (0..more).map(|n| format!(",\"y{n}\":\"\"")).collect();
             let letter = event(
                 &structured(&(numbered.clone() + &extra)),
+                None,
+                MOST,
                 SUBSCRIBER,
                 &failure(),
             );
@@ -111,6 +133,8 @@ mod tests {
         let long = "v".repeat(65_000);
         let letter = event(
             &structured(&format!(",\"long\":\"{long}\"")),
+            None,
+            MOST,
             SUBSCRIBER,
             &failure(),
         );
@@ -143,5 +167,27 @@ mod tests {
             body.contains("\\ud800") && body.contains("knativeerrorcode"),
             "{body}"
         );
+    }
+
+    #[test]
+    fn a_broker_of_this_process_gets_it_in_the_format_that_is_asked_for() {
+        let envelope = structured(r#","n":5,"datacontenttype":"text/plain","data":"hi""#);
+        let binary = in_format(&envelope, Some(WireFormat::Binary), MOST);
+        assert_eq!(
+            (binary.form(), &binary.body()[..]),
+            (Form::Binary, &b"hi"[..])
+        );
+        assert_eq!(binary.get("n"), Some("5"));
+        let json = Some(WireFormat::Json);
+        assert_eq!(in_format(&binary, json, MOST).form(), Form::Structured);
+        assert_eq!(
+            in_format(&binary, json, 10).form(),
+            Form::Binary,
+            "too large"
+        );
+        assert_eq!(in_format(&binary, None, MOST).form(), Form::Binary);
+        let letter = event(&binary, json, MOST, SUBSCRIBER, &failure());
+        let body = String::from_utf8(letter.body().to_vec()).expect("JSON");
+        assert!(body.contains(r#""knativeerrorcode":503"#), "{body}");
     }
 }

@@ -10,7 +10,11 @@ use volley_channel::{
     planted::{self, Planted},
 };
 
-use super::{Actor, Done, attempts::subscriber, dead_letter};
+use super::{
+    Actor, Done,
+    attempts::{subscriber, wire_format},
+    dead_letter,
+};
 use crate::{
     core::{AttemptKey, Slot, Start, Work},
     egress::Ended,
@@ -66,10 +70,12 @@ impl Actor {
             return self.later(std::future::ready(Done::Forwarded(gone)));
         };
         let event = &start.event.event;
+        let format = start.route.delivery.format.map(wire_format);
+        let most = self.around.publisher.channel().caps().max_event;
         let (event, class) = match &start.work {
-            Work::Deliver => (event.clone(), Class::Producer),
+            Work::Deliver => (dead_letter::in_format(event, format, most), Class::Producer),
             Work::DeadLetter(failure) => (
-                dead_letter::event(event, subscriber(start), failure),
+                dead_letter::event(event, format, most, subscriber(start), failure),
                 Class::Delivery,
             ),
         };
