@@ -60,7 +60,8 @@ pub enum FailedKind {
     Broken,
     /// This event can't be sent to anybody as it is to be sent: trying again can't help.
     Unsendable,
-    /// Nothing can be sent to this sink, as it is declared.
+    /// Nothing can be sent to this sink, as it is declared. Its author may mend it while retries
+    /// last: trying again asks how it is declared then.
     Unusable,
     /// The reply could not be stored in time.
     ReplyNotStored,

@@ -89,7 +89,7 @@ fn judge(outcome: &Outcome) -> Verdict {
         } => Verdict::Worth,
         Outcome::Answered { .. } => Verdict::Final,
         Outcome::Failed(Failed {
-            kind: FailedKind::Unsendable | FailedKind::Unusable,
+            kind: FailedKind::Unsendable,
             ..
         }) => Verdict::Final,
         Outcome::Failed(_) => Verdict::Worth,
@@ -247,6 +247,24 @@ mod tests {
             after(&delivery(0), 0, &refused, 0.0),
             Next::GiveUp(_)
         ));
+    }
+
+    #[test]
+    fn nothing_is_final_without_an_answer_but_what_nobody_could_be_sent() {
+        for kind in [
+            FailedKind::Refused,
+            FailedKind::Unreachable,
+            FailedKind::TimedOut,
+            FailedKind::Broken,
+            FailedKind::Unusable,
+            FailedKind::ReplyNotStored,
+        ] {
+            let failed = Outcome::failed(kind, "no answer");
+            assert!(waits(&delivery(1), &failed, 0).is_some(), "{kind:?}");
+            assert!(waits(&delivery(1), &failed, 1).is_none(), "{kind:?}");
+        }
+        let unsendable = Outcome::failed(FailedKind::Unsendable, "no such data");
+        assert!(waits(&delivery(1), &unsendable, 0).is_none());
     }
 
     #[test]

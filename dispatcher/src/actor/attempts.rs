@@ -353,7 +353,7 @@ impl Actor {
                 self.publish_to(&start, uid, now);
                 Ok(())
             }
-            // It is the sink that has to change: a dead letter waits for that.
+            // It is the sink that has to change: what waits goes to it once it has.
             Sink::Unusable(why) => Err((FailedKind::Unusable, why.to_string())),
         };
         if let Err((kind, why)) = launched {

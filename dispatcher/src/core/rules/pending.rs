@@ -131,6 +131,31 @@ fn retries_wait_longer_each_time_and_then_the_dead_letter_is_due() {
 }
 
 #[test]
+fn a_sink_that_cannot_be_used_is_tried_again_and_gets_what_waits_once_it_is_mended() {
+    let mut bench = Bench::new(100);
+    bench.declare(retrying(1, 3));
+    bench.publish("-");
+    bench.read();
+    let attempt = bench.one();
+    bench.ends(
+        &attempt,
+        &Outcome::failed(FailedKind::Unusable, "no certificates"),
+    );
+    assert_eq!(bench.row(1).pending, 1, "nothing was sent");
+    bench.declare(TriggerRoute {
+        subscriber: Some(sink("mended")),
+        ..retrying(1, 3)
+    });
+    bench.wait(1100);
+    let again = bench.one();
+    assert_eq!(again.earlier, 1);
+    assert_eq!(again.route.subscriber, Some(sink("mended")));
+    bench.succeeds(&again);
+    let row = bench.row(1);
+    assert_eq!((row.delivered, row.pending), (1, 0));
+}
+
+#[test]
 fn a_dead_letter_that_cannot_be_sent_at_all_ends_and_lets_its_lane_go_on() {
     let mut bench = Bench::new(100);
     bench.declare(TriggerRoute {
