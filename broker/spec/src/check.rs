@@ -15,7 +15,7 @@ mod names;
 mod reference;
 mod update;
 
-use url::Url;
+use url::{Host, Url};
 
 pub use filters::compile as compile_filters;
 pub use update::update;
@@ -147,6 +147,9 @@ fn is_host(text: &str) -> bool {
     };
     let plain = !text.contains(['/', '?', '#', '@', '\\', ' ']);
     plain
-        && Url::parse(&format!("http://{host}/"))
-            .is_ok_and(|url| url.host().is_some() && url.port().is_none())
+        && Url::parse(&format!("http://{host}/")).is_ok_and(|url| match url.host() {
+            Some(Host::Domain(name)) => destination::is_name(name) && url.port().is_none(),
+            Some(_) => url.port().is_none(),
+            None => false,
+        })
 }

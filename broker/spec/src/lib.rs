@@ -12,6 +12,7 @@
 //! - [`check`]: the admission rules, on objects wherever they came from.
 //! - [`plan`]: objects and known addresses to [`route`]s and conditions.
 //! - [`report`]: what a data plane says about itself.
+//! - [`tls`]: which certificates and hosts TLS can use.
 //! - [`suggest`]: "did you mean", for whatever a user wrote.
 //!
 //! Everything here is pure: no clock, no file, no network.
@@ -31,6 +32,7 @@ pub mod report;
 pub mod route;
 pub mod schema;
 pub mod suggest;
+pub mod tls;
 
 pub use identity::Identity;
 pub use name::Name;

@@ -110,7 +110,7 @@ fn filters() {
 
 #[test]
 fn destinations() {
-    check(include_str!("admission/destinations.txt"), 35);
+    check(include_str!("admission/destinations.txt"), 58);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn annotations_of_triggers() {
 
 #[test]
 fn core_kinds() {
-    check(include_str!("admission/core-kinds.txt"), 17);
+    check(include_str!("admission/core-kinds.txt"), 18);
 }
 
 /// Checks rows of a frame, its lines, and the one warning about them.

@@ -12,11 +12,11 @@ use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Uri, header};
 use rustls::{ClientConfig, pki_types::ServerName};
 use url::{Host, Url};
-use volley_spec::route::HttpTarget;
+use volley_spec::{route::HttpTarget, tls};
 
 use super::trust::{self, TrustError};
 
-/// Why a target can't be sent to. Trying again can't help: its author has to change it.
+/// Why a target can't be sent to, as long as its author does not change it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum EndpointError {
@@ -183,8 +183,8 @@ impl Authority {
             .ok_or_else(|| unusable("it has no port"))?;
         let ca_certs = ca_certs.filter(|_| https);
         let tls = if https {
-            let name = ServerName::try_from(host.clone())
-                .map_err(|_| unusable("no certificate can be for this host"))?;
+            let name = url.host().and_then(|host| tls::server_name(&host));
+            let name = name.ok_or_else(|| unusable("no certificate can be for this host"))?;
             Some(Tls {
                 config: trust::settings(ca_certs)?,
                 name,

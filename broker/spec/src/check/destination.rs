@@ -1,12 +1,19 @@
 //! Destination: a URL, an object, or a path below an object's URL, never two addresses.
 
-use url::Url;
+use url::{Host, Url};
 
 use super::reference;
 use crate::{
     kinds::{Destination, hide_passwords},
     problem::Findings,
+    tls::{self, CertificatesError},
 };
+
+/// How a certificate begins.
+const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
+
+/// What can be a host.
+const HOST: &str = "write an IP address, or a name: labels of 1 to 63 letters, digits, '-' and '_', none with '-' at an end";
 
 /// The rules for one Destination.
 pub(super) fn check(destination: &Destination, findings: &mut Findings) {
@@ -33,14 +40,31 @@ pub(super) fn check(destination: &Destination, findings: &mut Findings) {
             "remove it, or see to it that the target takes requests without a token",
         );
     }
-    if let Some(certificates) = destination.ca_certs.as_deref()
-        && !is_pem(certificates)
-    {
-        findings.error_at(
+    if let Some(text) = destination.ca_certs.as_deref() {
+        certificates(text, findings);
+    }
+}
+
+fn certificates(text: &str, findings: &mut Findings) {
+    const INVALID: &str = "invalid value: CA Cert provided is invalid";
+    match tls::certificates(text) {
+        Ok(_) => {}
+        // A folded text (`>-`) or a shell's `echo` makes one line of all.
+        Err(_) if text.contains(BEGIN) && text.trim().lines().count() == 1 => findings.error_at(
             "CACerts",
-            "invalid value: CA Cert provided is invalid",
-            "paste the PEM text, from -----BEGIN CERTIFICATE----- on",
-        );
+            INVALID,
+            "keep the lines of the PEM text: write CACerts: | and the text below it",
+        ),
+        Err(CertificatesError::Missing) => findings.error_at(
+            "CACerts",
+            INVALID,
+            format!("paste the PEM text, from {BEGIN} on"),
+        ),
+        Err(damaged) => findings.error_at(
+            "CACerts",
+            format!("{INVALID}: {damaged}"),
+            format!("paste its PEM text again, from {BEGIN} to -----END CERTIFICATE-----"),
+        ),
     }
 }
 
@@ -88,12 +112,7 @@ fn absolute(uri: &str, findings: &mut Findings) {
             format!("invalid value: {}: nobody listens on port 0", shown(uri)),
             "write the port on which the target listens",
         ),
-        Ok(_) if uri.contains("${") => findings.warn_at(
-            "uri",
-            format!("{} holds a variable: it is taken as it stands", shown(uri)),
-            "write the value; Volley fills in no variables (envsubst does)",
-        ),
-        Ok(_) => {}
+        Ok(url) => host(uri, &url, findings),
         Err(url::ParseError::EmptyHost) => no_host(uri, findings),
         Err(error) => findings.error_at(
             "uri",
@@ -101,6 +120,38 @@ fn absolute(uri: &str, findings: &mut Findings) {
             "write the whole URL, for example http://HOST:PORT/PATH",
         ),
     }
+}
+
+/// Whether there can be such a host, and one with a certificate where that is needed.
+fn host(uri: &str, url: &Url, findings: &mut Findings) {
+    let in_host = url.host_str().is_some_and(|host| host.contains('$'));
+    let why = match url.host() {
+        Some(host) if url.scheme() == "https" && tls::server_name(&host).is_none() => {
+            Some("no certificate can be for this host")
+        }
+        Some(Host::Domain(name)) if !is_name(name) => Some("there can be no such host"),
+        _ => None,
+    };
+    let variables = "write the value; Volley fills in no variables (envsubst does)";
+    if let Some(why) = why {
+        findings.error_at(
+            "uri",
+            format!("invalid value: {}: {why}", shown(uri)),
+            if in_host { variables } else { HOST },
+        );
+    } else if uri.contains("${") || in_host {
+        findings.warn_at(
+            "uri",
+            format!("{} holds a variable: it is taken as it stands", shown(uri)),
+            variables,
+        );
+    }
+}
+
+/// Whether a name server can be asked for `name`: 253 letters, in labels of 1 to 63.
+pub(super) fn is_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    name.len() <= 253 && name.split('.').all(|label| (1..=63).contains(&label.len()))
 }
 
 fn no_host(uri: &str, findings: &mut Findings) {
@@ -149,9 +200,4 @@ fn has_scheme(uri: &str) -> bool {
 
 fn shown(uri: &str) -> String {
     hide_passwords(uri).chars().take(200).collect()
-}
-
-fn is_pem(text: &str) -> bool {
-    text.find("-----BEGIN CERTIFICATE-----")
-        .is_some_and(|start| text[start..].contains("-----END CERTIFICATE-----"))
 }

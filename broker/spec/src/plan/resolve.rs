@@ -11,6 +11,7 @@ use crate::{
     object::ObjectKind,
     read::meant_by_reference,
     route::{HttpTarget, ObjectKey, Target},
+    tls,
 };
 
 /// Why a destination has no address.
@@ -197,7 +198,15 @@ fn external(
         .first()
         .map(|port| format!(":{}", port.port))
         .unwrap_or_default();
-    Ok(http(&format!("{scheme}://{host}{port}"), certificates))
+    let url = format!("{scheme}://{host}{port}");
+    let named = Url::parse(&url).ok();
+    let named = named.as_ref().and_then(Url::host);
+    if certificates.is_some() && named.is_none_or(|host| tls::server_name(&host).is_none()) {
+        let message =
+            format!("Service {key}: no certificate can be for {host}; mend its externalName");
+        return Err(Unresolved::new("InvalidURL", message));
+    }
+    Ok(http(&url, certificates))
 }
 
 /// The lines that give a Service an address here.

@@ -23,7 +23,7 @@ fn a_service_stands_for_its_external_name_and_first_port() {
     };
     let reference = "{ref: {kind: Service, name: s, apiVersion: v1}}";
     let with_path = "{ref: {kind: Service, name: s, apiVersion: v1}, uri: /orders?x=1}";
-    let secured = "{ref: {kind: Service, name: s, apiVersion: v1}, CACerts: '-----BEGIN CERTIFICATE----- a -----END CERTIFICATE-----'}";
+    let secured = secured();
     for (spec, subscriber, url) in [
         (
             "{type: ExternalName, externalName: 127.0.0.1, ports: [{port: 8082}, {port: 9}]}",
@@ -47,7 +47,7 @@ fn a_service_stands_for_its_external_name_and_first_port() {
         ),
         (
             "{type: ExternalName, externalName: h, ports: [{port: 443}]}",
-            secured,
+            &secured,
             "https://h:443",
         ),
     ] {
@@ -64,6 +64,25 @@ fn a_service_stands_for_its_external_name_and_first_port() {
     let (_, reason, message) = condition(&trigger_status(&outcome, "t"), "SubscriberResolved");
     assert_eq!(reason, "ServiceNotExternalName");
     assert!(message.contains("type: ExternalName"), "{message}");
+}
+
+/// A Service `s` as subscriber, over TLS.
+fn secured() -> String {
+    let certificate = include_str!("certificate.pem").replace('\n', "\\n");
+    format!("{{ref: {{kind: Service, name: s, apiVersion: v1}}, CACerts: \"{certificate}\"}}")
+}
+
+#[test]
+fn a_service_that_no_certificate_can_be_for_is_no_address_over_tls() {
+    let service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\nspec: {type: ExternalName, externalName: x-.example, ports: [{port: 443}]}\n";
+    let outcome = planned(&(broker("b", "") + service + &trigger("t", "b", &secured(), "")));
+    let (_, reason, message) = condition(&trigger_status(&outcome, "t"), "SubscriberResolved");
+    assert_eq!(reason, "InvalidURL");
+    assert!(
+        message.contains("no certificate can be for x-.example"),
+        "{message}"
+    );
+    assert_eq!(route(&outcome, "t").subscriber, None);
 }
 
 #[test]

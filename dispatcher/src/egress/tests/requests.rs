@@ -2,6 +2,7 @@
 
 use super::stage::{OK, Stage, answers, endpoint, event, status};
 use crate::egress::{Endpoint, EndpointError};
+use rustls::pki_types::ServerName;
 use volley_spec::route::HttpTarget;
 
 #[tokio::test(start_paused = true)]
@@ -112,4 +113,40 @@ fn a_url_that_cannot_be_sent_to_is_an_error_and_never_a_panic() {
             "{ca}"
         );
     }
+}
+
+#[test]
+fn over_tls_a_host_is_what_the_library_takes_as_a_name() {
+    let long = ["x".repeat(63), "x".repeat(64), ["x"; 128].join(".")];
+    let hosts = [
+        "h",
+        "h.",
+        "_h",
+        "a_b.example",
+        "1a.example",
+        "xn--bcher-kva.example",
+        "127.0.0.1",
+        "x-.example",
+        "-x.example",
+        "a..b",
+        ".a",
+        "${h}",
+        "$(h)",
+        "{h}",
+        "a!b",
+        "a~b",
+        "a*b",
+    ];
+    let hosts = hosts.into_iter().chain(long.iter().map(String::as_str));
+    let mut taken = 0;
+    for host in hosts {
+        let target = HttpTarget {
+            url: format!("https://{host}/"),
+            ca_certs: None,
+        };
+        let named = ServerName::try_from(host).is_ok();
+        assert_eq!(Endpoint::parse(&target).is_ok(), named, "{host}");
+        taken += usize::from(named);
+    }
+    assert_eq!(taken, 8);
 }
