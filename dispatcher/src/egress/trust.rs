@@ -8,10 +8,11 @@ use std::{
     sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
-use rustls::{
-    ClientConfig, RootCertStore,
-    pki_types::{CertificateDer, pem::PemObject},
-};
+use rustls::{ClientConfig, RootCertStore};
+use verifier::Verifier;
+use volley_spec::tls::{self, CertificatesError};
+
+mod verifier;
 
 /// How many different texts of certificates are kept; a process with more makes settings anew.
 const KEPT: usize = 256;
@@ -23,13 +24,14 @@ pub enum TrustError {
     #[error(
         "the CA certificates are not usable ({0}); paste the PEM text of one or more certificates"
     )]
-    Certificates(String),
+    Certificates(CertificatesError),
     /// The TLS library refused the settings.
     #[error("TLS can't be set up: {0}")]
     Settings(String),
 }
 
-/// The TLS settings that trust the platform's roots and `ca_certs` (PEM) besides.
+/// The TLS settings that trust the platform's roots and `ca_certs` (PEM) besides: what those signed,
+/// and a sink that shows one of them itself.
 ///
 /// The first call of a process reads the platform's roots from disk.
 ///
@@ -52,35 +54,31 @@ pub fn settings(ca_certs: Option<&str>) -> Result<Arc<ClientConfig>, TrustError>
 }
 
 fn make(ca_certs: Option<&str>) -> Result<ClientConfig, TrustError> {
+    let given = match ca_certs {
+        Some(text) => tls::certificates(text).map_err(TrustError::Certificates)?,
+        None => Vec::new(),
+    };
     let mut roots = platform_roots().clone();
-    if let Some(text) = ca_certs {
-        add_certificates(&mut roots, text)?;
+    for certificate in &given {
+        let added = roots.add(certificate.clone());
+        added.map_err(|error| TrustError::Settings(error.to_string()))?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = Verifier {
+        roots,
+        given,
+        supported: provider.signature_verification_algorithms,
+    };
+    // "Dangerous" is a verifier of one's own in general: this one is the library's but for what a
+    // Destination names itself.
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|error| TrustError::Settings(error.to_string()))?
-        .with_root_certificates(roots)
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
-}
-
-fn add_certificates(roots: &mut RootCertStore, text: &str) -> Result<(), TrustError> {
-    let mut found = 0;
-    for certificate in CertificateDer::pem_slice_iter(text.as_bytes()) {
-        let certificate = certificate.map_err(|e| TrustError::Certificates(e.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|e| TrustError::Certificates(e.to_string()))?;
-        found += 1;
-    }
-    if found == 0 {
-        return Err(TrustError::Certificates(
-            "no certificate in the text".into(),
-        ));
-    }
-    Ok(())
 }
 
 fn platform_roots() -> &'static RootCertStore {

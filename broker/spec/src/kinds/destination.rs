@@ -22,7 +22,7 @@ pub struct Destination {
         serialize_with = "hidden"
     )]
     pub uri: Option<String>,
-    /// PEM certificates to trust for this target, besides the platform's roots.
+    /// PEM certificates to trust for this target, besides the platform's roots: those of CAs, or the target's own.
     #[serde(rename = "CACerts", default, skip_serializing_if = "Option::is_none")]
     pub ca_certs: Option<String>,
     /// The OIDC audience of this target. It has no effect yet: no token is sent.
