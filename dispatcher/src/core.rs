@@ -304,9 +304,10 @@ impl Core {
     /// The position that may go next, if there is a place for it.
     fn next_of(&mut self, slot: Slot) -> Option<Position> {
         let ignored = self.altered(Altered::QueueIgnoresLane);
+        let oldest = self.keep();
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         let has_place = trigger.has_place(&self.settings);
-        if !has_place && !trigger.older_may_go(&self.settings) {
+        if !has_place && !trigger.older_may_go(&self.settings, oldest) {
             return None;
         }
         if ignored {

@@ -126,8 +126,9 @@ pub(crate) struct Pending {
     /// Attempts up to this serial went to a subscriber that was replaced.
     replaced_to: u64,
     flying_bytes: usize,
-    /// Of these, what belongs to answers that are left unread.
+    /// Of these, what belongs to answers that are left unread, and how many those are.
     unread_bytes: usize,
+    unread: usize,
     /// Entries whose event is being read again.
     fetching: usize,
     /// Entries that wait for a time.
@@ -150,6 +151,7 @@ impl Pending {
             replaced_to: 0,
             flying_bytes: 0,
             unread_bytes: 0,
+            unread: 0,
             fetching: 0,
             waiting: 0,
         }
@@ -196,6 +198,7 @@ impl Pending {
             let bytes = *bytes;
             if self.refuse(key.position, key.serial, most) {
                 self.unread_bytes += bytes;
+                self.unread += 1;
             }
         }
     }
@@ -242,6 +245,11 @@ impl Pending {
     /// Whether events in flight take `most` bytes already; one alone may.
     pub(crate) fn is_heavy(&self, most: usize) -> bool {
         self.flying > self.replaced && self.flying_bytes >= most
+    }
+
+    /// Answers that are left unread: each may be older than the one before.
+    pub(crate) fn unread(&self) -> usize {
+        self.unread
     }
 
     /// The same of those whose answers are not left unread.
@@ -493,7 +501,7 @@ impl Pending {
         self.replaced_to = serial;
         self.replaced = self.flying;
         self.refused.clear();
-        (self.refused_bytes, self.unread_bytes) = (0, 0);
+        (self.refused_bytes, self.unread_bytes, self.unread) = (0, 0, 0);
     }
 
     /// Moves an entry to another stage and keeps the counts of stages true.
@@ -541,6 +549,7 @@ impl Pending {
                 self.flying_bytes -= bytes;
                 if self.no_longer_refused(position) {
                     self.unread_bytes -= bytes;
+                    self.unread -= 1;
                 }
             }
             Stage::Replying(reply) => {

@@ -51,6 +51,8 @@ impl Pace {
 
 /// With so many bytes of replies that found no room, nothing younger is tried.
 const REFUSED_BYTES: usize = 4 << 20;
+/// So many more than it has places a Trigger may have called whose answers are left unread.
+const BEYOND: usize = 8;
 
 #[derive(Debug)]
 pub(crate) struct Trigger {
@@ -167,13 +169,18 @@ impl Trigger {
 
     /// Whether what is older than every reply that found no room may be tried although these have all
     /// the places: room may come back only through it.
-    pub(crate) fn older_may_go(&self, settings: &Settings) -> bool {
+    /// With as many left unread as it has places, and some, only what is not above `oldest` may.
+    pub(crate) fn older_may_go(&self, settings: &Settings, oldest: Position) -> bool {
         let pending = &self.pending;
+        let places = self.route.concurrency.max(1) as usize;
+        let few = pending.unread() < places + BEYOND;
         self.route.subscriber.is_some()
             && !self.held
-            && pending.at_subscriber() < self.route.concurrency.max(1) as usize
+            && pending.at_subscriber() < places
             && !pending.is_heavy_at_subscriber(settings.flying_bytes)
-            && pending.lowest().is_some_and(|next| pending.is_older(next))
+            && pending
+                .lowest()
+                .is_some_and(|next| pending.is_older(next) && (few || next <= oldest))
     }
 
     /// Where the next attempt at `position` goes.

@@ -6,7 +6,7 @@
 //! serves: a few bytes for the dead letter, and the rest while that is cheaper than a new
 //! connection.
 
-use std::time::Duration;
+use std::{pin::pin, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
@@ -30,8 +30,8 @@ const DRAIN: u64 = 64 << 10;
 
 /// What is taken for a reply before it is known that more of it comes.
 const FIRST: usize = 64 << 10;
-/// How long a reply that is left unread for want of room waits before it asks again: twice as long each time,
-/// until the attempt's time is over, since to call the subscriber again would cost it its work.
+/// How long a reply that is left unread for want of room waits before it asks again, unless it hears of some: twice
+/// as long each time, until the attempt's time is over, since to call the subscriber again would cost it its work.
 const ASKS: [Duration; 2] = [Duration::from_millis(10), Duration::from_millis(200)];
 
 /// An answer, read.
@@ -202,18 +202,25 @@ impl Collected {
             job.leave_unread(whole);
         }
         let [mut pause, longest] = ASKS;
-        while Instant::now() < job.deadline {
-            // What is half read for a Broker that refuses replies keeps others from being read.
-            if room.is_refused() && !room.step_aside() {
-                return false;
-            }
-            sleep_until(job.deadline.min(Instant::now() + pause)).await;
-            pause = longest.min(2 * pause);
+        loop {
+            let mut changed = pin!(job.attempt.path.changed());
+            // Before looking: what changes from now on is heard of.
+            changed.as_mut().enable();
             if room.grow(position, wanted) {
                 return true;
             }
+            // What is half read for a Broker that refuses replies keeps others from being read.
+            if Instant::now() >= job.deadline || (room.is_refused() && !room.step_aside()) {
+                return false;
+            }
+            tokio::select! {
+                biased;
+                () = changed => {}
+                () = sleep_until(job.deadline.min(Instant::now() + pause)) => {
+                    pause = longest.min(2 * pause);
+                }
+            }
         }
-        false
     }
 }
 

@@ -4,27 +4,30 @@
 //! may keep its replies waiting for long: those it refused, and those half read, [step
 //! aside](ReplyRoom::step_aside) into the second, and all that come after them for the same Broker are read into that
 //! one ([`ReplyPath::refuses`]). So they never keep other Brokers from replying. It is twice as large, half of it only for
-//! those that step aside: of a Broker that begins to refuse there are as many as were being read. The third is a quarter,
-//! for what they all wait for: the replies to oldest events.
+//! those that step aside: of a Broker that begins to refuse there are as many as were being read. Of the third each unit
+//! has a little, for what finds no room in the others, and for the reply that they all wait for, the one to its oldest
+//! event: so no Broker stands still for what others keep.
 //!
-//! All targets of a namespace together may have as much of a part as they leave free: one namespace alone
-//! half, two a third each. A target has a share besides, so that one that drips many large replies can't keep the
-//! others of its namespace from replying. A reply keeps its room until it is stored; one that finds none is left
-//! unread at its subscriber.
+//! All targets of a namespace together may have as much of the first, and of the second to read into, as they leave
+//! free: one namespace alone half, two a third each. A target has a share besides, so that one that drips many large
+//! replies can't keep the others of its namespace from replying. A reply keeps its room until it is stored; one that finds
+//! none is left unread at its subscriber.
 
 use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
 };
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, futures::Notified};
 use volley_channel::Position;
 
 /// Bytes of replies in flight by default.
 pub const REPLY_BYTES: u32 = 64 << 20;
+/// The part of that which each unit has of its own (1 MiB), and beyond it one reply to its oldest event.
+const OWN: usize = 64;
 
 /// Where the replies to the events of one unit go, as far as reading them depends on it.
 #[derive(Debug)]
@@ -32,6 +35,10 @@ pub struct ReplyPath {
     namespace: Arc<str>,
     refuses: AtomicBool,
     oldest: AtomicU64,
+    /// What it has of its own room; changed under the lock of the room alone.
+    own: AtomicUsize,
+    /// Told when it stands otherwise.
+    changed: Notify,
 }
 
 impl ReplyPath {
@@ -41,14 +48,24 @@ impl ReplyPath {
             namespace,
             refuses: AtomicBool::new(false),
             oldest: AtomicU64::new(0),
+            own: AtomicUsize::new(0),
+            changed: Notify::new(),
         }
     }
 
     /// How it stands now: whether its Broker has no room for replies, as far as is known, and which position is
     /// the oldest that the unit keeps: others may wait for the reply to that one.
     pub fn stands(&self, refuses: bool, oldest: Position) {
-        self.refuses.store(refuses, Relaxed);
-        self.oldest.store(oldest.0, Relaxed);
+        let was = self.refuses.swap(refuses, Relaxed);
+        let before = self.oldest.swap(oldest.0, Relaxed);
+        if (was, before) != (refuses, oldest.0) {
+            self.changed.notify_waiters();
+        }
+    }
+
+    /// Waits until it stands otherwise than when this was polled first.
+    pub(super) fn changed(&self) -> Notified<'_> {
+        self.changed.notified()
     }
 }
 
@@ -69,10 +86,10 @@ struct Room {
 enum Which {
     Moving,
     Waiting,
-    Oldest,
+    Own,
 }
 
-const PARTS: [Which; 3] = [Which::Moving, Which::Waiting, Which::Oldest];
+const PARTS: [Which; 3] = [Which::Moving, Which::Waiting, Which::Own];
 
 /// What a reply needs of its room now, and will need later: nobody begins who could not end now, so that of
 /// many that have begun there is always one that can end.
@@ -101,9 +118,13 @@ impl Part {
         if own + bytes + later > left && own != has {
             return false;
         }
+        self.add(namespace, bytes);
+        true
+    }
+
+    fn add(&mut self, namespace: &Arc<str>, bytes: usize) {
         self.all += bytes;
         *self.by_namespace.entry(Arc::clone(namespace)).or_default() += bytes;
-        true
     }
 
     fn give_back(&mut self, namespace: &Arc<str>, bytes: usize) {
@@ -156,14 +177,6 @@ impl ReplyBudget {
 }
 
 impl Room {
-    /// How much there is of a part for those that are read.
-    fn bytes_of(&self, which: Which) -> usize {
-        match which {
-            Which::Moving | Which::Waiting => self.bytes,
-            Which::Oldest => self.bytes / 4,
-        }
-    }
-
     fn taken(&self) -> MutexGuard<'_, [Part; PARTS.len()]> {
         self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -218,7 +231,7 @@ impl ReplyRoom {
         let permits = u32::try_from(wanted.bytes).unwrap_or(u32::MAX);
         if self.share.available_permits() >= wanted.bytes + wanted.later
             && let Ok(more) = Arc::clone(&self.share).try_acquire_many_owned(permits)
-            && self.take(which, self.room.bytes_of(which), wanted)
+            && self.take(which, wanted)
         {
             match &mut self.of_share {
                 Some(own) => own.merge(more),
@@ -226,8 +239,7 @@ impl ReplyRoom {
             }
             return true;
         }
-        position.0 <= self.path.oldest.load(Relaxed)
-            && self.take(Which::Oldest, self.room.bytes_of(Which::Oldest), wanted)
+        self.take_own(position, wanted)
     }
 
     /// Whether its Broker refuses replies.
@@ -235,20 +247,32 @@ impl ReplyRoom {
         self.path.refuses.load(Relaxed)
     }
 
-    /// Takes what is `wanted` of a part, of which there are so many bytes for it.
-    fn take(&mut self, which: Which, of: usize, wanted: Wanted) -> bool {
+    /// Takes what is `wanted` of what all share.
+    fn take(&mut self, which: Which, wanted: Wanted) -> bool {
         let has = self.held[which as usize];
-        let mut taken = self.room.taken();
-        let part = &mut taken[which as usize];
-        let namespace = &self.path.namespace;
-        // However small the part is, one oldest event may have it.
-        let of = match which {
-            Which::Oldest if part.all == has => of.max(has + wanted.bytes + wanted.later),
-            _ => of,
-        };
-        let fits = part.take(of, namespace, has, wanted);
+        let part = &mut self.room.taken()[which as usize];
+        let fits = part.take(self.room.bytes, &self.path.namespace, has, wanted);
         self.held[which as usize] += if fits { wanted.bytes } else { 0 };
         fits
+    }
+
+    /// Takes what is `wanted` of what its unit has alone.
+    fn take_own(&mut self, position: Position, wanted: Wanted) -> bool {
+        let part = &mut self.room.taken()[Which::Own as usize];
+        let (own, has) = (self.path.own.load(Relaxed), self.held[Which::Own as usize]);
+        let whole = wanted.bytes + wanted.later;
+        let is_oldest = position.0 <= self.path.oldest.load(Relaxed);
+        let most = self.room.bytes / OWN;
+        let fits_own = own + whole <= most || (is_oldest && own - has <= most);
+        // However small the room is, one may have it.
+        let fits = part.all == has || part.all + whole <= self.room.bytes / 2;
+        if !fits_own || !fits {
+            return false;
+        }
+        part.add(&self.path.namespace, wanted.bytes);
+        self.path.own.store(own + wanted.bytes, Relaxed);
+        self.held[Which::Own as usize] += wanted.bytes;
+        true
     }
 
     /// Gives back all but `bytes`.
@@ -257,32 +281,38 @@ impl ReplyRoom {
         if let Some(own) = &mut self.of_share {
             drop(own.split(rest.min(own.num_permits())));
         }
-        let mut taken = self.room.taken();
-        for (held, part) in self.held.iter_mut().zip(&mut *taken).rev() {
-            let back = rest.min(*held);
-            part.give_back(&self.path.namespace, back);
-            (*held, rest) = (*held - back, rest - back);
+        let room = Arc::clone(&self.room);
+        let mut taken = room.taken();
+        for which in PARTS.into_iter().rev() {
+            let back = rest.min(self.held[which as usize]);
+            self.give_back(&mut taken, which, back);
+            rest -= back;
         }
     }
 
-    /// Moves to where replies wait that find no room in their Broker. False: there is no room either; it must not
-    /// stay where it is for long, since others are read there.
+    /// Moves to where replies wait that find no room in their Broker; what is in its unit's own room stays there.
+    /// False: there is no room either; it must not stay where it is for long, since others are read there.
     pub fn step_aside(&mut self) -> bool {
-        let [moving, waiting, oldest] = self.held;
-        // It has already: what others took meanwhile changes nothing.
-        let wanted = Wanted {
-            bytes: moving + oldest,
-            later: 0,
-        };
-        if wanted.bytes > 0 && !self.take(Which::Waiting, 2 * self.room.bytes, wanted) {
-            return false;
-        }
         drop(self.of_share.take());
-        let mut taken = self.room.taken();
-        taken[Which::Moving as usize].give_back(&self.path.namespace, moving);
-        taken[Which::Oldest as usize].give_back(&self.path.namespace, oldest);
-        self.held = [0, waiting + moving + oldest, 0];
-        true
+        let room = Arc::clone(&self.room);
+        let mut taken = room.taken();
+        let moving = self.held[Which::Moving as usize];
+        let waiting = &mut taken[Which::Waiting as usize];
+        let fits = waiting.all + moving <= 2 * room.bytes;
+        if fits {
+            waiting.add(&self.path.namespace, moving);
+            self.held[Which::Waiting as usize] += moving;
+            self.give_back(&mut taken, Which::Moving, moving);
+        }
+        fits
+    }
+
+    fn give_back(&mut self, taken: &mut [Part; PARTS.len()], which: Which, bytes: usize) {
+        taken[which as usize].give_back(&self.path.namespace, bytes);
+        self.held[which as usize] -= bytes;
+        if matches!(which, Which::Own) {
+            self.path.own.fetch_sub(bytes, Relaxed);
+        }
     }
 }
 
@@ -290,9 +320,10 @@ impl Drop for ReplyRoom {
     fn drop(&mut self) {
         // Whoever finds that there is room looks here, too.
         drop(self.of_share.take());
-        let mut taken = self.room.taken();
-        for (held, part) in self.held.iter().zip(&mut *taken) {
-            part.give_back(&self.path.namespace, *held);
+        let room = Arc::clone(&self.room);
+        let mut taken = room.taken();
+        for which in PARTS {
+            self.give_back(&mut taken, which, self.held[which as usize]);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Destinations to targets: a URL, an object with an address, or a path below one.
 
-use std::net::Ipv6Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
-use url::Url;
+use url::{Host, Url};
 use uuid::Uuid;
 
 use super::World;
@@ -84,7 +84,7 @@ impl World<'_> {
         let own = [&self.facts.public_url]
             .into_iter()
             .chain(&self.facts.own_urls);
-        own.filter(|own| own.origin() == url.origin())
+        own.filter(|own| own.origin() == url.origin() || is_loopback_of(own, url))
             .find_map(|own| {
                 let base = own.path().trim_end_matches('/');
                 let path = url.path().strip_prefix(base)?.strip_prefix('/')?;
@@ -163,6 +163,14 @@ impl World<'_> {
             .own_broker(&url)
             .unwrap_or_else(|| http(url.as_str(), certificates)))
     }
+}
+
+/// Whether `url` is one of the many loopback addresses, and `own` says that all of them are listened at.
+fn is_loopback_of(own: &Url, url: &Url) -> bool {
+    let everywhere = own.host() == Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED));
+    let is_loopback = matches!(url.host(), Some(Host::Ipv4(host)) if host.is_loopback());
+    let port = |url: &Url| url.port_or_known_default();
+    everywhere && is_loopback && own.scheme() == url.scheme() && port(own) == port(url)
 }
 
 fn http(url: &str, certificates: Option<&str>) -> Target {

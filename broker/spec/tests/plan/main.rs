@@ -39,7 +39,9 @@ fn planned(text: &str) -> Outcome {
 fn planned_in_life(text: &str, incarnation: u64) -> Outcome {
     let facts = Facts {
         public_url: Url::parse("http://127.0.0.1:8080").expect("a URL"),
-        own_urls: vec![Url::parse("http://broker.example/volley/").expect("a URL")],
+        own_urls: ["http://broker.example/volley/", "http://0.0.0.0:9090/"]
+            .map(|url| Url::parse(url).expect("a URL"))
+            .to_vec(),
         backend: Backend::Memory,
         backends: BTreeSet::from([Backend::Memory]),
         max_unindexed: 2,

@@ -180,6 +180,41 @@ fn what_is_older_than_a_reply_left_unread_goes_first() {
     assert!(!bench.core.goes_first(second.key.slot));
 }
 
+// Each that is older than all before goes beyond the places: in the order of youngest first there were as many
+// calls as events.
+#[test]
+fn only_so_many_are_left_unread_beyond_the_places_but_for_the_oldest() {
+    let mut bench = Bench::new(100);
+    bench.declare(TriggerRoute {
+        concurrency: 2,
+        ..retrying(1, 5)
+    });
+    bench.publish(&"-".repeat(30));
+    bench.read();
+    // All wait, the youngest for the shortest time.
+    for n in 0..15 {
+        for start in bench.starts() {
+            let after = Outcome::Answered {
+                status: 503,
+                retry_after: Some(Duration::from_secs(50 - n)),
+                answer: Answer::Nothing,
+                excerpt: bytes::Bytes::new(),
+            };
+            bench.ends(&start, &after);
+        }
+    }
+    let mut called = Vec::new();
+    for _ in 0..120 {
+        bench.wait(1_000);
+        for start in bench.starts() {
+            called.push(start.key.position.0);
+            bench.core.left_unread(start.key, 100);
+        }
+    }
+    assert_eq!(called.len(), 2 + 8 + 1, "{called:?}");
+    assert_eq!(called.last(), Some(&1));
+}
+
 // Each probe that was left unread let another one go, as long as there were permits.
 #[test]
 fn a_held_trigger_whose_probe_is_answered_is_held_no_longer() {

@@ -285,6 +285,12 @@ impl Stage {
         ended
     }
 
+    /// The same sink, which answers otherwise from now on.
+    fn after(&self, body: &str) -> Self {
+        self.sink.then(answers(event_of(body)));
+        self.again()
+    }
+
     async fn is_held(&mut self) -> Ended {
         self.is_read().await.expect("there is room for it")
     }
@@ -403,8 +409,10 @@ async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room
     drop(oldest);
     stage.start();
     stage.settle().await;
+    let moved = tokio::time::Instant::now();
     stage.path.stands(false, Position(5));
     assert_eq!(reply(&stage.next().await.outcome).id(), "r1");
+    assert!(moved.elapsed() < Duration::from_millis(2), "it is told");
     drop(younger);
     stage.path.stands(false, Position(6));
     let _within = stage.is_held().await;
@@ -420,23 +428,18 @@ async fn the_reply_to_the_oldest_event_is_read_although_others_have_all_the_room
 async fn replies_that_wait_for_room_in_their_broker_leave_the_room_for_others() {
     let mut stage = with_room_for(40);
     let mut waiting = Vec::new();
-    for aside in [true, true, true, true, false] {
+    for _ in 0..8 {
         let mut ended = stage.is_held().await;
-        assert_eq!(step_aside(&mut ended), aside, "half of twice as much");
+        assert!(step_aside(&mut ended), "there is twice as much for them");
+        assert_eq!(stage.budget.free(), 40);
         waiting.push(ended);
-        let free = if aside { 40 } else { 30 };
-        assert_eq!(stage.budget.free(), free);
     }
-    // Those that have keep their place, whatever others take.
-    assert!(waiting[..4].iter_mut().all(step_aside));
-    stage.of("other");
-    let mut other = stage.is_held().await;
-    assert!(step_aside(&mut other));
-    assert!(waiting[..4].iter_mut().all(step_aside));
-    drop(other);
-    stage.of("default");
-    waiting.remove(0);
-    let mut last = waiting.pop().expect("the last");
+    let mut last = stage.is_held().await;
+    assert!(!step_aside(&mut last));
+    assert_eq!(stage.budget.free(), 30);
+    // Those that have keep their place.
+    assert!(waiting.iter_mut().all(step_aside));
+    waiting.pop();
     assert!(step_aside(&mut last));
     assert_eq!(stage.budget.free(), 40);
     drop((waiting, last));
@@ -512,4 +515,26 @@ async fn what_is_half_read_for_a_broker_that_begins_to_refuse_steps_aside() {
     drop(waiting);
     assert_eq!(reply(&stage.next().await.outcome).body().len(), size);
     assert_eq!(stage.unread, [3]);
+}
+
+// The replies of one Broker that could not move had all that its namespace had: another one, which could,
+// had its own read one by one.
+#[tokio::test(start_paused = true)]
+async fn each_unit_has_a_little_room_of_its_own() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(1280);
+        options.max_reply = 640;
+    });
+    stage.path.stands(true, Position(0));
+    stage.sink.then(answers(event_of(&"x".repeat(640))));
+    let mut stuck = stage.is_held().await;
+    assert!(step_aside(&mut stuck));
+    stage = stage.after("ten bytes!");
+    stage.path.stands(true, Position(0));
+    let mut own = [stage.is_held().await, stage.is_held().await];
+    assert!(own.iter_mut().all(step_aside), "they stay there");
+    assert!(stage.is_read().await.is_none(), "a sixty-fourth");
+    stage.of("default");
+    stage.path.stands(true, Position(0));
+    drop(stage.is_held().await);
 }
