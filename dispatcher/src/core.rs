@@ -166,6 +166,9 @@ pub struct Core {
     timers: BTreeSet<(Duration, Slot, Position)>,
     /// What waits for room in a Broker without any: the lowest goes first.
     roomless: BTreeSet<(Position, Slot)>,
+    /// Triggers of which only the unit's oldest event may be tried, and which one that was.
+    held_back: BTreeSet<Slot>,
+    oldest: Position,
     /// Where detached Triggers stand, and those of them that may join a pass.
     detached: BTreeSet<(Position, Slot)>,
     eligible: BTreeSet<(Position, Slot)>,
@@ -231,6 +234,8 @@ impl Core {
             ready: BTreeSet::new(),
             timers: BTreeSet::new(),
             roomless: BTreeSet::new(),
+            held_back: BTreeSet::new(),
+            oldest: Position(0),
             detached: BTreeSet::new(),
             eligible: BTreeSet::new(),
             passes: [Pass::default(), Pass::default()],
@@ -307,6 +312,9 @@ impl Core {
         let oldest = self.keep();
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         let has_place = trigger.has_place(&self.settings);
+        if !has_place && trigger.pending.goes_first() && trigger.has_many_unread() {
+            self.held_back.insert(slot);
+        }
         if !has_place && !trigger.older_may_go(&self.settings, oldest) {
             return None;
         }
@@ -465,6 +473,11 @@ impl Core {
             self.timers.pop_first();
             self.due(slot, position);
         }
+        // Another Trigger's delivery may have ended: theirs may be the oldest now.
+        if !self.held_back.is_empty() && self.keep() != self.oldest {
+            self.ready.extend(std::mem::take(&mut self.held_back));
+        }
+        self.oldest = self.keep();
     }
 
     fn due(&mut self, slot: Slot, position: Position) {

@@ -173,7 +173,7 @@ impl Trigger {
     pub(crate) fn older_may_go(&self, settings: &Settings, oldest: Position) -> bool {
         let pending = &self.pending;
         let places = self.route.concurrency.max(1) as usize;
-        let few = pending.unread() < places + BEYOND;
+        let few = !self.has_many_unread();
         self.route.subscriber.is_some()
             && !self.held
             && pending.at_subscriber() < places
@@ -181,6 +181,11 @@ impl Trigger {
             && pending
                 .lowest()
                 .is_some_and(|next| pending.is_older(next) && (few || next <= oldest))
+    }
+
+    /// Whether as many answers are left unread as it has places, and some.
+    pub(crate) fn has_many_unread(&self) -> bool {
+        self.pending.unread() >= self.route.concurrency.max(1) as usize + BEYOND
     }
 
     /// Where the next attempt at `position` goes.

@@ -264,8 +264,9 @@ impl ReplyRoom {
         let is_oldest = position.0 <= self.path.oldest.load(Relaxed);
         let most = self.room.bytes / OWN;
         let fits_own = own + whole <= most || (is_oldest && own - has <= most);
-        // However small the room is, one may have it.
-        let fits = part.all == has || part.all + whole <= self.room.bytes / 2;
+        // Half of it is for those that the others wait for. However small it is, one may have it.
+        let of = self.room.bytes / if is_oldest { 2 } else { 4 };
+        let fits = part.all == has || part.all + whole <= of;
         if !fits_own || !fits {
             return false;
         }
@@ -278,8 +279,10 @@ impl ReplyRoom {
     /// Gives back all but `bytes`.
     pub(super) fn shrink(&mut self, bytes: usize) {
         let mut rest = self.bytes().saturating_sub(bytes);
+        // What is in its unit's own room is no part of a target's share.
+        let shared = rest.saturating_sub(self.held[Which::Own as usize]);
         if let Some(own) = &mut self.of_share {
-            drop(own.split(rest.min(own.num_permits())));
+            drop(own.split(shared.min(own.num_permits())));
         }
         let room = Arc::clone(&self.room);
         let mut taken = room.taken();

@@ -168,7 +168,11 @@ impl World<'_> {
 /// Whether `url` is one of the many loopback addresses, and `own` says that all of them are listened at.
 fn is_loopback_of(own: &Url, url: &Url) -> bool {
     let everywhere = own.host() == Some(Host::Ipv4(Ipv4Addr::UNSPECIFIED));
-    let is_loopback = matches!(url.host(), Some(Host::Ipv4(host)) if host.is_loopback());
+    let is_loopback = match url.host() {
+        Some(Host::Ipv4(host)) => host.is_loopback(),
+        Some(Host::Ipv6(host)) => host.to_ipv4_mapped().is_some_and(|host| host.is_loopback()),
+        _ => false,
+    };
     let port = |url: &Url| url.port_or_known_default();
     everywhere && is_loopback && own.scheme() == url.scheme() && port(own) == port(url)
 }

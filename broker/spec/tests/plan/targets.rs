@@ -124,6 +124,7 @@ fn a_broker_of_this_process_is_published_to_directly_however_it_is_named() {
         "{uri: 'http://127.0.0.1:8080/default/other/?x=1'}",
         "{uri: 'HTTP://broker.example:80/volley/default/other'}",
         "{uri: 'http://127.0.0.2:9090/default/other'}",
+        "{uri: 'http://[::ffff:127.0.0.2]:9090/default/other'}",
         "{ref: {kind: Broker, name: b, apiVersion: eventing.knative.dev/v1}, uri: other}",
     ] {
         let outcome =

@@ -215,6 +215,53 @@ fn only_so_many_are_left_unread_beyond_the_places_but_for_the_oldest() {
     assert_eq!(called.last(), Some(&1));
 }
 
+// It was looked at again only when one of its own attempts ended: after delivery.timeout.
+#[test]
+fn what_becomes_the_oldest_by_the_end_of_another_triggers_event_is_tried() {
+    let mut bench = Bench::new(100);
+    let narrow = |uid| TriggerRoute {
+        concurrency: 1,
+        ..retrying(uid, 5)
+    };
+    bench.declare(trigger(2));
+    bench.publish("-");
+    bench.read();
+    let others = bench.one();
+    bench.declare(narrow(1));
+    bench.publish(&"-".repeat(12));
+    bench.read();
+    // They come due youngest first.
+    let mut begun = Vec::new();
+    for n in 0..12 {
+        for start in bench.starts() {
+            if start.key.slot == others.key.slot {
+                bench.succeeds(&start);
+                continue;
+            }
+            let after = Outcome::Answered {
+                status: 503,
+                retry_after: Some(Duration::from_secs(50 - n)),
+                answer: Answer::Nothing,
+                excerpt: bytes::Bytes::new(),
+            };
+            bench.ends(&start, &after);
+        }
+    }
+    for _ in 0..120 {
+        bench.wait(1_000);
+        for start in bench.starts() {
+            begun.push(start.key.position.0);
+            bench.core.left_unread(start.key, 100);
+        }
+    }
+    assert_eq!(begun.len(), 9, "{begun:?}");
+    assert!(!begun.contains(&2));
+    // What was above it has ended long ago; now it is the oldest.
+    bench.succeeds(&others);
+    bench.wait(0);
+    assert_eq!(bench.positions(), [2]);
+}
+
 // Each probe that was left unread let another one go, as long as there were permits.
 #[test]
 fn a_held_trigger_whose_probe_is_answered_is_held_no_longer() {

@@ -538,3 +538,27 @@ async fn each_unit_has_a_little_room_of_its_own() {
     stage.path.stands(true, Position(0));
     drop(stage.is_held().await);
 }
+
+// The replies to younger events of many units had it all, and each unit waited for its oldest.
+#[tokio::test(start_paused = true)]
+async fn replies_to_oldest_events_have_half_of_what_units_have_of_their_own() {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(1280);
+        options.max_reply = 640;
+    });
+    stage.path.stands(true, Position(0));
+    stage.sink.then(answers(event_of(&"x".repeat(640))));
+    let mut stuck = stage.is_held().await;
+    assert!(step_aside(&mut stuck));
+    stage = stage.after("ten bytes!");
+    let mut younger = Vec::new();
+    for _ in 0..40 {
+        stage.of("default");
+        stage.path.stands(true, Position(0));
+        younger.extend(stage.is_read().await);
+        younger.extend(stage.is_read().await);
+    }
+    assert_eq!(younger.len(), 32, "a quarter");
+    stage.path.stands(true, Position(u64::MAX));
+    drop(stage.is_held().await);
+}
