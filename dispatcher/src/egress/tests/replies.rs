@@ -550,7 +550,8 @@ async fn replies_to_oldest_events_have_half_of_what_units_have_of_their_own() {
     stage.sink.then(answers(event_of(&"x".repeat(640))));
     let mut stuck = stage.is_held().await;
     assert!(step_aside(&mut stuck));
-    stage = stage.after("ten bytes!");
+    stage.sink.then(answers_and_closes(event_of("ten bytes!")));
+    stage = stage.again();
     let mut younger = Vec::new();
     for _ in 0..40 {
         stage.of("default");
