@@ -166,9 +166,9 @@ pub struct Core {
     timers: BTreeSet<(Duration, Slot, Position)>,
     /// What waits for room in a Broker without any: the lowest goes first.
     roomless: BTreeSet<(Position, Slot)>,
-    /// Triggers of which only the unit's oldest event may be tried, and which one that was.
+    /// Triggers of which only the unit's oldest event may be tried, and which one that was for the first of them.
     held_back: BTreeSet<Slot>,
-    oldest: Position,
+    oldest_then: Position,
     /// Where detached Triggers stand, and those of them that may join a pass.
     detached: BTreeSet<(Position, Slot)>,
     eligible: BTreeSet<(Position, Slot)>,
@@ -209,7 +209,7 @@ pub struct Core {
 /// the core have a turn: as many as one expression may, some tenths of a millisecond.
 pub const STEPS: u64 = 1 << 18;
 
-/// The place in `timers` of what concerns a whole Trigger: its rate, and that it may try more again.
+/// The slot in `timers` of a Trigger's rate.
 const RATE: Position = Position(u64::MAX);
 
 impl Core {
@@ -235,7 +235,7 @@ impl Core {
             timers: BTreeSet::new(),
             roomless: BTreeSet::new(),
             held_back: BTreeSet::new(),
-            oldest: Position(0),
+            oldest_then: Position(0),
             detached: BTreeSet::new(),
             eligible: BTreeSet::new(),
             passes: [Pass::default(), Pass::default()],
@@ -309,15 +309,12 @@ impl Core {
     /// The position that may go next, if there is a place for it.
     fn next_of(&mut self, slot: Slot) -> Option<Position> {
         let ignored = self.altered(Altered::QueueIgnoresLane);
-        let oldest = self.keep();
-        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
+        let trigger = self.triggers.get(slot as usize)?.as_ref()?;
         let has_place = trigger.has_place(&self.settings);
-        if !has_place && trigger.pending.goes_first() && trigger.has_many_unread() {
-            self.held_back.insert(slot);
-        }
-        if !has_place && !trigger.older_may_go(&self.settings, oldest) {
+        if !has_place && !self.older_may_go(slot) {
             return None;
         }
+        let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         if ignored {
             return trigger.pending.lowest();
         }
@@ -474,10 +471,9 @@ impl Core {
             self.due(slot, position);
         }
         // Another Trigger's delivery may have ended: theirs may be the oldest now.
-        if !self.held_back.is_empty() && self.keep() != self.oldest {
+        if !self.held_back.is_empty() && self.keep() != self.oldest_then {
             self.ready.extend(std::mem::take(&mut self.held_back));
         }
-        self.oldest = self.keep();
     }
 
     fn due(&mut self, slot: Slot, position: Position) {

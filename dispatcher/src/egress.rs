@@ -3,7 +3,7 @@
 //! An [`Egress`] belongs to one core. It keeps connections to targets, gives each attempt an idle
 //! one or opens one, and tells how the attempt ended. It decides nothing about what follows, waits
 //! for nobody, and queues nothing: who starts an attempt holds a permit for it, and the queue of
-//! outcomes has a place for each permit.
+//! outcomes has two places for each permit.
 //!
 //! ```text
 //! Attempt -> target (idle connection, else a new one) -> line (one task) -> answer -> Ended

@@ -305,8 +305,10 @@ impl Core {
     /// The attempt `key` was answered, and its reply of at most so many bytes is left unread for want of room.
     pub fn left_unread(&mut self, key: AttemptKey, bytes: usize) {
         let trigger = self.triggers.get_mut(key.slot as usize);
-        if let Some(trigger) = trigger.and_then(Option::as_mut) {
-            trigger.pending.leave_unread(key, bytes);
+        // It may have ended meanwhile, and its slot be another Trigger's.
+        if let Some(trigger) = trigger.and_then(Option::as_mut)
+            && trigger.pending.leave_unread(key, bytes)
+        {
             // Whoever answers takes connections.
             trigger.held = false;
             self.ready.insert(key.slot);

@@ -189,18 +189,20 @@ impl Pending {
         }
     }
 
-    /// There is no room to read the reply of `key` into: its subscriber has done its work.
-    pub(crate) fn leave_unread(&mut self, key: AttemptKey, most: usize) {
+    /// There is no room to read the reply of `key` into: its subscriber has done its work. Whether it is one more
+    /// such.
+    pub(crate) fn leave_unread(&mut self, key: AttemptKey, most: usize) -> bool {
         let entry = self.begun.get(&key.position);
-        if let Some(Stage::Flying { serial, bytes, .. }) = entry.map(|entry| &entry.stage)
-            && *serial == key.serial
-        {
-            let bytes = *bytes;
-            if self.refuse(key.position, key.serial, most) {
-                self.unread_bytes += bytes;
-                self.unread += 1;
-            }
+        let bytes = match entry.map(|entry| &entry.stage) {
+            Some(Stage::Flying { serial, bytes, .. }) if *serial == key.serial => *bytes,
+            _ => return false,
+        };
+        let new = self.refuse(key.position, key.serial, most);
+        if new {
+            self.unread_bytes += bytes;
+            self.unread += 1;
         }
+        new
     }
 
     /// Whether it is one more.

@@ -65,6 +65,22 @@ impl Core {
         trigger.is_some_and(|trigger| trigger.pending.goes_first())
     }
 
+    /// Whether what is older than all of a Trigger's replies that wait may go beyond its places. One that is
+    /// held back for want of the unit's oldest event is ready again once another one is the oldest.
+    pub(super) fn older_may_go(&mut self, slot: Slot) -> bool {
+        let oldest = self.keep();
+        let Some(trigger) = self.triggers.get(slot as usize).and_then(Option::as_ref) else {
+            return false;
+        };
+        if trigger.pending.goes_first() && trigger.has_many_unread() {
+            if self.held_back.is_empty() {
+                self.oldest_then = oldest;
+            }
+            self.held_back.insert(slot);
+        }
+        trigger.older_may_go(&self.settings, oldest)
+    }
+
     fn begun(&mut self, slot: Slot, position: Position) -> Option<&mut Entry> {
         let trigger = self.triggers.get_mut(slot as usize)?.as_mut()?;
         trigger.pending.entry_mut(position)

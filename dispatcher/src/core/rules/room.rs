@@ -24,6 +24,19 @@ impl Bench {
         self.core.stored(self.now, reply.key, answer, 0.0);
     }
 
+    /// The positions that start within two minutes, each of whose answers is left unread.
+    fn all_left_unread(&mut self) -> Vec<u64> {
+        let mut begun = Vec::new();
+        for _ in 0..120 {
+            self.wait(1_000);
+            for start in self.starts() {
+                begun.push(start.key.position.0);
+                self.core.left_unread(start.key, 100);
+            }
+        }
+        begun
+    }
+
     /// The replies that are to be published now.
     fn replies(&mut self) -> Vec<(u64, ReplyToStore)> {
         self.core.tick(self.now);
@@ -85,6 +98,16 @@ fn what_is_older_than_all_replies_that_wait_is_tried_together() {
     }
     bench.wait(1_000);
     assert_eq!(bench.positions(), [1, 2, 3]);
+}
+
+/// An answer that asks for a pause.
+fn asks_for(seconds: u64) -> Outcome {
+    Outcome::Answered {
+        status: 503,
+        retry_after: Some(Duration::from_secs(seconds)),
+        answer: Answer::Nothing,
+        excerpt: bytes::Bytes::new(),
+    }
 }
 
 /// An answer with so many bytes.
@@ -194,23 +217,10 @@ fn only_so_many_are_left_unread_beyond_the_places_but_for_the_oldest() {
     // All wait, the youngest for the shortest time.
     for n in 0..15 {
         for start in bench.starts() {
-            let after = Outcome::Answered {
-                status: 503,
-                retry_after: Some(Duration::from_secs(50 - n)),
-                answer: Answer::Nothing,
-                excerpt: bytes::Bytes::new(),
-            };
-            bench.ends(&start, &after);
+            bench.ends(&start, &asks_for(50 - n));
         }
     }
-    let mut called = Vec::new();
-    for _ in 0..120 {
-        bench.wait(1_000);
-        for start in bench.starts() {
-            called.push(start.key.position.0);
-            bench.core.left_unread(start.key, 100);
-        }
-    }
+    let called = bench.all_left_unread();
     assert_eq!(called.len(), 2 + 8 + 1, "{called:?}");
     assert_eq!(called.last(), Some(&1));
 }
@@ -231,29 +241,16 @@ fn what_becomes_the_oldest_by_the_end_of_another_triggers_event_is_tried() {
     bench.publish(&"-".repeat(12));
     bench.read();
     // They come due youngest first.
-    let mut begun = Vec::new();
     for n in 0..12 {
         for start in bench.starts() {
             if start.key.slot == others.key.slot {
                 bench.succeeds(&start);
                 continue;
             }
-            let after = Outcome::Answered {
-                status: 503,
-                retry_after: Some(Duration::from_secs(50 - n)),
-                answer: Answer::Nothing,
-                excerpt: bytes::Bytes::new(),
-            };
-            bench.ends(&start, &after);
+            bench.ends(&start, &asks_for(50 - n));
         }
     }
-    for _ in 0..120 {
-        bench.wait(1_000);
-        for start in bench.starts() {
-            begun.push(start.key.position.0);
-            bench.core.left_unread(start.key, 100);
-        }
-    }
+    let begun = bench.all_left_unread();
     assert_eq!(begun.len(), 9, "{begun:?}");
     assert!(!begun.contains(&2));
     // What was above it has ended long ago; now it is the oldest.

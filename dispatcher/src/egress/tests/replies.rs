@@ -4,7 +4,9 @@ use std::{sync::Arc, time::Duration};
 
 use volley_channel::Position;
 
-use super::stage::{Move, Stage, answers, answers_and_closes, failed, reply, say, unusable};
+use super::stage::{
+    Move, Script, Stage, answers, answers_and_closes, failed, reply, say, unusable,
+};
 use crate::{
     egress::{Ended, ReplyBudget, ReplyPath},
     outcome::{Answer, FailedKind, Outcome},
@@ -285,15 +287,23 @@ impl Stage {
         ended
     }
 
-    /// The same sink, which answers otherwise from now on.
-    fn after(&self, body: &str) -> Self {
-        self.sink.then(answers(event_of(body)));
-        self.again()
-    }
-
     async fn is_held(&mut self) -> Ended {
         self.is_read().await.expect("there is room for it")
     }
+}
+
+/// Where one reply that waits has all that its namespace may read into; the next ones have ten bytes.
+async fn with_little_left(answers: impl Fn(String) -> Script) -> (Stage, Ended) {
+    let mut stage = Stage::with(|options| {
+        options.replies = ReplyBudget::new(1280);
+        options.max_reply = 640;
+    });
+    stage.path.stands(true, Position(0));
+    stage.sink.then(answers(event_of(&"x".repeat(640))));
+    let mut stuck = stage.is_held().await;
+    assert!(step_aside(&mut stuck));
+    stage.sink.then(answers(event_of("ten bytes!")));
+    (stage.again(), stuck)
 }
 
 fn step_aside(ended: &mut Ended) -> bool {
@@ -521,15 +531,7 @@ async fn what_is_half_read_for_a_broker_that_begins_to_refuse_steps_aside() {
 // had its own read one by one.
 #[tokio::test(start_paused = true)]
 async fn each_unit_has_a_little_room_of_its_own() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(1280);
-        options.max_reply = 640;
-    });
-    stage.path.stands(true, Position(0));
-    stage.sink.then(answers(event_of(&"x".repeat(640))));
-    let mut stuck = stage.is_held().await;
-    assert!(step_aside(&mut stuck));
-    stage = stage.after("ten bytes!");
+    let (mut stage, _stuck) = with_little_left(answers).await;
     stage.path.stands(true, Position(0));
     let mut own = [stage.is_held().await, stage.is_held().await];
     assert!(own.iter_mut().all(step_aside), "they stay there");
@@ -542,16 +544,7 @@ async fn each_unit_has_a_little_room_of_its_own() {
 // The replies to younger events of many units had it all, and each unit waited for its oldest.
 #[tokio::test(start_paused = true)]
 async fn replies_to_oldest_events_have_half_of_what_units_have_of_their_own() {
-    let mut stage = Stage::with(|options| {
-        options.replies = ReplyBudget::new(1280);
-        options.max_reply = 640;
-    });
-    stage.path.stands(true, Position(0));
-    stage.sink.then(answers(event_of(&"x".repeat(640))));
-    let mut stuck = stage.is_held().await;
-    assert!(step_aside(&mut stuck));
-    stage.sink.then(answers_and_closes(event_of("ten bytes!")));
-    stage = stage.again();
+    let (mut stage, _stuck) = with_little_left(answers_and_closes).await;
     let mut younger = Vec::new();
     for _ in 0..40 {
         stage.of("default");
